@@ -1,0 +1,163 @@
+"""What TLC publishes, as data: datasets, their vintages, and the places that publish them.
+
+A dataset is one `.toml` file here, named after it; `sources.toml` names the publishers. A new vintage is a diff
+in one `.toml`: months, columns as published, and an alias for each name that is not the canonical one.
+
+`reading` makes these objects of the files, `fit()` chooses the vintage of a file by its header, `mark()` is the
+identity of the rows that come of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from taxi_ingest.errors import SchemaError
+
+READER_VERSION = 1
+"""Raised whenever the readers make other rows of the same file; every month is then made anew."""
+
+FILE_MONTH = "file_month"
+"""The last column of every monthly table: DATE, the first day of the file's month; tables are partitioned by it."""
+
+PANDAS_INDEX = "__index_level_0__"
+"""A column pandas left behind in some published Parquet (2010-02 and 2010-03); dropped without a word."""
+
+TYPES = ("int64", "double", "string", "timestamp")
+"""The types a canonical column can have; `timestamp` is microseconds of New York wall clock, without zone."""
+
+
+def fold(name: str) -> str:
+    """A column name as it is compared: trimmed, case-folded."""
+    return name.strip().casefold()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One canonical column. `codes` maps a text as published (folded) to TLC's code; "" means null."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+    since: str = ""
+    codes: dict[str, int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Vintage:
+    """One published layout of a dataset's files.
+
+    `columns` are the names as published; `names` maps each of them (folded) to its canonical column, without
+    those in `leaves_out` (folded), which are knowingly not loaded. `first` and `last` are months, both included;
+    `last` is "" while the layout is in use.
+    """
+
+    name: str
+    format: str
+    columns: tuple[str, ...]
+    names: dict[str, str]
+    leaves_out: tuple[str, ...] = ()
+    first: str = ""
+    last: str = ""
+
+    def covers(self, month: str | None) -> bool:
+        """Whether files of `month` were published in this layout."""
+        return month is None or (self.first <= month and (not self.last or month <= self.last))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset with its canonical columns and every vintage, oldest first."""
+
+    name: str
+    title: str
+    table: str
+    columns: tuple[Column, ...]
+    vintages: tuple[Vintage, ...]
+    first: str = ""
+    cluster_by: str = ""
+    monthly: bool = True
+    default: bool = False
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """One dataset × one month (None for a dataset that has no months): what is downloaded, converted, replaced."""
+
+    dataset: str
+    month: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.dataset}-{self.month}" if self.month else self.dataset
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The vintage a file's header fits, and what does not quite agree with it.
+
+    `unknown` are the columns that no vintage explains; `expected` is the vintage the month suggested, when that
+    is another one.
+    """
+
+    vintage: Vintage
+    unknown: tuple[str, ...] = ()
+    expected: str = ""
+
+
+def fit(dataset: Dataset, file_format: str, header: Sequence[str], month: str | None) -> Fit:
+    """Choose the vintage for a file by its column names.
+
+    A header fits when it holds all columns of a vintage, in any order; of those that fit, the one that leaves the
+    fewest columns over wins, the month's own on a tie. Raises SchemaError when none fits, showing the difference.
+    """
+    folded = [fold(name) for name in header]
+    doubled = sorted({name for name in folded if folded.count(name) > 1})
+    if doubled:
+        raise SchemaError(f"The file names a column twice: {', '.join(doubled)}.")
+    candidates = [v for v in dataset.vintages if v.format == file_format]
+    own = next((v for v in candidates if v.covers(month)), None)
+    fitting = [v for v in candidates if {fold(c) for c in v.columns} <= set(folded)]
+    if not fitting:
+        raise SchemaError(_no_fit(dataset, file_format, header, month, own or (candidates or [None])[-1]))
+    best = min(fitting, key=lambda v: (len(folded) - len(v.columns), v is not own))
+    known = {fold(c) for c in best.columns} | {PANDAS_INDEX}
+    return Fit(
+        vintage=best,
+        unknown=tuple(name.strip() for name in header if fold(name) not in known),
+        expected=own.name if own is not None and own is not best else "",
+    )
+
+
+def _no_fit(
+    dataset: Dataset, file_format: str, header: Sequence[str], month: str | None, nearest: Vintage | None
+) -> str:
+    what = f"{dataset.name} {month or ''}".strip()
+    if nearest is None:
+        return f"{what}: the catalog knows no {file_format} layout of this dataset. Use another --source."
+    have, want = {fold(c) for c in header}, {fold(c) for c in nearest.columns}
+    missing = ", ".join(c.strip() for c in nearest.columns if fold(c) not in have)
+    extra = ", ".join(c.strip() for c in header if fold(c) not in want)
+    return (
+        f"{what}: the file's columns fit no known {file_format} layout. Against {nearest.name} it lacks: "
+        f"{missing}; it has besides: {extra or 'nothing'}. "
+        f"If TLC changed the layout, add a vintage to catalog/{dataset.name}.toml."
+    )
+
+
+def mark(raw_sha256: str, raw_bytes: int, dataset: Dataset, vintage: Vintage) -> str:
+    """The identity of a part's rows, in hex: equal marks, equal rows.
+
+    Made of the published bytes, what the catalog says of them, and READER_VERSION; never of our own Parquet, whose
+    footer names the Arrow version. Month ranges and descriptions do not change rows and are left out.
+    """
+    columns = [(c.name, c.type, c.codes) for c in dataset.columns]
+    layout = (vintage.format, vintage.names, vintage.leaves_out)
+    return _digest([raw_sha256, raw_bytes, _digest(columns), _digest(layout), READER_VERSION])
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

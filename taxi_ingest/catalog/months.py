@@ -1,0 +1,59 @@
+"""Months as text, `2021-01`: the only form in which the pipeline passes them on."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+
+from taxi_ingest.errors import UsageError
+
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+def check_month(text: str) -> str:
+    """Return `text` if it is a month such as `2021-01`; raise UsageError otherwise."""
+    if not _MONTH.fullmatch(text):
+        raise UsageError(
+            f"'{text}' is not a month. Write 2021-01, a range 2021-01..2021-12, or a list 2021-01,2021-03."
+        )
+    return text
+
+
+def next_month(month: str) -> str:
+    """The month after `month`."""
+    year, number = int(month[:4]), int(month[5:])
+    return f"{year + number // 12:04d}-{number % 12 + 1:02d}"
+
+
+def first_day(month: str) -> date:
+    """The first day of `month`."""
+    return date(int(month[:4]), int(month[5:]), 1)
+
+
+def last_day(month: str) -> date:
+    """The last day of `month`."""
+    return first_day(next_month(month)) - timedelta(days=1)
+
+
+def month_range(first: str, last: str) -> list[str]:
+    """Every month from `first` to `last`, both included; empty when `last` is before `first`."""
+    months = []
+    while first <= last:
+        months.append(first)
+        first = next_month(first)
+    return months
+
+
+def parse_months(texts: list[str]) -> list[str]:
+    """The months named by `--month` values, in order, each once.
+
+    Accepts `2021-01`, `2021-01..2021-12`, comma lists of both; raises UsageError for anything else.
+    """
+    months: dict[str, None] = {}
+    for item in (item.strip() for text in texts for item in text.split(",")):
+        first, dots, last = item.partition("..")
+        found = month_range(check_month(first), check_month(last)) if dots else [check_month(item)]
+        if not found:
+            raise UsageError(f"The range {item} is empty: it ends before it begins. Write {last}..{first}.")
+        months.update(dict.fromkeys(found))
+    return list(months)

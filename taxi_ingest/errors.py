@@ -1,0 +1,71 @@
+"""What can go wrong, as one tree.
+
+::
+
+    TaxiError               trouble the user can mend; its message says what was asked, what is possible, what to do
+    ├── UsageError          the request makes no sense (exit 2)
+    ├── LockedError         another run holds the lock (exit 75)
+    ├── NotPublishedError   the publisher does not have this month yet
+    ├── TransientError      it may work if tried again (reset, time-out, 429, 5xx, throttling)
+    ├── SourceError         the publisher has no such file, or answered with something else
+    ├── ContentError        a file is not what it claims to be
+    ├── SchemaError         columns or types that fit no known vintage
+    ├── RejectsError        too many rows could not be read, or rows went missing
+    ├── StoreError          an object could not be put or believed
+    └── WarehouseError      a month could not be replaced or counted
+
+Anything else that is raised is a bug in taxi-ingest (exit 3).
+"""
+
+from __future__ import annotations
+
+
+class TaxiError(Exception):
+    """Trouble the user can mend. The message is shown as it stands."""
+
+
+class UsageError(TaxiError):
+    """The request makes no sense: a flag, a setting, a pair of places that cannot work together."""
+
+
+class LockedError(TaxiError):
+    """Another run holds the lock of this data directory."""
+
+
+class NotPublishedError(TaxiError):
+    """The publisher does not have this month yet, and is not late."""
+
+
+class TransientError(TaxiError):
+    """A fault that may be gone at the next try.
+
+    `retry_after` is the number of seconds the far side asked us to wait, or None.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SourceError(TaxiError):
+    """The publisher has no such file, or something in between answered in its place."""
+
+
+class ContentError(TaxiError):
+    """A file is not what it claims to be: an error page, a pointer, a cut or mislabelled file."""
+
+
+class SchemaError(TaxiError):
+    """Columns or physical types that fit no vintage of the dataset."""
+
+
+class RejectsError(TaxiError):
+    """More rows than allowed could not be read, or lines in and rows out do not add up."""
+
+
+class StoreError(TaxiError):
+    """An object could not be put whole, or the far side does not repeat its checksum."""
+
+
+class WarehouseError(TaxiError):
+    """A month could not be replaced whole, or the rows counted afterwards are wrong."""

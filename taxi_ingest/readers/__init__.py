@@ -1,0 +1,58 @@
+"""From a published file to batches in the canonical schema.
+
+`inspect()` recognises a file by its content; the readers turn it into `Batch`es. A reader never filters and never
+deduplicates: every line of the file is a row of some batch or one of its rejects.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from taxi_ingest.catalog import Dataset, Vintage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line (CSV: line number in the file from 1; Parquet: row number from 1) that could not be read, and why."""
+
+    line: int
+    reason: str
+    raw: str
+
+
+@dataclass
+class Batch:
+    """Some rows in file order: all canonical columns of the dataset, without `file_month`.
+
+    `lines` is how many lines (rows) of the file this batch accounts for, counted apart from the parser and without
+    header and blank lines; `codes` counts the unknown text codes that became null, by (column, text).
+    """
+
+    table: pa.Table
+    lines: int
+    rejects: list[Reject] = field(default_factory=list)
+    codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What a file is, by content: `format` is "csv" or "parquet"; `compression` is "gzip" or "" (CSV only)."""
+
+    format: str
+    compression: str
+    columns: tuple[str, ...]
+
+
+class Reader(Protocol):
+    """Reads one file of a known layout, in bounded memory."""
+
+    def __call__(self, path: Path, dataset: Dataset, vintage: Vintage) -> Iterator[Batch]:
+        """Yield the file's rows in order. Raises ContentError when the file breaks off or is not what it was."""
+        ...

@@ -1,0 +1,80 @@
+"""Where rows go: the contract of a warehouse, and the kinds there are.
+
+A warehouse has one table a dataset, and knows of each month from which rows (mark) it was loaded. A new kind is a
+module here with a `connect(url)`, a line in KINDS, and a fixture for the conformance suite.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from taxi_ingest.catalog import Column
+from taxi_ingest.errors import UsageError
+
+
+@dataclass(frozen=True)
+class HeldMonth:
+    """A month as the warehouse has it: the mark and source recorded with it, and the rows there now."""
+
+    mark: str
+    rows: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table is to look like. Monthly tables get the column `file_month` after `columns`."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    monthly: bool
+    cluster_by: str
+
+
+class Warehouse(Protocol):
+    """A place for rows. Methods raise WarehouseError, or TransientError where another try may help."""
+
+    url: str
+    reads: Sequence[str]
+    """Schemes of the files it can load from; "" is a file on this disk."""
+
+    def held(self, table: str) -> dict[str | None, HeldMonth]:
+        """Every month in `table` (None for one without months), in one cheap question; {} when there is no table."""
+        ...
+
+    def replace(self, table: Table, month: str | None, *, file: str, mark: str, source: str) -> int:
+        """Replace one month by the rows of the Parquet `file`, together with its mark, whole or not at all.
+
+        Returns the rows of the month counted in the table afterwards.
+        """
+        ...
+
+
+class WarehouseKind(Protocol):
+    """A module of this folder."""
+
+    def connect(self, url: str) -> Warehouse:
+        """Open the warehouse at `url` without touching it; raises UsageError when the name cannot be one."""
+        ...
+
+
+KINDS = {"duckdb": "taxi_ingest.warehouses.duckdb"}
+"""URL scheme → module. Modules load when first needed."""
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):")
+
+
+def connect(url: str) -> Warehouse:
+    """The warehouse `url` names; raises UsageError for a scheme that is none."""
+    match = _SCHEME.match(url)
+    scheme = match.group(1) if match else ""
+    if scheme not in KINDS:
+        raise UsageError(f"'{url}' is no warehouse. Possible: {', '.join(f'{s}:…' for s in KINDS)}.")
+    kind: WarehouseKind = importlib.import_module(KINDS[scheme])  # type: ignore[assignment]
+    return kind.connect(url)
