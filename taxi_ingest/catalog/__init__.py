@@ -1,10 +1,10 @@
 """What TLC publishes, as data: datasets, their vintages, and the places that publish them.
 
-A dataset is one `.toml` file here, named after it; `sources.toml` names the publishers. A new vintage is a diff
-in one `.toml`: months, columns as published, and an alias for each name that is not the canonical one.
+A dataset is one `.toml` file here, named after it; `sources.toml` names the publishers. A new vintage is a
+diff in one `.toml`: months, columns as published, and an alias for each name that is not the canonical one.
 
-`reading` makes these objects of the files, `fit()` chooses the vintage of a file by its header, `mark()` is the
-identity of the rows that come of it.
+`reading` makes these objects of the files, `fit()` chooses the vintage of a file by its header, `mark()` is
+the identity of the rows that come of it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from taxi_ingest.errors import SchemaError
+from taxi_ingest.errors import SchemaError, UsageError
 
 READER_VERSION = 1
 """Raised whenever the readers make other rows of the same file; every month is then made anew."""
 
 FILE_MONTH = "file_month"
-"""The last column of every monthly table: DATE, the first day of the file's month; tables are partitioned by it."""
+"""The last column of every monthly table: DATE, the first day of the file's month, the partition's key."""
 
 PANDAS_INDEX = "__index_level_0__"
 """A column pandas left behind in some published Parquet (2010-02 and 2010-03); dropped without a word."""
@@ -51,8 +51,8 @@ class Vintage:
     """One published layout of a dataset's files.
 
     `columns` are the names as published; `names` maps each of them (folded) to its canonical column, without
-    those in `leaves_out` (folded), which are knowingly not loaded. `first` and `last` are months, both included;
-    `last` is "" while the layout is in use.
+    those in `leaves_out` (folded), which are knowingly not loaded. `first` and `last` are months, both
+    included; `last` is "" while the layout is in use. `quirks` is a line for people.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Vintage:
     leaves_out: tuple[str, ...] = ()
     first: str = ""
     last: str = ""
+    quirks: str = ""
 
     def covers(self, month: str | None) -> bool:
         """Whether files of `month` were published in this layout."""
@@ -85,7 +86,7 @@ class Dataset:
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """One dataset × one month (None for a dataset that has no months): what is downloaded, converted, replaced."""
+    """One dataset, one month (None for a dataset without months): what is downloaded, converted, replaced."""
 
     dataset: str
     month: str | None = None
@@ -95,11 +96,52 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Source:
+    """A publisher: where its files are and which it has.
+
+    `url` is a template with {dataset} and {month}; `months` are the first and the last month it has of a
+    dataset, the last "" while it goes on; `files` are the URLs of datasets without months; `auto` are the
+    datasets for which the source `auto` prefers this one.
+    """
+
+    name: str
+    title: str
+    format: str
+    url: str
+    months: dict[str, tuple[str, str]] = field(default_factory=dict)
+    auto: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
+
+    def publishes(self, part: Part) -> bool:
+        """Whether the file should exist, once its month is due; says nothing of a month still to come."""
+        if part.month is None:
+            return part.dataset in self.files
+        if part.dataset not in self.months:
+            return False
+        first, last = self.months[part.dataset]
+        return first <= part.month and (not last or part.month <= last)
+
+    def url_of(self, part: Part) -> str:
+        """Where the part's file is; raises UsageError for one without a month that is not published here."""
+        if part.month is not None:
+            return self.url.replace("{dataset}", part.dataset).replace("{month}", part.month)
+        if part.dataset not in self.files:
+            raise UsageError(f"The source {self.name} does not publish {part.dataset}. Use another --source.")
+        return self.files[part.dataset]
+
+    def format_of(self, part: Part) -> str:
+        """The format of the part's file, `csv` or `parquet`; one without a month may have its own."""
+        if part.month is not None:
+            return self.format
+        return "parquet" if self.url_of(part).endswith(".parquet") else "csv"
+
+
+@dataclass(frozen=True)
 class Fit:
     """The vintage a file's header fits, and what does not quite agree with it.
 
-    `unknown` are the columns that no vintage explains; `expected` is the vintage the month suggested, when that
-    is another one.
+    `unknown` are the columns that no vintage explains; `expected` is the vintage the month suggested, when
+    that is another one.
     """
 
     vintage: Vintage
@@ -110,8 +152,9 @@ class Fit:
 def fit(dataset: Dataset, file_format: str, header: Sequence[str], month: str | None) -> Fit:
     """Choose the vintage for a file by its column names.
 
-    A header fits when it holds all columns of a vintage, in any order; of those that fit, the one that leaves the
-    fewest columns over wins, the month's own on a tie. Raises SchemaError when none fits, showing the difference.
+    A header fits when it holds all columns of a vintage, in any order; of those that fit, the one that leaves
+    the fewest columns over wins, the month's own on a tie. Raises SchemaError when none fits, showing the
+    difference.
     """
     folded = [fold(name) for name in header]
     doubled = sorted({name for name in folded if folded.count(name) > 1})
@@ -121,7 +164,8 @@ def fit(dataset: Dataset, file_format: str, header: Sequence[str], month: str | 
     own = next((v for v in candidates if v.covers(month)), None)
     fitting = [v for v in candidates if {fold(c) for c in v.columns} <= set(folded)]
     if not fitting:
-        raise SchemaError(_no_fit(dataset, file_format, header, month, own or (candidates or [None])[-1]))
+        nearest = own or (candidates[-1] if candidates else None)
+        raise SchemaError(_no_fit(dataset, file_format, header, month, nearest))
     best = min(fitting, key=lambda v: (len(folded) - len(v.columns), v is not own))
     known = {fold(c) for c in best.columns} | {PANDAS_INDEX}
     return Fit(
@@ -147,11 +191,23 @@ def _no_fit(
     )
 
 
+def lacks(dataset: Dataset, source: Source) -> tuple[str, ...]:
+    """The canonical columns that `source` never has, though files of another format do in these months."""
+    if dataset.name not in source.months:
+        return ()
+    first, last = source.months[dataset.name]
+    there, elsewhere = set[str](), set[str]()
+    for vintage in dataset.vintages:
+        if vintage.first <= (last or vintage.first) and first <= (vintage.last or first):
+            (there if vintage.format == source.format else elsewhere).update(vintage.names.values())
+    return tuple(c.name for c in dataset.columns if c.name in elsewhere - there)
+
+
 def mark(raw_sha256: str, raw_bytes: int, dataset: Dataset, vintage: Vintage) -> str:
     """The identity of a part's rows, in hex: equal marks, equal rows.
 
-    Made of the published bytes, what the catalog says of them, and READER_VERSION; never of our own Parquet, whose
-    footer names the Arrow version. Month ranges and descriptions do not change rows and are left out.
+    Made of the published bytes, what the catalog says of them, and READER_VERSION; never of our own Parquet,
+    whose footer names the Arrow version. Month ranges and descriptions do not change rows and are left out.
     """
     columns = [(c.name, c.type, c.codes) for c in dataset.columns]
     layout = (vintage.format, vintage.names, vintage.leaves_out)

@@ -56,3 +56,15 @@ class Reader(Protocol):
     def __call__(self, path: Path, dataset: Dataset, vintage: Vintage) -> Iterator[Batch]:
         """Yield the file's rows in order. Raises ContentError when the file breaks off or is not what it was."""
         ...
+
+
+FORMATS = {"csv": "taxi_ingest.readers.csv", "parquet": "taxi_ingest.readers.parquet"}
+"""Format → module with a `read` that is a Reader. Modules load when first needed."""
+
+
+def reader(file_format: str) -> Reader:
+    """The reader of a format, as `Inspected` names it."""
+    import importlib
+
+    read: Reader = importlib.import_module(FORMATS[file_format]).read
+    return read

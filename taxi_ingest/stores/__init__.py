@@ -29,6 +29,8 @@ class Store(Protocol):
     """A place for objects. `put` raises StoreError, or TransientError where another try may help."""
 
     url: str
+    on_this_disk: bool
+    """Whether asking it needs no network."""
 
     def held(self, prefix: str) -> dict[str, Held]:
         """All objects whose names begin with `prefix`, by name, in one listing."""

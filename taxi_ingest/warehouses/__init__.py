@@ -19,10 +19,14 @@ from taxi_ingest.errors import UsageError
 
 @dataclass(frozen=True)
 class HeldMonth:
-    """A month as the warehouse has it: the mark and source recorded with it, and the rows there now."""
+    """A month as the warehouse has it.
+
+    `mark`, `loaded` (rows) and `source` were recorded when it was loaded; `rows` are there now.
+    """
 
     mark: str
     rows: int
+    loaded: int
     source: str
 
 
@@ -43,15 +47,24 @@ class Warehouse(Protocol):
     url: str
     reads: Sequence[str]
     """Schemes of the files it can load from; "" is a file on this disk."""
+    on_this_disk: bool
+    """Whether asking it needs no network."""
+
+    def opens(self, table: str) -> str:
+        """A shell command that shows the first rows of `table`."""
+        ...
 
     def held(self, table: str) -> dict[str | None, HeldMonth]:
         """Every month in `table` (None for one without months), in one cheap question; {} when there is no table."""
         ...
 
-    def replace(self, table: Table, month: str | None, *, file: str, mark: str, source: str) -> int:
-        """Replace one month by the rows of the Parquet `file`, together with its mark, whole or not at all.
+    def replace(
+        self, table: Table, month: str | None, *, file: str, rows: int, mark: str, source: str
+    ) -> int:
+        """Replace one month by the `rows` rows of the Parquet `file`, together with its mark, whole or not at all.
 
-        Returns the rows of the month counted in the table afterwards.
+        Returns the rows of the month counted in the table afterwards; raises WarehouseError when they are not
+        `rows`, and then the month does not count as held.
         """
         ...
 

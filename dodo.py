@@ -1,0 +1,12 @@
+"""The same tasks for those who type `doit`: `doit list`, `doit parquetize`, `doit month=2021-01..2021-03 load`."""
+
+from doit import get_var
+
+from taxi_ingest import config, report, request, tasks
+from taxi_ingest.runner import Runner
+
+_flags = {f"shared.{key}": value for key in ("month", "dataset") if (value := get_var(key))}
+_pipeline, _notices = request.pipeline(config.read(_flags), verb="run")
+_view = report.plain(_notices)
+_session = tasks.Session(Runner(_pipeline), _view, "doit", wait=False)
+globals().update(tasks.namespace(_session, tasks.Reporter(_session, plain_doit=True)))

@@ -1,0 +1,109 @@
+"""What the tables of the catalog's files may hold, and how a wrong one is refused."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+
+class CatalogError(ValueError):
+    """A file of the catalog contradicts itself. The message names the file and the place in it."""
+
+
+def _texts(value: Iterable[Any]) -> bool:
+    return all(isinstance(item, str) and item.strip() for item in value)
+
+
+def _is_month(value: Any) -> bool:
+    return isinstance(value, str) and bool(_MONTH.fullmatch(value))
+
+
+def _is_span(value: Any) -> bool:
+    if not (isinstance(value, list) and len(value) == 2 and _is_month(value[0])):
+        return False
+    first, last = value
+    return bool(last == "" or (_is_month(last) and first <= last))
+
+
+_KINDS: dict[str, Callable[[Any], bool]] = {
+    "a text that says something": lambda v: isinstance(v, str) and bool(v.strip()),
+    "true or false": lambda v: isinstance(v, bool),
+    "a month such as 2021-01": _is_month,
+    "a table": lambda v: isinstance(v, dict),
+    "a table of texts": lambda v: isinstance(v, dict) and _texts(v.values()),
+    "a list of texts": lambda v: isinstance(v, list) and _texts(v),
+    "a list of tables": lambda v: isinstance(v, list) and v != [] and all(isinstance(i, dict) for i in v),
+    'a table of spans ["2021-01", "2021-12"], the last "" while it goes on': (
+        lambda v: isinstance(v, dict) and all(map(_is_span, v.values()))
+    ),
+}
+_TEXT, _FLAG, _A_MONTH, _TABLE, _TEXT_TABLE, _TEXT_LIST, _TABLE_LIST, _SPAN_TABLE = _KINDS
+
+# A key with a question mark may be absent.
+DATASET_KEYS = {
+    "title": _TEXT,
+    "table": _TEXT,
+    "first?": _A_MONTH,
+    "cluster_by?": _TEXT,
+    "monthly?": _FLAG,
+    "default?": _FLAG,
+    "columns": _TABLE_LIST,
+    "vintages": _TABLE_LIST,
+}
+COLUMN_KEYS = {
+    "name": _TEXT,
+    "type": _TEXT,
+    "unit": _TEXT,
+    "meaning": _TEXT,
+    "since?": _A_MONTH,
+    "codes?": _TABLE,
+}
+VINTAGE_KEYS = {
+    "name": _TEXT,
+    "format": _TEXT,
+    "first?": _A_MONTH,
+    "last?": _A_MONTH,
+    "columns": _TEXT_LIST,
+    "aliases?": _TEXT_TABLE,
+    "leaves_out?": _TEXT_LIST,
+    "quirks?": _TEXT,
+}
+SOURCE_KEYS = {
+    "title": _TEXT,
+    "format": _TEXT,
+    "url": _TEXT,
+    "auto?": _TEXT_LIST,
+    "months?": _SPAN_TABLE,
+    "files?": _TEXT_TABLE,
+}
+
+
+def check_keys(where: str, entry: dict[str, Any], keys: dict[str, str]) -> None:
+    """Refuse unknown keys, absent ones, and values of another kind than `keys` asks for."""
+    kinds = {key.removesuffix("?"): kind for key, kind in keys.items()}
+    for key, value in entry.items():
+        if key not in kinds:
+            near = difflib.get_close_matches(key, kinds, n=1)
+            refuse(where, f"unknown key `{key}`" + (f"; did you mean `{near[0]}`?" if near else ""))
+        if not _KINDS[kinds[key]](value):
+            refuse(where, f"`{key}` must be {kinds[key]}")
+    for key in keys:
+        if not key.endswith("?") and key not in entry:
+            refuse(where, f"`{key}` is missing")
+
+
+def refuse_repeated(where: str, what: str, names: Iterable[str]) -> None:
+    """Refuse names of which one stands twice."""
+    seen = list(names)
+    twice = sorted({name for name in seen if seen.count(name) > 1})
+    if twice:
+        refuse(where, f"{what} twice: {', '.join(twice)}")
+
+
+def refuse(where: str, sentence: str) -> NoReturn:
+    """Raise CatalogError; `where` is the file and the place in it."""
+    raise CatalogError(f"{where}: {sentence.removesuffix('?')}{'?' if sentence.endswith('?') else '.'}")

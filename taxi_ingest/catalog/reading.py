@@ -1,0 +1,240 @@
+"""Makes Dataset and Source objects of the catalog's files, and refuses a file that contradicts itself.
+
+The keys of a dataset's file, `<dataset>.toml`::
+
+    title, table     plain words; the table's name in the warehouse
+    first            the first month published, in any format
+    cluster_by       the column the warehouse sorts by
+    default          true for the one dataset that is meant when none is named
+    monthly          false for a dataset that is one file, without months
+
+    [[columns]]      the canonical columns, in the order of the table
+    name, type       as in the table; one of catalog.TYPES
+    unit, meaning    for people; both go into the comment of the table's column
+    since            the first month in which some source fills it as a rule, stray values before not counted
+    codes            text as published (trimmed, case-folded) = code; "" means null
+
+    [[vintages]]     the layouts of one format, oldest first, without gap or overlap; CSV and Parquet apart
+    name             format and first month: it stays when the layout goes out of use
+    first, last      months, both included; no `last` while the layout is in use
+    columns          names as published, trimmed, in published order
+    aliases          published name = canonical name, where they differ by more than case
+    leaves_out       published columns that are knowingly not loaded
+    quirks           one line for people
+
+`sources.toml` holds a Source a table, `demo.toml` recipes for made-up rows; `row_counts.csv` holds rows and
+bytes of published Parquet files.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from taxi_ingest.catalog import FILE_MONTH, TYPES, Column, Dataset, Part, Source, Vintage, fold
+from taxi_ingest.catalog.checks import (
+    COLUMN_KEYS,
+    DATASET_KEYS,
+    SOURCE_KEYS,
+    VINTAGE_KEYS,
+    CatalogError,
+    check_keys,
+    refuse,
+    refuse_repeated,
+)
+from taxi_ingest.catalog.months import next_month
+from taxi_ingest.errors import UsageError
+
+_FOLDER = Path(__file__).parent
+_SOURCES = "sources.toml"
+_NO_DATASETS = (_SOURCES, "demo.toml")
+_COUNTS = "row_counts.csv"
+
+_FORMATS = ("csv", "parquet")
+_TABLE_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+_CODE_KINDS: dict[str, type] = {"int64": int, "string": str}
+
+
+@functools.cache
+def datasets() -> dict[str, Dataset]:
+    """Every dataset by name, the default first, then by name."""
+    paths = (path for path in sorted(_FOLDER.glob("*.toml")) if path.name not in _NO_DATASETS)
+    found = [read_dataset(path) for path in paths]
+    if len([d for d in found if d.default]) != 1:
+        refuse(_FOLDER.name, "exactly one dataset must say `default = true`")
+    refuse_repeated(_FOLDER.name, "table", [d.table for d in found])
+    return {d.name: d for d in sorted(found, key=lambda d: (not d.default, d.name))}
+
+
+def dataset(name: str) -> Dataset:
+    """The dataset of that name; raises UsageError naming the known ones."""
+    known = datasets()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    guess = f" Did you mean {near[0]}?" if near else ""
+    raise UsageError(f"There is no dataset '{name}'.{guess} Known are: {', '.join(known)}.")
+
+
+def default_dataset() -> Dataset:
+    """The dataset that is meant when none is named."""
+    return next(iter(datasets().values()))
+
+
+@functools.cache
+def sources() -> dict[str, Source]:
+    """Every publisher by name, in the order in which `auto` tries them."""
+    return read_sources(_FOLDER / _SOURCES)
+
+
+def auto_source(part: Part) -> str:
+    """The name of the source that `auto` stands for: the first that claims the part, else the last."""
+    known = sources()
+    claims = (s.name for s in known.values() if part.dataset in s.auto and s.publishes(part))
+    return next(claims, list(known)[-1])
+
+
+def expected_rows(dataset: str, month: str | None) -> int | None:
+    """Rows of TLC's Parquet file, or None where they are not known. Its CSV may differ by a few."""
+    return _counts().get((dataset, month or ""), (None, None))[0]
+
+
+def expected_bytes(dataset: str, month: str | None) -> int | None:
+    """Size of TLC's Parquet file, or None where it is not known."""
+    return _counts().get((dataset, month or ""), (None, None))[1]
+
+
+@functools.cache
+def _counts() -> dict[tuple[str, str], tuple[int, int]]:
+    text = (_FOLDER / _COUNTS).read_text(encoding="utf-8")
+    lines = (line.split(",") for line in text.splitlines() if line and not line.startswith(("#", "dataset,")))
+    return {(name, month): (int(rows), int(size)) for name, month, rows, size in lines}
+
+
+def read_dataset(path: Path) -> Dataset:
+    """Read one dataset's file; its stem is the dataset's name. Raises CatalogError."""
+    where, entry = path.name, _parse(path)
+    check_keys(where, entry, DATASET_KEYS)
+    for name in (path.stem, entry["table"]):
+        if not _TABLE_NAME.fullmatch(name):
+            refuse(where, f"'{name}' is no table name: only a-z, 0-9 and _, no digit first")
+    columns = [_column(_place(where, "column", i, t), t) for i, t in enumerate(entry["columns"], 1)]
+    refuse_repeated(where, "column", [*(fold(c.name) for c in columns), FILE_MONTH])
+    canonical = {fold(c.name): c.name for c in columns}
+    vintages = [
+        _vintage(_place(where, "vintage", i, t), t, canonical) for i, t in enumerate(entry["vintages"], 1)
+    ]
+    refuse_repeated(where, "vintage", [v.name for v in vintages])
+    if entry.get("cluster_by", columns[0].name) not in canonical.values():
+        refuse(where, f"`cluster_by` is no column: {entry['cluster_by']}")
+    if entry.get("monthly", True):
+        _check_months(where, entry.get("first", ""), columns, vintages)
+    else:
+        _check_no_months(where, entry, vintages)
+    return Dataset(name=path.stem, **{**entry, "columns": tuple(columns), "vintages": tuple(vintages)})
+
+
+def _column(where: str, entry: dict[str, Any]) -> Column:
+    check_keys(where, entry, COLUMN_KEYS)
+    if entry["type"] not in TYPES:
+        refuse(where, f"the type '{entry['type']}' is none of {', '.join(TYPES)}")
+    kind = _CODE_KINDS.get(entry["type"])
+    for text, code in entry.get("codes", {}).items():
+        if fold(text) != text:
+            refuse(where, f"the code '{text}' must be written trimmed and in lower case")
+        # An empty text stands for null, also among numbers; type() because true is an int, too.
+        if kind is None or (type(code) is not kind and code != ""):
+            refuse(where, f"the code {text} = {code!r} does not fit the type {entry['type']}")
+    return Column(**entry)
+
+
+def _vintage(where: str, entry: dict[str, Any], canonical: dict[str, str]) -> Vintage:
+    """Make a Vintage; `canonical` maps folded canonical names to canonical names."""
+    check_keys(where, entry, VINTAGE_KEYS)
+    if entry["format"] not in _FORMATS:
+        refuse(where, f"the format '{entry['format']}' is none of {', '.join(_FORMATS)}")
+    published = [fold(name) for name in entry["columns"]]
+    refuse_repeated(where, "published column", published)
+    left_out = tuple(fold(name) for name in entry.get("leaves_out", []))
+    aliases = {fold(name): target for name, target in entry.get("aliases", {}).items()}
+    for name in (*aliases, *left_out):
+        if name not in published:
+            refuse(where, f"`aliases` or `leaves_out` names {name}, which is no published column")
+    for name, target in aliases.items():
+        if target not in canonical.values():
+            refuse(where, f"the alias {name} leads to {target}, which is no canonical column")
+    names = {name: aliases.get(name, canonical.get(name, "")) for name in published if name not in left_out}
+    astray = [name for name, target in names.items() if not target]
+    if astray:
+        refuse(where, f"{', '.join(astray)} leads to no canonical column and is not in `leaves_out`")
+    refuse_repeated(where, "canonical column", names.values())
+    return Vintage(
+        name=entry["name"],
+        format=entry["format"],
+        columns=tuple(entry["columns"]),
+        names=names,
+        leaves_out=left_out,
+        first=entry.get("first", ""),
+        last=entry.get("last", ""),
+        quirks=entry.get("quirks", ""),
+    )
+
+
+def _check_months(where: str, first: str, columns: list[Column], vintages: list[Vintage]) -> None:
+    for vintage in vintages:
+        if not vintage.first or (vintage.last and vintage.last < vintage.first):
+            refuse(f"{where}, vintage {vintage.name}", "`first` is absent or after `last`")
+    for file_format in _FORMATS:
+        for before, after in pairwise(v for v in vintages if v.format == file_format):
+            if not before.last or after.first < next_month(before.last):
+                refuse(f"{where}, vintage {after.name}", f"its months overlap those of {before.name}")
+            if after.first > next_month(before.last):
+                refuse(f"{where}, vintage {after.name}", f"there is a gap between it and {before.name}")
+    if first != min(v.first for v in vintages):
+        refuse(where, "`first` is not the first month of any vintage")
+    for column in columns:
+        if column.since < first:
+            refuse(f"{where}, column {column.name}", "`since` is absent or before the dataset's first month")
+
+
+def _check_no_months(where: str, entry: dict[str, Any], vintages: list[Vintage]) -> None:
+    if entry.get("first") or any(v.first or v.last for v in vintages):
+        refuse(where, "`first` and `last` have no place in a dataset without months")
+    refuse_repeated(where, "vintage without months and of format", [v.format for v in vintages])
+
+
+def read_sources(path: Path) -> dict[str, Source]:
+    """Read the publishers' file: one table a source. Raises CatalogError."""
+    return {name: _source(f"{path.name}, {name}", name, entry) for name, entry in _parse(path).items()}
+
+
+def _source(where: str, name: str, entry: Any) -> Source:
+    if not isinstance(entry, dict):
+        refuse(where, "a source must be a table")
+    check_keys(where, entry, SOURCE_KEYS)
+    if entry["format"] not in _FORMATS:
+        refuse(where, f"the format '{entry['format']}' is none of {', '.join(_FORMATS)}")
+    if "{dataset}" not in entry["url"] or "{month}" not in entry["url"]:
+        refuse(where, "`url` must hold {dataset} and {month}")
+    months = {key: (first, last) for key, (first, last) in entry.get("months", {}).items()}
+    auto = tuple(entry.get("auto", ()))
+    for key in auto:
+        if key not in months:
+            refuse(where, f"`auto` names {key}, which has no `months` here")
+    return Source(**{**entry, "name": name, "auto": auto, "months": months})
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise CatalogError(f"{path.name}: not TOML: {error}") from error
+
+
+def _place(where: str, what: str, number: int, entry: dict[str, Any]) -> str:
+    return f"{where}, {what} {entry.get('name', f'no. {number}')}"

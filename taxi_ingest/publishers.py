@@ -1,0 +1,102 @@
+"""Where a part's published file is: named sources, URL templates, and the built-in publisher of made-up months.
+
+A source has an identity that is recorded with a part (`csv`, a template, `demo:…`) and, when a file is wanted, a
+URL. The demo's URL is on a free loopback port, which is recorded nowhere.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.reading import auto_source, sources
+from taxi_ingest.errors import UsageError
+
+if TYPE_CHECKING:
+    from taxi_ingest.demo import DemoServer
+
+AUTO = "auto"
+DEMO = "demo"
+
+
+class Publisher:
+    """Answers for one setting of `source`: "auto", a source's name, "demo", or a template with {dataset} and {month}."""
+
+    def __init__(self, source: str, demo: Mapping[str, int]) -> None:
+        self._source = source
+        self._demo = demo
+        self._server: DemoServer | None = None
+        self._starting = threading.Lock()
+
+    def identity(self, part: Part) -> str:
+        """What is recorded as the source of `part`."""
+        if self._source == DEMO:
+            options = "&".join(f"{key}={value}" for key, value in self._demo.items())
+            return f"demo:{part.dataset}/{part.month}?{options}"
+        if self._source == AUTO:
+            return auto_source(part)
+        return self._source if is_named(self._source) else _without_secrets(self._source)
+
+    def url(self, part: Part, identity: str) -> str:
+        """Where the file of `part` is fetched when its source is `identity`."""
+        if identity.startswith("demo:"):
+            return self._demo_server().url(part)
+        if is_named(identity):
+            return sources()[identity].url_of(part)
+        # the identity lacks what may not be recorded; the setting, if it is the same source, has it
+        template = self._source if _without_secrets(self._source) == identity else identity
+        return template.format(dataset=part.dataset, month=part.month)
+
+    def close(self) -> None:
+        """Stop the demo's server, if it was started."""
+        if self._server is not None:
+            self._server.close()
+
+    def _demo_server(self) -> DemoServer:
+        from taxi_ingest.demo import DemoServer
+
+        with self._starting:
+            if self._server is None:
+                self._server = DemoServer(**self._demo)
+            return self._server
+
+
+def is_named(source: str) -> bool:
+    """Whether `source` is the name of a source in the catalog."""
+    return source in sources()
+
+
+def check_source(source: str, parts: list[Part]) -> None:
+    """Raise UsageError unless `source` can publish every one of `parts` under a name of its own."""
+    if source in {AUTO, DEMO} or is_named(source):
+        return
+    scheme = urlsplit(source).scheme
+    if scheme not in {"http", "https", "file"}:
+        names = ", ".join([AUTO, *sources(), DEMO])
+        raise UsageError(
+            f"'{source}' is no source. Possible: {names}, or a URL template such as "
+            "https://host/{dataset}_tripdata_{month}.csv.gz (http, https or file)."
+        )
+    try:
+        urls = {source.format(dataset=part.dataset, month=part.month) for part in parts}
+    except (KeyError, IndexError, ValueError) as error:
+        raise UsageError(f"The template '{source}' may hold {{dataset}} and {{month}} only ({error}).") from error
+    if len(urls) < len(parts):
+        raise UsageError(
+            f"The template '{source}' names one file for several parts. Put {{month}} and {{dataset}} where they differ."
+        )
+
+
+def without_port(url: str) -> str:
+    """`url` as it goes into a Parquet footer: the same on every machine, whatever port a server got."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.hostname or ""))
+
+
+def _without_secrets(template: str) -> str:
+    """A template as it may be recorded: without user, password, query and fragment."""
+    parts = urlsplit(template)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

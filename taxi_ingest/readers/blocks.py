@@ -1,0 +1,125 @@
+"""The bytes of a text file: opened, cut at line ends, and counted apart from any parser.
+
+A line is what ends in LF (the file's last line may lack it); a blank line holds nothing but an optional CR.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from taxi_ingest.errors import ContentError
+
+try:  # three times as fast as zlib; not built for every platform
+    from isal import igzip, isal_zlib
+
+    _open_gzip: Any = igzip.open
+    _BROKEN: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error)
+except ImportError:
+    _open_gzip = gzip.open
+    _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
+
+GZIP_MAGIC = b"\x1f\x8b"
+BOM = b"\xef\xbb\xbf"
+LONGEST_LINE = 16 << 20
+"""Bytes. A longer "line" means that the file has no line ends, and reading on would take any amount of memory."""
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the file starts like a gzip stream, whatever it is called."""
+    with path.open("rb") as file:
+        return file.read(2) == GZIP_MAGIC
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a plain or gzip file for reading its (decompressed) bytes.
+
+    Raises ContentError, also while the stream is read within the `with`, when a gzip stream is cut or damaged.
+    """
+    try:
+        with _open_gzip(path, "rb") if is_gzip(path) else path.open("rb") as stream:
+            yield stream
+    except _BROKEN as error:
+        raise ContentError(
+            f"{path.name} is a gzip file that is cut or damaged ({error}): delete it and download it again."
+        ) from error
+
+
+def blocks(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield the stream in pieces of about `size` bytes, each of whole lines and ending in LF, without BOM.
+
+    Raises ContentError when a line is longer than LONGEST_LINE.
+    """
+    rest, skip_bom, wanted = b"", True, size
+    while data := stream.read(max(wanted - len(rest), 1)):
+        rest += data
+        if skip_bom and len(rest) >= len(BOM):
+            rest, skip_bom = rest.removeprefix(BOM), False
+        end = rest.rfind(b"\n") + 1
+        if end:
+            yield rest[:end]
+            rest, wanted = rest[end:], size
+        elif len(rest) > LONGEST_LINE:
+            raise ContentError("A line is longer than 16 MiB, so this is no CSV file: download it again.")
+        elif len(rest) >= wanted:
+            wanted *= 2
+    if rest:
+        yield rest + b"\n"
+
+
+@dataclass(frozen=True)
+class Count:
+    """What the bytes of a block say: all lines, those that are not blank, and CRs that end no line."""
+
+    physical: int
+    lines: int
+    stray_cr: int
+
+
+def count(block: bytes) -> Count:
+    """Count the lines of a block that ends in LF. Done by Arrow, because it lets other threads run meanwhile."""
+    octets = pa.Array.from_buffers(pa.uint8(), len(block), [None, pa.py_buffer(block)])
+    lf = pc.equal(octets, pa.scalar(0x0A, pa.uint8()))
+    physical = lf.true_count
+    blank = _pairs(lf, lf) + block.startswith(b"\n")
+    if b"\r" not in block:
+        return Count(physical, physical - blank, 0)
+    cr = pc.equal(octets, pa.scalar(0x0D, pa.uint8()))
+    crlf = pc.and_(cr.slice(0, len(block) - 1), lf.slice(1))
+    blank += _pairs(lf, crlf) + block.startswith(b"\r\n")
+    return Count(physical, physical - blank, cr.true_count - crlf.true_count)
+
+
+def _pairs(first: Any, second: Any) -> int:
+    """At how many positions `first` is true and `second` is true one further."""
+    length = min(len(first), len(second) - 1)
+    if length < 1:
+        return 0
+    found: int = pc.and_(first.slice(0, length), second.slice(1, length)).true_count
+    return found
+
+
+def is_blank(line: bytes) -> bool:
+    """Whether a line, without its LF, is blank."""
+    return line in {b"", b"\r"}
+
+
+def fields(line: bytes) -> list[str]:
+    """The fields of one line, with or without its line end."""
+    text = line.rstrip(b"\r\n").decode("utf-8", errors="replace")
+    return next(csv.reader([text]), [])
+
+
+def header_names(line: bytes) -> tuple[str, ...]:
+    """The column names in a header line: unquoted, trimmed, otherwise as published."""
+    return tuple(name.strip() for name in fields(line.removeprefix(BOM)))

@@ -1,0 +1,183 @@
+"""Text to canonical values, one column at a time.
+
+What a text means is what Arrow's own cast says, so that text read from a string column and text read by Arrow's
+CSV parser come out alike. On top of that: surrounding white space is dropped, `1.0` is the whole number 1, and the
+text codes of the catalog become TLC's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from taxi_ingest.catalog import Column, fold
+
+_TYPES: dict[str, Any] = {
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "timestamp": pa.timestamp("us"),
+}
+
+_WANTED = {"int64": "a whole number", "double": "a number", "timestamp": "a date and time"}
+
+# Text that the cast is certain to accept; whatever else there is, is tried.
+_SURE = {
+    "int64": r"^-?\d{1,18}$",
+    "double": r"^-?\d{1,15}(\.\d{1,17})?$",
+    "timestamp": (
+        r"^[12]\d{3}-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))"
+        r" ([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?$"
+    ),
+}
+
+_WHOLE_DECIMAL = r"^-?\d{1,15}\.0*$"
+_LARGEST_EXACT = 2.0**53
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A column in its canonical type, as long as the text it came from.
+
+    `bad` is None, or true where a text means nothing (the value is null there); `unknown` counts the text codes
+    that the catalog does not know (null as well, but not bad), each trimmed.
+    """
+
+    array: Any
+    bad: Any = None
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+def arrow_type(column: Column) -> Any:
+    """The Arrow type of a canonical column."""
+    return _TYPES[column.type]
+
+
+def schema_of(columns: Sequence[Column]) -> Any:
+    """The Arrow schema of canonical columns."""
+    return pa.schema([(column.name, arrow_type(column)) for column in columns])
+
+
+def convert(texts: Any, column: Column) -> Converted:
+    """Turn an Arrow array of strings (null = empty) into the canonical type of `column`. Never raises for a value."""
+    if column.type == "string":
+        return _coded_text(texts, column) if column.codes else Converted(trimmed(texts))
+    try:
+        return Converted(pc.cast(texts, arrow_type(column)))
+    except pa.ArrowInvalid:
+        return _by_unique(trimmed(texts), column)
+
+
+def complaint(column: Column, text: str | None) -> str:
+    """Why a text is bad, for a person."""
+    shown = (text or "").strip()
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return f"{column.name}: '{shown}' is not {_WANTED[column.type]}"
+
+
+def trimmed(texts: Any) -> Any:
+    """Without surrounding white space (of ASCII); what is then empty is null."""
+    texts = pc.ascii_trim_whitespace(texts)
+    empty = pc.equal(texts, "")
+    if empty.true_count:
+        texts = pc.if_else(empty, pa.scalar(None, pa.string()), texts)
+    return texts
+
+
+def _by_unique(texts: Any, column: Column) -> Converted:
+    encoded = texts.dictionary_encode()
+    uniques, indices = encoded.dictionary, encoded.indices
+    values = _values(uniques, column)
+    lost = _lost(uniques, values)
+    if not lost.true_count:
+        return Converted(values.take(indices))
+    if not column.codes:
+        return Converted(values.take(indices), pc.fill_null(lost.take(indices), False))
+    values, unknown = _coded(uniques, values, lost, column)
+    return Converted(values.take(indices), None, _occurrences(uniques, indices, unknown))
+
+
+def _values(uniques: Any, column: Column) -> Any:
+    """Each unique text as its value, or null if it means none."""
+    kind = arrow_type(column)
+    sure = pc.match_substring_regex(uniques, _SURE[column.type])
+    values = pc.cast(_where(sure, uniques), kind)
+    if column.type == "int64":
+        whole = pc.match_substring_regex(uniques, _WHOLE_DECIMAL)
+        values = pc.coalesce(values, pc.cast(pc.cast(_where(whole, uniques), pa.float64()), kind))
+    lost = _lost(uniques, values)
+    if lost.true_count:
+        rest = _tried(uniques.filter(lost), column)
+        values = pc.replace_with_mask(values, lost, rest)
+    return values
+
+
+def _where(mask: Any, texts: Any) -> Any:
+    return pc.if_else(mask, texts, pa.scalar(None, pa.string()))
+
+
+def _lost(texts: Any, values: Any) -> Any:
+    """Where there is a text but no value."""
+    return pc.and_(pc.is_valid(texts), pc.is_null(values))
+
+
+def _tried(texts: Any, column: Column) -> Any:
+    """Cast what can be cast, by halves, so that a few bad texts among many cost few casts."""
+    kind = arrow_type(column)
+    try:
+        return pc.cast(texts, kind)
+    except pa.ArrowInvalid:
+        if len(texts) == 1:
+            whole = _whole(texts[0].as_py()) if column.type == "int64" else None
+            return pa.array([whole], kind)
+    half = len(texts) // 2
+    return pa.concat_arrays([_tried(texts[:half], column), _tried(texts[half:], column)])
+
+
+def _whole(text: str) -> int | None:
+    """A whole number written in another way (`+1`, `1e3`)."""
+    try:
+        number = pc.cast(pa.scalar(text), pa.float64()).as_py()
+    except pa.ArrowInvalid:
+        return None
+    whole = abs(number) <= _LARGEST_EXACT and number == int(number)  # NaN fails the first comparison
+    return int(number) if whole else None
+
+
+def _coded(uniques: Any, values: Any, lost: Any, column: Column) -> tuple[Any, set[str]]:
+    """Numbers for the texts that are no numbers, by the catalog's codes; and the texts it does not know."""
+    unknown: set[str] = set()
+    codes: list[int | None] = []
+    for text in uniques.filter(lost).to_pylist():
+        code = column.codes.get(fold(text))
+        if code is None:
+            unknown.add(text)
+        codes.append(int(code) if code not in {None, ""} else None)  # type: ignore[arg-type]
+    return pc.replace_with_mask(values, lost, pa.array(codes, pa.int64())), unknown
+
+
+def _coded_text(texts: Any, column: Column) -> Converted:
+    encoded = trimmed(texts).dictionary_encode()
+    own = {fold(str(code)): str(code) for code in column.codes.values() if code != ""}
+    unknown: set[str] = set()
+    values: list[str | None] = []
+    for text in encoded.dictionary.to_pylist():
+        code = column.codes.get(fold(text), own.get(fold(text)))
+        if code is None:
+            unknown.add(text)
+        values.append(str(code) if code not in {None, ""} else None)
+    array = pa.array(values, pa.string()).take(encoded.indices)
+    return Converted(array, None, _occurrences(encoded.dictionary, encoded.indices, unknown))
+
+
+def _occurrences(uniques: Any, indices: Any, wanted: set[str]) -> Counter[str]:
+    if not wanted:
+        return Counter()
+    texts = uniques.to_pylist()
+    seen = {item["values"]: item["counts"] for item in pc.value_counts(indices).to_pylist()}
+    return Counter({text: seen[i] for i, text in enumerate(texts) if text in wanted})

@@ -1,0 +1,161 @@
+"""What was asked for, settings and flags together, made into a `Pipeline` of plain values.
+
+Everything that makes no sense is refused here, before any work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from taxi_ingest import publishers, stores, warehouses
+from taxi_ingest.catalog import Dataset, Part
+from taxi_ingest.catalog.months import parse_months
+from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.catalog.reading import datasets, default_dataset, sources
+from taxi_ingest.config import Settings
+from taxi_ingest.errors import UsageError
+from taxi_ingest.receipts import STEPS
+from taxi_ingest.runner import Pipeline, Retries
+
+DEMO_DATA_DIR = "./demo-data"
+
+_CHOICES = {"parquetize.compression": ("zstd", "snappy", "gzip", "none"), "global.keep": ("parquet",)}
+_AT_LEAST_ONE = (
+    "global.jobs", "download.at_once", "download.tries", "parquetize.at_once", "parquetize.row_group_rows",
+    "upload.at_once", "upload.tries", "load.tries",
+)  # fmt: skip
+
+
+def pipeline(settings: Settings, *, verb: str, force: bool = False) -> tuple[Pipeline, list[str]]:
+    """The pipeline for `verb` ("run" or a step), and notices for the user. Raises UsageError."""
+    _check_values(settings)
+    parts, notices = _parts(settings)
+    target = "load" if verb == "run" else verb
+    data_dir = Path(_data_dir(settings))
+    store = settings.global_.store or str(data_dir / "lake")
+    warehouse = settings.global_.warehouse or f"duckdb:{data_dir / 'taxi.duckdb'}"
+    _check_places(store, warehouse)
+    asked = Pipeline(
+        parts=tuple(parts),
+        targets=frozenset({target}),
+        data_dir=data_dir,
+        source=settings.global_.source,
+        source_given=_origin(settings, "global.source") and settings.global_.source != publishers.AUTO,
+        store=store,
+        warehouse=warehouse,
+        kept=frozenset(settings.global_.keep),
+        forced=frozenset() if not force else frozenset(STEPS if verb == "run" else {verb}),
+        strict=settings.global_.strict,
+        jobs=settings.global_.jobs,
+        at_once={
+            "download": settings.download.at_once,
+            "parquetize": settings.parquetize.at_once,
+            "upload": settings.upload.at_once,
+            "load": 1,
+        },
+        retries={
+            "download": Retries(settings.download.tries, settings.download.backoff_seconds),
+            "parquetize": Retries(1, 0),
+            "upload": Retries(settings.upload.tries, settings.upload.backoff_seconds),
+            "load": Retries(settings.load.tries, settings.load.backoff_seconds),
+        },
+        timeout_seconds=settings.download.timeout_seconds,
+        grace_days=settings.download.grace_days,
+        writer={
+            "compression": settings.parquetize.compression,
+            "level": settings.parquetize.compression_level,
+            "row_group_rows": settings.parquetize.row_group_rows,
+        },
+        max_rejects=settings.parquetize.max_rejects,
+        demo=asdict(settings.demo),
+    )
+    return asked, notices
+
+
+def _origin(settings: Settings, name: str) -> bool:
+    """Whether a setting was given for this very invocation: by a flag or in the environment."""
+    origin = settings.origins.get(name, "default")
+    return origin == "flag" or origin.startswith("TAXI_INGEST_")
+
+
+def _data_dir(settings: Settings) -> str:
+    if settings.global_.source == publishers.DEMO and not _origin(settings, "global.data_dir"):
+        return DEMO_DATA_DIR
+    return settings.global_.data_dir
+
+
+def _check_values(settings: Settings) -> None:
+    values = {name: value for name, value, _ in settings.items()}
+    for name in _AT_LEAST_ONE:
+        if int(str(values[name])) < 1:
+            raise UsageError(f"{name} must be at least 1, not {values[name]}.")
+    for name, choices in _CHOICES.items():
+        value = values[name]
+        for item in value if isinstance(value, tuple) else (value,):
+            if item not in choices:
+                raise UsageError(f"{name} cannot be '{item}'. Possible: {', '.join(choices)}.")
+
+
+def _check_places(store: str, warehouse: str) -> None:
+    reads = warehouses.connect(warehouse).reads
+    scheme = stores.connect(store).url.partition("://")[0] if "://" in store else ""
+    if "" not in reads and scheme not in reads:
+        raise UsageError(
+            f"{warehouse} cannot load from the store {store}. Use a store it reads: "
+            f"{', '.join(f'{possible}://…' for possible in reads)}."
+        )
+
+
+def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
+    chosen = _datasets(settings.shared.dataset)
+    source = settings.global_.source
+    months = parse_months([settings.shared.month]) if settings.shared.month else []
+    if any(known.monthly for known in chosen) and not months:
+        raise UsageError("Which month? Add --month 2021-01, or set `month` in config.toml.")
+    if not any(known.monthly for known in chosen) and _origin(settings, "shared.month"):
+        raise UsageError(f"{chosen[0].name} has no months. Leave --month out.")
+    parts: list[Part] = []
+    notices: list[str] = []
+    for known in chosen:
+        wanted = [Part(known.name, month) for month in months] if known.monthly else [Part(known.name)]
+        there = [part for part in wanted if _exists(known, part, source)]
+        if len(there) < len(wanted):
+            notices.append(_left_out(known, [p for p in wanted if p not in there], source))
+        parts += there
+    if not parts:
+        raise UsageError(" ".join(notices) or "Nothing matches.")
+    publishers.check_source(source, parts)
+    return parts, notices
+
+
+def _datasets(text: str) -> list[Dataset]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        return [default_dataset()]
+    if "all" in names:
+        return list(datasets().values())
+    return [dataset_named(name) for name in dict.fromkeys(names)]
+
+
+def _exists(known: Dataset, part: Part, source: str) -> bool:
+    if part.month is not None and part.month < known.first:
+        return False
+    if source == publishers.DEMO:
+        from taxi_ingest.demo import layout
+
+        return layout(part) is not None
+    return sources()[source].publishes(part) if publishers.is_named(source) else True
+
+
+def _left_out(known: Dataset, missing: Sequence[Part], source: str) -> str:
+    before = [part for part in missing if part.month is not None and part.month < known.first]
+    if len(before) == len(missing):
+        return f"{known.name} begins with {known.first}: {_in_words(missing)} left out."
+    return f"Source {source} does not publish {known.name} for {_in_words(missing)}: left out."
+
+
+def _in_words(parts: Sequence[Part]) -> str:
+    first, last = parts[0].month or "it", parts[-1].month or "it"
+    return first if first == last else f"{first}..{last}"

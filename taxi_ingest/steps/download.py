@@ -1,0 +1,287 @@
+"""DOWNLOAD: (web) → raw file.
+
+Up to date while its receipt agrees: same source, and the published file has not been asked for anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import ipaddress
+import json
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+
+from taxi_ingest.catalog.months import last_day
+from taxi_ingest.errors import ContentError, NotPublishedError, SourceError, TransientError
+from taxi_ingest.files import replacing, write_text
+from taxi_ingest.readers.inspecting import inspect
+
+if TYPE_CHECKING:
+    import requests
+
+USER_AGENT = "taxi-ingest"
+MAX_HOPS = 5
+
+_CHUNK = 1 << 20
+_PARTIAL = ".part"
+_RESPONSES_WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file as the publisher describes it; empty where it says nothing."""
+
+    etag: str = ""
+    last_modified: str = ""
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    month: str | None,
+    grace_days: int,
+    timeout_seconds: float,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Fetch `url` (http, https or file) to `target` and return what came: checksum, size, format, columns.
+
+    A cut download goes on where it stopped, also in a new process. The file takes the place of `target` only when
+    its length is right and its content is CSV or Parquet. Raises NotPublishedError for a month that may still come
+    (`grace_days` after its end), SourceError when there is no such file, TransientError when another try may help,
+    ContentError when something else was sent.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + _PARTIAL)
+    tell = progress or (lambda _: None)
+    if urlsplit(url).scheme == "file":
+        published = _copy(url, partial, tell)
+    else:
+        published = _fetch(url, partial, timeout_seconds, tell, _Absence(url, month, grace_days))
+    facts = _accept(partial, target, url)
+    return facts | {"etag": published.etag, "last_modified": published.last_modified}
+
+
+def public_url(url: str) -> str:
+    """`url` as it may be shown and stored: without user, password, query and fragment."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _accept(partial: Path, target: Path, url: str) -> dict[str, Any]:
+    """Look at what came; only CSV or Parquet takes the place of `target`, anything else is thrown away."""
+    try:
+        found = inspect(partial)
+    except ContentError as error:
+        _discard(partial)
+        raise ContentError(f"{public_url(url)}: {error}") from error
+    digest = _sha256(partial)
+    size = partial.stat().st_size
+    with replacing(target) as scratch:
+        partial.replace(scratch)
+    _discard(partial)
+    return {
+        "bytes": size,
+        "sha256": digest,
+        "format": found.format,
+        "columns": list(found.columns),
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _copy(url: str, partial: Path, tell: Callable[[int], None]) -> Published:
+    source = Path(unquote(urlsplit(url).path))
+    if not source.is_file():
+        raise SourceError(f"There is no file {source}. Check the --source template, or copy the file there.")
+    with source.open("rb") as file, partial.open("wb") as out:
+        while chunk := file.read(_CHUNK):
+            out.write(chunk)
+            tell(len(chunk))
+    return Published()
+
+
+# ---- over HTTP
+
+
+def _fetch(
+    url: str, partial: Path, timeout: float, tell: Callable[[int], None], absence: _Absence
+) -> Published:
+    import requests
+
+    try:
+        with requests.Session() as session:
+            return _receive(session, url, partial, timeout, tell, absence)
+    except requests.RequestException as error:
+        # requests words its errors with the whole URL, query and all; only the kind of fault is passed on
+        raise TransientError(f"{public_url(url)}: the connection failed ({type(error).__name__}).") from None
+
+
+def _receive(
+    session: requests.Session,
+    url: str,
+    partial: Path,
+    timeout: float,
+    tell: Callable[[int], None],
+    absence: _Absence,
+) -> Published:
+    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"} | _resume_headers(partial, url)
+    with _answer(session, url, headers, timeout) as response:
+        if response.status_code == 416:
+            _discard(partial)
+            raise TransientError(f"{public_url(url)}: the file changed while it was fetched.")
+        absence.check(response)
+        published = Published(
+            response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
+        )
+        start = _start(response, partial)
+        write_text(_notes(partial), json.dumps({"url": public_url(url)} | vars(published)))
+        tell(start)
+        received = _store(response, partial, start, tell)
+    _check_length(url, response, start + received)
+    return published
+
+
+def _start(response: requests.Response, partial: Path) -> int:
+    """Where the bytes of `response` go on, in bytes from the start of the file."""
+    if response.status_code != 206:
+        return 0
+    have = partial.stat().st_size
+    if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        _discard(partial)
+        raise TransientError("The publisher sent another piece of the file than the one asked for.")
+    return have
+
+
+def _store(response: requests.Response, partial: Path, start: int, tell: Callable[[int], None]) -> int:
+    received = 0
+    with partial.open("ab" if start else "wb") as out:
+        for chunk in response.iter_content(_CHUNK):
+            out.write(chunk)
+            received += len(chunk)
+            tell(len(chunk))
+    return received
+
+
+def _check_length(url: str, response: requests.Response, size: int) -> None:
+    """Raise TransientError when less came than was announced; what came is kept for the next try."""
+    total = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers.get("Content-Length")
+    if total and total.isdigit() and size != int(total):
+        raise TransientError(f"{public_url(url)}: {size:,} of {int(total):,} bytes came before the line was cut.")
+
+
+def _resume_headers(partial: Path, url: str) -> dict[str, str]:
+    """Headers that ask for the rest of a cut download, if it is known to be of this very file."""
+    with contextlib.suppress(OSError, ValueError):
+        notes = json.loads(_notes(partial).read_text(encoding="utf-8"))
+        size = partial.stat().st_size
+        # a weak ETag does not promise equal bytes, and If-Range may not carry one
+        validator = notes["etag"] if notes["etag"] and not notes["etag"].startswith("W/") else notes["last_modified"]
+        if size and validator and notes["url"] == public_url(url):
+            return {"Range": f"bytes={size}-", "If-Range": validator}
+    return {}
+
+
+def _notes(partial: Path) -> Path:
+    return partial.with_name(partial.name + ".json")
+
+
+def _discard(partial: Path) -> None:
+    partial.unlink(missing_ok=True)
+    _notes(partial).unlink(missing_ok=True)
+
+
+# ---- redirects: https → https only, never towards this machine or its network
+
+
+@contextlib.contextmanager
+def _answer(
+    session: requests.Session, url: str, headers: dict[str, str], timeout: float
+) -> Iterator[requests.Response]:
+    """The answer at the end of at most MAX_HOPS redirects; a resume always starts at the original URL."""
+    at = url
+    for _ in range(MAX_HOPS + 1):
+        response = session.get(at, headers=headers, timeout=timeout, stream=True, allow_redirects=False)
+        if not response.is_redirect:
+            with response:
+                yield response
+            return
+        with response:
+            at = _next_hop(at, response.headers["Location"])
+    raise SourceError(f"{public_url(url)} redirects more than {MAX_HOPS} times. Check the --source template.")
+
+
+def _next_hop(at: str, location: str) -> str:
+    target = urljoin(at, location)
+    parts = urlsplit(target)
+    if parts.scheme != "https":
+        raise SourceError(
+            f"{public_url(at)} redirects to {parts.scheme}://{parts.hostname}, which is not https; not followed. "
+            f"Use the address it redirects to as --source, if you trust it."
+        )
+    if not _is_private(urlsplit(at).hostname) and _is_private(parts.hostname):
+        raise SourceError(f"{public_url(at)} redirects into a private network ({parts.hostname}); not followed.")
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
+
+
+def _is_private(host: str | None) -> bool:
+    try:
+        addresses = {info[4][0] for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return any(not ipaddress.ip_address(str(address).partition("%")[0]).is_global for address in addresses)
+
+
+# ---- when the file is not there
+
+
+@dataclass(frozen=True)
+class _Absence:
+    """What a refusal means for this month."""
+
+    url: str
+    month: str | None
+    grace_days: int
+
+    def check(self, response: requests.Response) -> None:
+        """Raise what the status of `response` means; 200 and 206 pass."""
+        status = response.status_code
+        if status in {200, 206}:
+            return
+        if status in _RESPONSES_WORTH_ANOTHER_TRY:
+            raise TransientError(
+                f"{public_url(self.url)}: the publisher answered {status}.",
+                retry_after=_seconds(response.headers.get("Retry-After", "")),
+            )
+        if status == 403 and not _denied_by_storage(response):
+            raise TransientError(f"{public_url(self.url)}: the publisher is holding us back (403).")
+        if status in {403, 404, 410}:
+            self._absent()
+        raise SourceError(f"{public_url(self.url)}: the publisher answered {status}. Check the --source template.")
+
+    def _absent(self) -> None:
+        url = public_url(self.url)
+        if self.month and (date.today() - last_day(self.month)).days < self.grace_days:
+            raise NotPublishedError(
+                f"{self.month} is not published yet at {url}; TLC publishes about two months after a month's end."
+            )
+        raise SourceError(f"The publisher has no such file: {url}. Check month and --source.")
+
+
+def _denied_by_storage(response: requests.Response) -> bool:
+    """Whether a 403 is the storage's own "no such object" (XML, AccessDenied) and not a throttle's page."""
+    return b"<Code>AccessDenied</Code>" in next(response.iter_content(4096), b"")
+
+
+def _seconds(retry_after: str) -> float | None:
+    return float(retry_after) if retry_after.isdigit() else None

@@ -1,0 +1,229 @@
+"""PARQUETIZE: raw file → Parquet in the canonical schema.
+
+Up to date while the Parquet bears the same mark and was written with the same writer settings.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from taxi_ingest import readers
+from taxi_ingest.catalog import FILE_MONTH, Dataset, Fit, fit, mark
+from taxi_ingest.catalog.months import first_day
+from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.errors import RejectsError, SchemaError
+from taxi_ingest.files import crc32c, replacing
+
+FOOTER_KEY = b"taxi_ingest"
+ALLOWED_REJECTS = 10
+"""So many rejects never fail a file, however short it is."""
+
+ARROW_TYPES = {
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "timestamp": pa.timestamp("us"),
+}
+
+
+@dataclass(frozen=True)
+class Writer:
+    """How Parquet is written; `level` counts for zstd and gzip only."""
+
+    compression: str = "zstd"
+    level: int = 3
+    row_group_rows: int = 131_072
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The raw file a Parquet is made of: `source` as it may be shown, checksum and size, and what it was found to be."""
+
+    path: Path
+    source: str
+    sha256: str
+    size: int
+    format: str
+    columns: tuple[str, ...]
+
+
+@dataclass
+class _Tally:
+    """What went by: lines of the file, rows written, rejects, unknown text codes by (column, text)."""
+
+    lines: int = 0
+    rows: int = 0
+    rejects: int = 0
+    codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def parquetize(
+    raw: Raw,
+    parquet: Path,
+    rejects: Path,
+    *,
+    dataset: str,
+    month: str | None,
+    writer: Writer,
+    max_rejects: float,
+    strict: bool,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Write the rows of `raw` to `parquet` and return what came of it: mark, vintage, rows, rejects, notes.
+
+    Every line of the file is a row or, in the CSV file `rejects` (line, reason, raw), a reject; otherwise
+    RejectsError is raised, as it is when more than `max_rejects` (a share) and more than ten lines were rejected.
+    With `strict`, an unknown column or text code raises SchemaError. `progress` gets the rows of each batch.
+    """
+    known = dataset_named(dataset)
+    fitted = fit(known, raw.format, raw.columns, month)
+    if strict and fitted.unknown:
+        raise SchemaError(
+            f"The file has columns that {known.name} does not know: {', '.join(fitted.unknown)}. "
+            "Add them to the catalog, or leave --strict out to load without them."
+        )
+    with replacing(rejects) as rejected, replacing(parquet) as scratch:
+        tally = _Tally()
+        batches = readers.reader(raw.format)(raw.path, known, fitted.vintage)
+        tables = _counted(batches, tally, rejected, progress or (lambda _: None))
+        provenance = _write(tables, scratch, _schema(known), month, writer, tally, _provenance(raw, known, fitted, writer))
+        failure = _verdict(tally, max_rejects, strict, rejects)
+        if failure is not None:
+            _keep_rejects(rejected, rejects)
+            raise failure
+    if not tally.rejects:
+        rejects.unlink()
+    return provenance | _notes(fitted, tally) | {"bytes": parquet.stat().st_size, "crc32c": crc32c(parquet)}
+
+
+def footer(parquet: Path) -> dict[str, Any] | None:
+    """The provenance in the footer of `parquet`; None when the file is missing, broken or not ours."""
+    try:
+        metadata = pq.read_metadata(parquet).metadata or {}
+        return json.loads(metadata[FOOTER_KEY])  # type: ignore[no-any-return]
+    except (OSError, pa.ArrowInvalid, KeyError, ValueError):
+        return None
+
+
+def _provenance(raw: Raw, dataset: Dataset, fitted: Fit, writer: Writer) -> dict[str, Any]:
+    return {
+        "mark": mark(raw.sha256, raw.size, dataset, fitted.vintage),
+        "source": raw.source,
+        "raw_sha256": raw.sha256,
+        "raw_bytes": raw.size,
+        "vintage": fitted.vintage.name,
+        "writer": asdict(writer),
+    }
+
+
+def _schema(dataset: Dataset) -> pa.Schema:
+    fields = [pa.field(c.name, ARROW_TYPES[c.type]) for c in dataset.columns]
+    if dataset.monthly:
+        fields.append(pa.field(FILE_MONTH, pa.date32()))
+    return pa.schema(fields)
+
+
+def _counted(
+    batches: Iterator[readers.Batch], tally: _Tally, rejected: Path, progress: Callable[[int], None]
+) -> Iterator[pa.Table]:
+    """The tables of `batches`, while their counts go to `tally` and their rejects to the file `rejected`."""
+    with rejected.open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["line", "reason", "raw"])
+        for batch in batches:
+            tally.lines += batch.lines
+            tally.rows += batch.table.num_rows
+            tally.rejects += len(batch.rejects)
+            tally.codes += batch.codes
+            out.writerows((r.line, r.reason, r.raw) for r in batch.rejects)
+            progress(batch.table.num_rows)
+            yield batch.table
+
+
+def _write(
+    tables: Iterator[pa.Table],
+    path: Path,
+    schema: pa.Schema,
+    month: str | None,
+    writer: Writer,
+    tally: _Tally,
+    provenance: dict[str, Any],
+) -> dict[str, Any]:
+    """Write `tables` in row groups of exactly the wanted size and end with the provenance in the footer."""
+    codec = None if writer.compression == "none" else writer.compression
+    level = writer.level if codec in {"zstd", "gzip"} else None
+    with pq.ParquetWriter(path, schema, compression=codec, compression_level=level) as out:
+        for group in _row_groups(tables, writer.row_group_rows):
+            out.write_table(_with_month(group, schema, month))
+        done = provenance | {"rows": tally.rows, "rejects": tally.rejects}
+        out.add_key_value_metadata({FOOTER_KEY: json.dumps(done, sort_keys=True).encode()})
+    return done
+
+
+def _row_groups(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Regroup `tables` into tables of exactly `rows` rows; the last may have fewer."""
+    waiting: list[pa.Table] = []
+    count = 0
+    for table in tables:
+        waiting.append(table)
+        count += table.num_rows
+        while count >= rows:
+            whole = pa.concat_tables(waiting)
+            yield whole.slice(0, rows)
+            waiting, count = [whole.slice(rows)], count - rows
+    if count:
+        yield pa.concat_tables(waiting)
+
+
+def _with_month(table: pa.Table, schema: pa.Schema, month: str | None) -> pa.Table:
+    if month is not None:
+        day = pa.repeat(pa.scalar(first_day(month), pa.date32()), table.num_rows)
+        table = table.append_column(FILE_MONTH, day)
+    return table.cast(schema)
+
+
+def _verdict(tally: _Tally, max_rejects: float, strict: bool, rejects: Path) -> Exception | None:
+    """Why this conversion may not stand; None when it may."""
+    if tally.lines != tally.rows + tally.rejects:
+        return RejectsError(
+            f"{tally.lines:,} lines went in, but {tally.rows:,} rows and {tally.rejects:,} rejects came out. "
+            "Nothing was kept; please report this file."
+        )
+    if tally.rejects > ALLOWED_REJECTS and tally.rejects > max_rejects * tally.lines:
+        return RejectsError(
+            f"{tally.rejects:,} of {tally.lines:,} lines could not be read, more than max_rejects = {max_rejects:g} "
+            f"allows. They stand in {rejects}, each with its reason."
+        )
+    if strict and tally.codes:
+        return SchemaError(f"Unknown codes: {_codes_in_words(tally.codes)}. Leave --strict out to load them as null.")
+    return None
+
+
+def _keep_rejects(rejected: Path, rejects: Path) -> None:
+    """Leave the rejects where the error says, although the conversion is thrown away."""
+    with replacing(rejects) as kept:
+        kept.write_bytes(rejected.read_bytes())
+
+
+def _codes_in_words(codes: Counter[tuple[str, str]]) -> str:
+    return ", ".join(f"{column} {text!r} ({count:,} times)" for (column, text), count in codes.most_common(5))
+
+
+def _notes(fitted: Fit, tally: _Tally) -> dict[str, Any]:
+    """What a person should know of this conversion; empty lists and texts where there is nothing to say."""
+    return {
+        "lines": tally.lines,
+        "unknown_columns": list(fitted.unknown),
+        "left_out": list(fitted.vintage.leaves_out),
+        "vintage_expected": fitted.expected,
+        "unknown_codes": [[column, text, count] for (column, text), count in sorted(tally.codes.items())],
+    }

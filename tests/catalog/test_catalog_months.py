@@ -1,0 +1,64 @@
+"""Months as text: parsing, ranges, days."""
+
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taxi_ingest.catalog.months import check_month, first_day, last_day, month_range, next_month, parse_months
+from taxi_ingest.errors import UsageError
+
+MONTHS = st.dates(date(2009, 1, 1), date(2040, 12, 31)).map(lambda day: f"{day:%Y-%m}")
+
+
+@given(MONTHS)
+def test_the_next_month_begins_the_day_after_the_last_day(month: str) -> None:
+    assert first_day(next_month(month)) == last_day(month) + timedelta(days=1)
+
+
+@given(MONTHS, MONTHS)
+def test_a_range_holds_every_month_between_its_ends_once(first: str, last: str) -> None:
+    expected = (int(last[:4]) - int(first[:4])) * 12 + int(last[5:]) - int(first[5:]) + 1
+    found = month_range(first, last)
+    assert (len(found), found) == (max(expected, 0), sorted(set(found)))
+
+
+@pytest.mark.parametrize(
+    ("texts", "months"),
+    [
+        (["2021-01"], ["2021-01"]),
+        (["2020-11..2021-02"], ["2020-11", "2020-12", "2021-01", "2021-02"]),
+        (["2021-01,2021-03"], ["2021-01", "2021-03"]),
+        (["2021-03", "2021-01"], ["2021-03", "2021-01"]),
+        ([" 2021-01 , 2021-01..2021-02 "], ["2021-01", "2021-02"]),
+    ],
+)
+def test_months_are_read_in_the_order_given_each_once(texts: list[str], months: list[str]) -> None:
+    assert parse_months(texts) == months
+
+
+@pytest.mark.parametrize(
+    "text", ["2021", "2021-1", "2021-13", "2021-00", "21-01", "2021-01-01", "", "2021-01\n"]
+)
+def test_what_is_no_month_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is not a month\. Write 2021-01"):
+        check_month(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["2021-01..", "..2021-01", "2021-01,", "2021-01...2021-02", "2021-01..2021-13"]
+)
+def test_half_a_range_or_list_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a month"):
+        parse_months([text])
+
+
+def test_a_range_that_ends_before_it_begins_is_refused_with_the_remedy() -> None:
+    with pytest.raises(UsageError, match=r"Write 2021-01\.\.2021-12"):
+        parse_months(["2021-12..2021-01"])
+
+
+@pytest.mark.parametrize(("month", "day"), [("2020-02", 29), ("2021-02", 28), ("2021-12", 31)])
+def test_the_last_day_knows_leap_years_and_year_ends(month: str, day: int) -> None:
+    assert last_day(month).day == day
