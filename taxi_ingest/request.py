@@ -33,9 +33,9 @@ def pipeline(settings: Settings, *, verb: str, force: bool = False) -> tuple[Pip
     _check_values(settings)
     parts, notices = _parts(settings)
     target = "load" if verb == "run" else verb
-    data_dir = Path(_data_dir(settings))
-    store = settings.global_.store or str(data_dir / "lake")
-    warehouse = settings.global_.warehouse or f"duckdb:{data_dir / 'taxi.duckdb'}"
+    data_dir = Path(_data_dir(settings)).resolve()
+    store = _absolute(settings.global_.store) or str(data_dir / "lake")
+    warehouse = _absolute(settings.global_.warehouse, "duckdb:") or f"duckdb:{data_dir / 'taxi.duckdb'}"
     _check_places(store, warehouse)
     asked = Pipeline(
         parts=tuple(parts),
@@ -84,6 +84,14 @@ def _data_dir(settings: Settings) -> str:
     if settings.global_.source == publishers.DEMO and not _origin(settings, "global.data_dir"):
         return DEMO_DATA_DIR
     return settings.global_.data_dir
+
+
+def _absolute(place: str, scheme: str = "") -> str:
+    """A place on this disk under its full name, so that receipts agree wherever they are read; others as they are."""
+    path = place.removeprefix(scheme)
+    if not path or "://" in place or not place.startswith(scheme) or path.startswith(":"):
+        return place
+    return f"{scheme}{Path(path).resolve()}"
 
 
 def _check_values(settings: Settings) -> None:

@@ -45,12 +45,14 @@ class Converted:
     """A column in its canonical type, as long as the text it came from.
 
     `bad` is None, or true where a text means nothing (the value is null there); `unknown` counts the text codes
-    that the catalog does not know (null as well, but not bad), each trimmed.
+    that the catalog does not know (null as well, but not bad), each trimmed; `direct` says that the texts were
+    values as they stood, so that the CSV parser could as well have read the column in its type.
     """
 
     array: Any
     bad: Any = None
     unknown: Counter[str] = field(default_factory=Counter)
+    direct: bool = False
 
 
 def arrow_type(column: Column) -> Any:
@@ -68,7 +70,7 @@ def convert(texts: Any, column: Column) -> Converted:
     if column.type == "string":
         return _coded_text(texts, column) if column.codes else Converted(trimmed(texts))
     try:
-        return Converted(pc.cast(texts, arrow_type(column)))
+        return Converted(pc.cast(texts, arrow_type(column)), direct=True)
     except pa.ArrowInvalid:
         return _by_unique(trimmed(texts), column)
 

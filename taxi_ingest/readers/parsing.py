@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,7 @@ import pyarrow.csv as pa_csv
 from taxi_ingest.catalog import Column
 from taxi_ingest.readers import Batch, Reject
 from taxi_ingest.readers.blocks import Count, count, fields, is_blank
-from taxi_ingest.readers.columns import arrow_type, complaint, convert, schema_of
+from taxi_ingest.readers.columns import Converted, arrow_type, complaint, convert, schema_of, trimmed
 
 SPARE = 2
 """How many empty fields a row may have after those the header names."""
@@ -72,11 +72,19 @@ class _Outcome:
 
 @dataclass
 class _Lines:
-    """Some lines of a block. `parsed` is what the parser gets to see, line for line, in place of `published`."""
+    """Some lines of a block, the first being line `before` + 1 of it.
+
+    `normal` is the same lines without the blank ones and with the usual number of fields, once that is needed.
+    """
 
     published: bytes
     before: int = 0
-    parsed: bytes = b""
+    normal: bytes = b""
+
+    @property
+    def parsed(self) -> bytes:
+        """What the parser gets to see."""
+        return self.normal or self.published
 
     @cached_property
     def filled(self) -> list[tuple[int, bytes]]:
@@ -126,8 +134,8 @@ class BlockReader:
         """Read whole lines, the last one ending in LF: the Batch, reject lines counted from 1 at its start, and how
         many lines the block has with blank ones."""
         counted = count(block)
-        outcome = self._read(_Lines(block, parsed=block), counted)
-        table = pa.concat_tables([self._schema.empty_table(), *outcome.tables]).combine_chunks()
+        outcome = self._read(_Lines(block), counted)
+        table = pa.concat_tables(outcome.tables or [self._schema.empty_table()])
         return Batch(table, counted.lines, outcome.rejects, outcome.codes), counted.physical
 
     def _read(self, lines: _Lines, counted: Count) -> _Outcome:
@@ -215,26 +223,93 @@ class BlockReader:
     def _rows(self, lines: _Lines, parsed: _Parsed, rejects: list[Reject]) -> _Outcome:
         """Convert what Arrow parsed to the canonical columns, and reject the rows that do not convert."""
         reasons = self._surplus(parsed.table)
+        surplus = set(reasons)
         arrays: dict[str, Any] = {}
-        unknown: list[str] = []
+        unknown: dict[str, Counter[str]] = {}
         for name in self._layout.positions:
-            column, texts = self._by_name[name], _one_array(parsed.table[name])
-            if not pa.types.is_string(texts.type):
-                arrays[name] = texts
-                continue
-            converted = convert(texts, column)
+            converted = self._converted(name, parsed.table)
             arrays[name] = converted.array
-            if not converted.direct:
-                self._as_text.add(name)
             if converted.unknown:
-                unknown.append(name)
-            if converted.bad is not None:
-                for row in _where(converted.bad):
-                    reasons.setdefault(row, []).append(complaint(column, texts[row].as_py()))
-        return self._outcome(lines, parsed, rejects, reasons, arrays, unknown)
+                unknown[name] = converted.unknown
+            for row in set(_true(converted.bad)) - surplus:
+                text = parsed.table[name][row].as_py()
+                reasons.setdefault(row, []).append(complaint(self._by_name[name], text))
+        kept = _all_but(reasons, parsed.table.num_rows) if reasons else None
+        if kept is not None:
+            ordinals = parsed.ordinals()
+            rejects += [lines.reject(ordinals[row], "; ".join(why)) for row, why in reasons.items()]
+            rejects.sort(key=lambda reject: reject.line)
+            unknown = {name: self._converted(name, parsed.table.filter(kept)).unknown for name in unknown}
+        codes = Counter({(name, text): n for name, texts in unknown.items() for text, n in texts.items()})
+        return _Outcome([self._table(arrays, parsed.table.num_rows, kept)], rejects, codes)
+
+    def _converted(self, name: str, table: Any) -> Converted:
+        array = _one_array(table[name])
+        if not pa.types.is_string(array.type):
+            return Converted(array)
+        converted = convert(array, self._by_name[name])
+        if not converted.direct:
+            self._as_text.add(name)
+        return converted
+
+    def _table(self, arrays: dict[str, Any], rows: int, kept: Any) -> Any:
+        """All canonical columns in order, those not published as nulls; without the rows that are not `kept`."""
+        table = pa.table(
+            [
+                arrays[field.name] if field.name in arrays else pa.nulls(rows, field.type)
+                for field in self._schema
+            ],
+            schema=self._schema,
+        )
+        return table if kept is None else table.filter(kept)
 
     def _surplus(self, table: Any) -> dict[int, list[str]]:
         """The rows that have something in a field after the named ones."""
         reason = self._count_reason(self._layout.width)
-        rows = {row for name in self._spares for row in _where(pc.is_valid(trimmed(_one_array(table[name]))))}
-        return {row: [reason] for row in rows}
+        filled = (_true(pc.is_valid(trimmed(_one_array(table[name])))) for name in self._spares)
+        return {row: [reason] for rows in filled for row in rows}
+
+    def _halved(self, lines: _Lines) -> _Outcome:
+        block = lines.published
+        cut = block.find(b"\n", len(block) // 2, -1) + 1 or block.rfind(b"\n", 0, len(block) // 2) + 1
+        first, second = _Lines(block[:cut], lines.before), _Lines(block[cut:])
+        second.before = lines.before + block.count(b"\n", 0, cut)
+        outcome = self._read(first, count(first.published))
+        return outcome.add(self._read(second, count(second.published)))
+
+    @staticmethod
+    def _alone(lines: _Lines) -> _Outcome:
+        """Reject a single line that does not parse on its own."""
+        _, line = lines.filled[0]
+        if b"\r" in line:
+            reason = "a carriage return within the line"
+        elif not _is_utf8(line):
+            reason = "not valid UTF-8"
+        else:
+            reason = "a quote is never closed"
+        return _Outcome(rejects=[lines.reject(0, reason)])
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _one_array(column: Any) -> Any:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _true(mask: Any) -> list[int]:
+    """The positions at which a mask (or None: nowhere) is true."""
+    positions: list[int] = [] if mask is None else pc.indices_nonzero(mask).to_pylist()
+    return positions
+
+
+def _all_but(rows: Iterable[int], total: int) -> Any:
+    keep = bytearray(b"\x01") * total
+    for row in rows:
+        keep[row] = 0
+    return pc.cast(pa.Array.from_buffers(pa.uint8(), total, [None, pa.py_buffer(keep)]), pa.bool_())
