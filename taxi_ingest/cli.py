@@ -17,7 +17,7 @@ from taxi_ingest.errors import LockedError, TaxiError, UsageError
 
 if TYPE_CHECKING:
     from taxi_ingest.config import Settings
-    from taxi_ingest.tasks import Session
+    from taxi_ingest.session import Session
 
 EXIT_CODES = {
     0: "everything asked for is done or was up to date",
@@ -45,9 +45,7 @@ Month = Annotated[
 DatasetName = Annotated[
     list[str] | None, typer.Option("--dataset", help="One, several with commas, or all; may repeat.")
 ]
-Source = Annotated[
-    str | None, typer.Option(help="auto, csv, tlc, demo, or a URL template with {dataset} and {month}.")
-]
+Source = Annotated[str | None, typer.Option(help="auto, csv, tlc, demo, or a URL template with {dataset} and {month}.")]
 Store = Annotated[str | None, typer.Option(help="Where Parquet goes: a folder or gs://bucket/prefix.")]
 Warehouse = Annotated[str | None, typer.Option(help="Where rows go: duckdb:FILE.")]
 Jobs = Annotated[int | None, typer.Option(help="Steps at work at once.")]
@@ -98,7 +96,7 @@ class _Options:
         return config.read(given, config=self.config)
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+def _show_version(wanted: bool) -> None:
     if wanted:
         sys.stdout.write(f"taxi-ingest {__version__}\n")
         raise typer.Exit
@@ -106,7 +104,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
 
 @app.callback()
 def _top(
-    version: Annotated[  # noqa: ARG001 - its callback does the work
+    version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -114,7 +112,7 @@ def _top(
 
 
 def _working_verb(verb: str, what: str) -> None:
-    def command(
+    def command(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         month: Month = None,
         dataset: DatasetName = None,
         source: Source = None,
@@ -159,7 +157,7 @@ def _config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = F
 
 def _work(verb: str, options: _Options) -> int:
     """Run the pipeline for `verb` and show what came of it; returns the exit code."""
-    from taxi_ingest import report, request, tasks
+    from taxi_ingest import report, request, session, tasks
     from taxi_ingest.runner import Runner
 
     settings = options.settings()
@@ -169,14 +167,14 @@ def _work(verb: str, options: _Options) -> int:
         report.say(out, notices)
     begun = time.monotonic()
     with report.view(out, quiet=settings.global_.quiet) as view:
-        session = tasks.Session(Runner(pipeline), view, " ".join(sys.argv[1:]), wait=settings.global_.wait)
-        tasks.run(session)
-    code = session.exit_code()
+        work = session.Session(Runner(pipeline), view, " ".join(sys.argv[1:]), wait=settings.global_.wait)
+        tasks.run(work)
+    code = work.exit_code()
     if options.json:
-        sys.stdout.write(json.dumps(_document(session, code), indent=2) + "\n")
+        sys.stdout.write(json.dumps(_document(work, code), indent=2) + "\n")
     if not settings.global_.quiet:
-        report.summary(out, session.results(), time.monotonic() - begun, _hint(session, verb))
-    for bug in session.bugs:
+        report.summary(out, work.results(), time.monotonic() - begun, _hint(work, verb))
+    for bug in work.bugs:
         report.error(f"This is a bug in taxi-ingest; {_keep(bug, pipeline.data_dir)}")
     return code
 

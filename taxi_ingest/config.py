@@ -110,7 +110,11 @@ class Settings:
     def items(self) -> list[tuple[str, Value, str]]:
         """Every setting as (name, value, origin), in the order of config.toml."""
         return [
-            (f"{section}.{f.name}", getattr(values, f.name), self.origins.get(f"{section}.{f.name}", "default"))
+            (
+                f"{section}.{f.name}",
+                getattr(values, f.name),
+                self.origins.get(f"{section}.{f.name}", "default"),
+            )
             for section, attribute in SECTIONS.items()
             for values in [getattr(self, attribute)]
             for f in dataclasses.fields(values)
@@ -131,7 +135,11 @@ def read(flags: Mapping[str, Value], *, config: str | None = None) -> Settings:
     """
     values: dict[str, Value] = {}
     origins: dict[str, str] = {}
-    for origin, folder, layer in (*_file_layer(config), *_environment_layers(), ("flag", Path(), dict(flags))):
+    for origin, folder, layer in (
+        *_file_layer(config),
+        *_environment_layers(),
+        ("flag", Path(), dict(flags)),
+    ):
         for name, raw in layer.items():
             values[name] = _anchored(name, _typed(name, raw, origin), folder)
             origins[name] = origin

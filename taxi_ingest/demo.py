@@ -11,6 +11,7 @@ import random
 import re
 import threading
 import tomllib
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,8 +42,9 @@ def layout(part: Part) -> Vintage | None:
 def month_csv(part: Part, rows: int, seed: int) -> bytes:
     """The made-up month as CSV with CRLF line ends: a header and `rows` lines, the same for the same arguments."""
     vintage = layout(part)
-    assert vintage is not None, "request checks what can be made up"
-    columns = _Month(part, rows, seed).columns(vintage.columns)
+    if vintage is None or part.month is None:
+        raise ValueError(f"{part} cannot be made up")
+    columns = _Month(part, part.month, rows, seed).columns(vintage.columns)
     lines = [",".join(vintage.columns), *map(",".join, zip(*columns, strict=True))]
     return "\r\n".join(lines).encode() + b"\r\n"
 
@@ -50,12 +52,11 @@ def month_csv(part: Part, rows: int, seed: int) -> bytes:
 class _Month:
     """Draws one month, column by column."""
 
-    def __init__(self, part: Part, rows: int, seed: int) -> None:
-        assert part.month is not None
+    def __init__(self, part: Part, month: str, rows: int, seed: int) -> None:
         self._recipe = recipes()[part.dataset]
         self._rows = rows
         self._random = random.Random(f"{part} {rows} {seed}")  # noqa: S311 - no secret
-        self._month = part.month
+        self._month = month
         self._metered = rows - int(rows * self._recipe["without_meter"])
         refunds = self._random.sample(range(rows), int(rows * self._recipe["refunds"]))
         self._refunds = set(refunds)
@@ -82,7 +83,7 @@ class _Month:
     def _plain(self, recipe: dict[str, Any]) -> list[str]:
         if "one_of" in recipe:
             return self._random.choices(recipe["one_of"], recipe["odds"], k=self._rows)
-        draw = {
+        draw: dict[str, Callable[[], list[str]]] = {
             "pickup": lambda: [f"{at:%Y-%m-%d %H:%M:%S}" for at in self._pickups],
             "dropoff": self._dropoffs,
             "miles": lambda: [f"{hundredths / 100:.2f}" for hundredths in self._small_numbers(3000)],
@@ -118,8 +119,7 @@ class _Month:
     def _dropoffs(self) -> list[str]:
         rides = self._random.choices(range(60, 3600), k=self._rows)
         return [
-            f"{at + timedelta(seconds=ride):%Y-%m-%d %H:%M:%S}"
-            for at, ride in zip(self._pickups, rides, strict=True)
+            f"{at + timedelta(seconds=ride):%Y-%m-%d %H:%M:%S}" for at, ride in zip(self._pickups, rides, strict=True)
         ]
 
 
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         """The bytes of one published file."""
         raise NotImplementedError
 
-    def do_GET(self) -> None:  # noqa: N802 - the name http.server calls
+    def do_GET(self) -> None:
         """Answer one request."""
         name = _NAME.fullmatch(self.path)
         part = Part(name["dataset"], name["month"]) if name else None

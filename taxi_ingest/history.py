@@ -17,12 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import NotPublishedError
-
-Outcome = Literal["done", "up_to_date", "failed", "blocked", "not_published"]
+from taxi_ingest.pipeline import Outcome
 
 SCHEMA_VERSION = 1
 
@@ -92,7 +91,11 @@ class History:
         self.run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         self._execute(
             "INSERT INTO runs (run, started, pid, version, request) VALUES (?, ?, ?, ?, ?)",
-            self.run, _now(), os.getpid(), version, request,
+            self.run,
+            _now(),
+            os.getpid(),
+            version,
+            request,
         )
         return self.run
 
@@ -117,7 +120,13 @@ class History:
         rowid = self._execute(
             "INSERT INTO attempts (run, dataset, month, step, attempt, started, outcome, why, log)"
             " VALUES (?, ?, ?, ?, ?, ?, 'running', ?, ?)",
-            self.run, attempt.part.dataset, attempt.part.month, attempt.step, attempt.number, _now(), attempt.why,
+            self.run,
+            attempt.part.dataset,
+            attempt.part.month,
+            attempt.step,
+            attempt.number,
+            _now(),
+            attempt.why,
             str(path.relative_to(self._logs.parent)),
         )
         result: dict[str, Any] = {"outcome": "done"}
@@ -133,7 +142,12 @@ class History:
             finally:
                 self._execute(
                     "UPDATE attempts SET ended = ?, outcome = ?, rows = ?, bytes = ?, error = ? WHERE rowid = ?",
-                    _now(), result["outcome"], result.get("rows"), result.get("bytes"), error, rowid,
+                    _now(),
+                    result["outcome"],
+                    result.get("rows"),
+                    result.get("bytes"),
+                    error,
+                    rowid,
                 )
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ DEMO = "demo"
 
 
 class Publisher:
-    """Answers for one setting of `source`: "auto", a source's name, "demo", or a template with {dataset} and {month}."""
+    """Answers for one setting of `source`: "auto", a source's name, "demo", or a URL template."""
 
     def __init__(self, source: str, demo: Mapping[str, int]) -> None:
         self._source = source
@@ -86,7 +86,7 @@ def check_source(source: str, parts: list[Part]) -> None:
         raise UsageError(f"The template '{source}' may hold {{dataset}} and {{month}} only ({error}).") from error
     if len(urls) < len(parts):
         raise UsageError(
-            f"The template '{source}' names one file for several parts. Put {{month}} and {{dataset}} where they differ."
+            f"The template '{source}' names one file for several parts. Put {{month}} or {{dataset}} into it."
         )
 
 

@@ -18,8 +18,7 @@ from taxi_ingest.catalog import Part, fit, mark
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import SchemaError
 from taxi_ingest.files import write_text
-
-STEPS = ("download", "parquetize", "upload", "load")
+from taxi_ingest.pipeline import STEPS
 
 Receipt = Mapping[str, Any]
 Action = Literal["run", "adopt", "up_to_date"]
@@ -83,6 +82,13 @@ class Receipts:
         if path not in self._read:
             self._read[path] = _read_json(path)
         return self._read[path]
+
+    def must_get(self, part: Part, step: str) -> Receipt:
+        """The receipt of a step that must have ended before; a missing one is a bug."""
+        receipt = self.get(part, step)
+        if receipt is None:
+            raise RuntimeError(f"{part} has no receipt of {step}, which runs before")
+        return receipt
 
     def put(self, part: Part, step: str, facts: Mapping[str, Any]) -> None:
         """Leave the receipt of a finished step."""

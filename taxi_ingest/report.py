@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.history import Outcome, PartResult
-from taxi_ingest.receipts import STEPS
+from taxi_ingest.history import PartResult
+from taxi_ingest.pipeline import STEPS, Outcome
 
 MARKS: dict[Outcome, tuple[str, str]] = {
     "done": ("done", "bright_green"),

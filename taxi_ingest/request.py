@@ -16,8 +16,7 @@ from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.catalog.reading import datasets, default_dataset, sources
 from taxi_ingest.config import Settings
 from taxi_ingest.errors import UsageError
-from taxi_ingest.receipts import STEPS
-from taxi_ingest.runner import Pipeline, Retries
+from taxi_ingest.pipeline import STEPS, Pipeline, Retries
 
 DEMO_DATA_DIR = "./demo-data"
 

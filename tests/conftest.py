@@ -55,7 +55,11 @@ def walled_in(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     connect = socket.socket.connect
 
     def only_loopback(self: socket.socket, address: Any) -> None:
-        if self.family in {socket.AF_INET, socket.AF_INET6} and address[0] not in {"127.0.0.1", "::1", "localhost"}:
+        if self.family in {socket.AF_INET, socket.AF_INET6} and address[0] not in {
+            "127.0.0.1",
+            "::1",
+            "localhost",
+        }:
             raise AssertionError(f"a test reached out to {address}")
         connect(self, address)
 
@@ -126,9 +130,7 @@ def serve(to: BaseHTTPRequestHandler, body: bytes, etag: str = '"1"') -> None:
     wanted = to.headers.get("Range")
     if wanted and to.headers.get("If-Range") == etag:
         start = int(wanted.removeprefix("bytes=").rstrip("-"))
-        answer(
-            to, 206, body[start:], ETag=etag, Content_Range=f"bytes {start}-{len(body) - 1}/{len(body)}"
-        )
+        answer(to, 206, body[start:], ETag=etag, Content_Range=f"bytes {start}-{len(body) - 1}/{len(body)}")
     else:
         answer(to, 200, body, ETag=etag)
 

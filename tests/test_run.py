@@ -183,7 +183,10 @@ def test_without_kept_parquet_a_run_makes_it_only_for_a_later_step(loaded: Loade
 
 
 def test_plain_doit_agrees_with_the_command_line(loaded: Loaded) -> None:
-    environment = {"TAXI_INGEST_GLOBAL__DATA_DIR": str(loaded.data), "TAXI_INGEST_GLOBAL__SOURCE": loaded.publisher.template}
+    environment = {
+        "TAXI_INGEST_GLOBAL__DATA_DIR": str(loaded.data),
+        "TAXI_INGEST_GLOBAL__SOURCE": loaded.publisher.template,
+    }
 
     def doit(*arguments: str) -> Ran:
         command = [sys.executable, "-m", "doit", "-f", str(REPOSITORY / "dodo.py"), *arguments]
@@ -207,7 +210,9 @@ def months_ago(number: int) -> str:
     return f"{day:%Y-%m}"
 
 
-@pytest.mark.parametrize(("missing", "code", "outcome"), [(months_ago(2), 4, "not_published"), ("2020-02", 1, "failed")])
+@pytest.mark.parametrize(
+    ("missing", "code", "outcome"), [(months_ago(2), 4, "not_published"), ("2020-02", 1, "failed")]
+)
 def test_one_missing_month_of_three_leaves_the_other_two_loaded(
     taxi: Command, publisher: Publisher, tmp_path: Path, missing: str, code: int, outcome: str
 ) -> None:
@@ -230,7 +235,9 @@ def test_the_demo_runs_offline_and_says_how_to_open_the_table(taxi: Command, tmp
     ran = taxi("run", "--source", "demo", "--month", "2021-01", TAXI_INGEST_DEMO__ROWS="1000")
     assert ran.code == 0, ran.err
     (hint,) = [line for line in ran.out.splitlines() if line.startswith("Look at it: ")]
-    shown = process(["sh", "-c", hint.removeprefix("Look at it: ").replace("python ", f"{sys.executable} ", 1)], tmp_path)
+    shown = process(
+        ["sh", "-c", hint.removeprefix("Look at it: ").replace("python ", f"{sys.executable} ", 1)], tmp_path
+    )
     assert "tpep_pickup_datetime" in shown.out, shown.err
     assert query(tmp_path / "demo-data" / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(1000,)]
 

@@ -23,7 +23,7 @@ try:  # three times as fast as zlib; not built for every platform
     from isal import igzip, isal_zlib
 
     _open_gzip: Any = igzip.open
-    _BROKEN: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error)
+    _BROKEN: Any = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error)
 except ImportError:
     _open_gzip = gzip.open
     _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -60,21 +60,17 @@ def blocks(stream: BinaryIO, size: int) -> Iterator[bytes]:
 
     Raises ContentError when a line is longer than LONGEST_LINE.
     """
-    rest, skip_bom, wanted = b"", True, size
-    while data := stream.read(max(wanted - len(rest), 1)):
-        rest += data
-        if skip_bom and len(rest) >= len(BOM):
-            rest, skip_bom = rest.removeprefix(BOM), False
-        end = rest.rfind(b"\n") + 1
+    held = [stream.read(len(BOM)).removeprefix(BOM)]  # the start of a line whose end is still to come
+    while data := stream.read(size):
+        end = data.rfind(b"\n") + 1
         if end:
-            yield rest[:end]
-            rest, wanted = rest[end:], size
-        elif len(rest) > LONGEST_LINE:
+            yield b"".join((*held, memoryview(data)[:end]))
+            held.clear()
+        held.append(data[end:])
+        if sum(map(len, held)) > LONGEST_LINE:
             raise ContentError("A line is longer than 16 MiB, so this is no CSV file: download it again.")
-        elif len(rest) >= wanted:
-            wanted *= 2
-    if rest:
-        yield rest + b"\n"
+    if last := b"".join(held):
+        yield last if last.endswith(b"\n") else last + b"\n"
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,10 @@ def schema_of(columns: Sequence[Column]) -> Any:
 
 
 def convert(texts: Any, column: Column) -> Converted:
-    """Turn an Arrow array of strings (null = empty) into the canonical type of `column`. Never raises for a value."""
+    """Turn an Arrow array of strings (null = empty) into the canonical type of `column`.
+
+    The strings of a code column may be dictionary-encoded. Never raises for a value.
+    """
     if column.type == "string":
         return _coded_text(texts, column) if column.codes else Converted(trimmed(texts))
     try:
@@ -159,17 +162,17 @@ def _coded(uniques: Any, values: Any, lost: Any, column: Column) -> tuple[Any, s
         code = column.codes.get(fold(text))
         if code is None:
             unknown.add(text)
-        codes.append(int(code) if code not in {None, ""} else None)  # type: ignore[arg-type]
+        codes.append(int(code) if code not in {None, ""} else None)
     return pc.replace_with_mask(values, lost, pa.array(codes, pa.int64())), unknown
 
 
 def _coded_text(texts: Any, column: Column) -> Converted:
-    encoded = trimmed(texts).dictionary_encode()
+    encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
     own = {fold(str(code)): str(code) for code in column.codes.values() if code != ""}
     unknown: set[str] = set()
     values: list[str | None] = []
-    for text in encoded.dictionary.to_pylist():
-        code = column.codes.get(fold(text), own.get(fold(text)))
+    for text in trimmed(encoded.dictionary).to_pylist():
+        code = "" if text is None else column.codes.get(fold(text), own.get(fold(text)))
         if code is None:
             unknown.add(text)
         values.append(str(code) if code not in {None, ""} else None)
@@ -178,8 +181,12 @@ def _coded_text(texts: Any, column: Column) -> Converted:
 
 
 def _occurrences(uniques: Any, indices: Any, wanted: set[str]) -> Counter[str]:
+    """How often each wanted (trimmed) text occurs."""
+    found: Counter[str] = Counter()
     if not wanted:
-        return Counter()
-    texts = uniques.to_pylist()
-    seen = {item["values"]: item["counts"] for item in pc.value_counts(indices).to_pylist()}
-    return Counter({text: seen[i] for i, text in enumerate(texts) if text in wanted})
+        return found
+    texts = trimmed(uniques).to_pylist()
+    for item in pc.value_counts(indices.drop_null()).to_pylist():
+        if (text := texts[item["values"]]) in wanted:
+            found[text] += item["counts"]
+    return found

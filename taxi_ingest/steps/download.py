@@ -89,6 +89,7 @@ def _accept(partial: Path, target: Path, url: str) -> dict[str, Any]:
     _discard(partial)
     return {
         "bytes": size,
+        "mtime_ns": target.stat().st_mtime_ns,
         "sha256": digest,
         "format": found.format,
         "columns": list(found.columns),
@@ -114,9 +115,7 @@ def _copy(url: str, partial: Path, tell: Callable[[int], None]) -> Published:
 # ---- over HTTP
 
 
-def _fetch(
-    url: str, partial: Path, timeout: float, tell: Callable[[int], None], absence: _Absence
-) -> Published:
+def _fetch(url: str, partial: Path, timeout: float, tell: Callable[[int], None], absence: _Absence) -> Published:
     import requests
 
     try:
@@ -141,9 +140,7 @@ def _receive(
             _discard(partial)
             raise TransientError(f"{public_url(url)}: the file changed while it was fetched.")
         absence.check(response)
-        published = Published(
-            response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
-        )
+        published = Published(response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
         start = _start(response, partial)
         write_text(_notes(partial), json.dumps({"url": public_url(url)} | vars(published)))
         tell(start)

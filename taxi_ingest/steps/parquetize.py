@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taxi_ingest import readers
-from taxi_ingest.catalog import FILE_MONTH, Dataset, Fit, fit, mark
+from taxi_ingest.catalog import FILE_MONTH, Dataset, Fit, Part, fit, mark
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import RejectsError, SchemaError
@@ -46,7 +46,7 @@ class Writer:
 
 @dataclass(frozen=True)
 class Raw:
-    """The raw file a Parquet is made of: `source` as it may be shown, checksum and size, and what it was found to be."""
+    """The raw file a Parquet is made of: `source` as it may be shown, checksum, bytes, and what it was found to be."""
 
     path: Path
     source: str
@@ -71,8 +71,7 @@ def parquetize(
     parquet: Path,
     rejects: Path,
     *,
-    dataset: str,
-    month: str | None,
+    part: Part,
     writer: Writer,
     max_rejects: float,
     strict: bool,
@@ -84,8 +83,8 @@ def parquetize(
     RejectsError is raised, as it is when more than `max_rejects` (a share) and more than ten lines were rejected.
     With `strict`, an unknown column or text code raises SchemaError. `progress` gets the rows of each batch.
     """
-    known = dataset_named(dataset)
-    fitted = fit(known, raw.format, raw.columns, month)
+    known = dataset_named(part.dataset)
+    fitted = fit(known, raw.format, raw.columns, part.month)
     if strict and fitted.unknown:
         raise SchemaError(
             f"The file has columns that {known.name} does not know: {', '.join(fitted.unknown)}. "
@@ -95,7 +94,9 @@ def parquetize(
         tally = _Tally()
         batches = readers.reader(raw.format)(raw.path, known, fitted.vintage)
         tables = _counted(batches, tally, rejected, progress or (lambda _: None))
-        provenance = _write(tables, scratch, _schema(known), month, writer, tally, _provenance(raw, known, fitted, writer))
+        provenance = _write(
+            tables, scratch, _schema(known), part.month, writer, tally, _provenance(raw, known, fitted, writer)
+        )
         failure = _verdict(tally, max_rejects, strict, rejects)
         if failure is not None:
             _keep_rejects(rejected, rejects)

@@ -78,5 +78,5 @@ def connect(url: str) -> Store:
     if scheme not in KINDS:
         possible = ", ".join(f"{s}://…" if s else "a folder" for s in KINDS)
         raise UsageError(f"'{url}' is no store. Possible: {possible}.")
-    kind: StoreKind = importlib.import_module(KINDS[scheme])  # type: ignore[assignment]
+    kind: StoreKind = importlib.import_module(KINDS[scheme])
     return kind.connect(url)

@@ -10,7 +10,6 @@ import importlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 from taxi_ingest.catalog import Column
@@ -58,9 +57,7 @@ class Warehouse(Protocol):
         """Every month in `table` (None for one without months), in one cheap question; {} when there is no table."""
         ...
 
-    def replace(
-        self, table: Table, month: str | None, *, file: str, rows: int, mark: str, source: str
-    ) -> int:
+    def replace(self, table: Table, month: str | None, *, file: str, rows: int, mark: str, source: str) -> int:
         """Replace one month by the `rows` rows of the Parquet `file`, together with its mark, whole or not at all.
 
         Returns the rows of the month counted in the table afterwards; raises WarehouseError when they are not
@@ -89,5 +86,5 @@ def connect(url: str) -> Warehouse:
     scheme = match.group(1) if match else ""
     if scheme not in KINDS:
         raise UsageError(f"'{url}' is no warehouse. Possible: {', '.join(f'{s}:…' for s in KINDS)}.")
-    kind: WarehouseKind = importlib.import_module(KINDS[scheme])  # type: ignore[assignment]
+    kind: WarehouseKind = importlib.import_module(KINDS[scheme])
     return kind.connect(url)

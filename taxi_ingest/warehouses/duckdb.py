@@ -63,9 +63,7 @@ class DuckDB:
             for month, mark, loaded, source in loads
         }
 
-    def replace(
-        self, table: Table, month: str | None, *, file: str, rows: int, mark: str, source: str
-    ) -> int:
+    def replace(self, table: Table, month: str | None, *, file: str, rows: int, mark: str, source: str) -> int:
         """Replace one month in one transaction; see the contract in the folder's front page."""
         day = first_day(month) if month else None
         with self._open(read_only=False) as db, _transaction(db):
@@ -149,9 +147,10 @@ def _comment(column: Column) -> str:
 
 
 def _rows_by_month(db: Any, table: str) -> dict[Any, int]:
-    columns = {name for (name,) in db.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [table]
-    ).fetchall()}
+    columns = {
+        name
+        for (name,) in db.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [table]).fetchall()
+    }
     month = FILE_MONTH if FILE_MONTH in columns else "NULL"
     return dict(db.execute(f"SELECT {month}, count(*) FROM {_quoted(table)} GROUP BY ALL").fetchall())  # noqa: S608
 
