@@ -234,6 +234,9 @@ def main() -> None:
     except TaxiError as error:
         report.error(str(error))
         sys.exit(1)
+    except OSError as error:
+        report.error(f"this machine refused: {error}. Check disk space and permissions.")
+        sys.exit(1)
     except KeyboardInterrupt:
         report.error("interrupted; what was finished stays finished")
         sys.exit(130)

@@ -75,6 +75,8 @@ class Session:
             self._ended(part, step, "not_published", str(error))
         except TaxiError as error:
             self._ended(part, step, "failed", str(error))
+        except OSError as error:
+            self._ended(part, step, "failed", f"this machine refused: {error}. Check disk space and permissions.")
         except Exception as error:  # noqa: BLE001 - the edge: a bug in one step must not stop the others
             self.bugs.append(traceback.format_exc())
             self._ended(part, step, "failed", f"a bug in taxi-ingest: {type(error).__name__}: {error}")

@@ -19,7 +19,7 @@ from doit.doit_cmd import DoitMain
 from doit.exceptions import InvalidTask, TaskFailed, UnmetDependency
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.errors import LockedError, TaxiError, UsageError
+from taxi_ingest.errors import LockedError
 from taxi_ingest.pipeline import STEPS
 from taxi_ingest.runner import Runner
 from taxi_ingest.session import EXIT_BUG, EXIT_LOCKED, EXIT_USAGE, Session
@@ -142,15 +142,15 @@ class Reporter:
     desc = "taxi-ingest's own"
 
     def __init__(self, session: Session, *, plain_doit: bool = False) -> None:
-        self.refusal: TaxiError | None = None
+        self.refusal: Exception | None = None
         self._session = session
         self._plain_doit = plain_doit
 
     def initialize(self, _tasks: Any, _selected: Any) -> None:
-        """Open the run; a refusal ends it before any task."""
+        """Open the run; when that fails, doit ends it before any task and the caller finds the reason here."""
         try:
             self._session.begin()
-        except (LockedError, UsageError) as error:
+        except Exception as error:
             self.refusal = error
             raise InvalidTask(str(error)) from error
 

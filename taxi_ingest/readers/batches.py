@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taxi_ingest.readers import Batch, Reject
-from taxi_ingest.readers.blocks import Count, count
 from taxi_ingest.readers.columns import Converted, complaint, convert, schema_of, trimmed
 from taxi_ingest.readers.parsing import Layout, Lines, Parsed, Parser
 
@@ -52,28 +51,27 @@ class BlockReader:
         self._as_text: set[str] = set()
 
     def batch(self, block: bytes) -> tuple[Batch, int]:
-        """Read whole lines, the last one ending in LF: the Batch, reject lines counted from 1 at its start, and how
-        many lines the block has with blank ones."""
-        counted = count(block)
-        outcome = self._read(Lines(block), counted)
-        table = pa.concat_tables(outcome.tables or [self._schema.empty_table()])
-        return Batch(table, counted.lines, outcome.rejects, outcome.codes), counted.physical
+        """Read whole lines, the last one ending in LF.
 
-    def _read(self, lines: Lines, counted: Count) -> _Outcome:
-        if not counted.lines:
+        Returns the Batch, whose reject lines count from 1 at the start of the block, and the number of lines with
+        the blank ones.
+        """
+        lines = Lines(block)
+        outcome = self._read(lines)
+        table = pa.concat_tables(outcome.tables or [self._schema.empty_table()])
+        return Batch(table, lines.count.lines, outcome.rejects, outcome.codes), lines.count.physical
+
+    def _read(self, lines: Lines) -> _Outcome:
+        if not lines.count.lines:
             return _Outcome()
-        parsed = self._parse(lines.parsed, counted, self._as_text) or self._parse(
-            lines.parsed, counted, self._by_name
-        )
+        parsed = self._parser.parse(lines, self._as_text) or self._parser.parse(lines, self._by_name)
         if parsed is None:
-            return self._alone(lines) if counted.lines == 1 else self._halved(lines)
+            return self._alone(lines) if lines.count.lines == 1 else self._halved(lines)
+        rejects: list[Reject] = []
         if parsed.ragged:
-            fixed, rejects = self._widths(lines, parsed)
-            if fixed:
-                again = Lines(lines.published, lines.before, fixed)
-                return self._read(again, count(fixed))
-        else:
-            rejects = []
+            normal, rejects = self._parser.normal(lines, parsed)
+            if normal:
+                return self._read(Lines(lines.published, lines.before, normal))
         return self._rows(lines, parsed, rejects)
 
     def _rows(self, lines: Lines, parsed: Parsed, rejects: list[Reject]) -> _Outcome:
@@ -103,46 +101,41 @@ class BlockReader:
         array = _one_array(table[name])
         if not pa.types.is_string(array.type) and not pa.types.is_dictionary(array.type):
             return Converted(array)
-        converted = convert(array, self._by_name[name])
-        if not converted.direct and array.type != self._typed[name]:
+        column = self._by_name[name]
+        converted = convert(array, column)
+        if not converted.direct and column.type != "string":
             self._as_text.add(name)
         return converted
 
     def _table(self, arrays: dict[str, Any], rows: int, kept: Any) -> Any:
         """All canonical columns in order, those not published as nulls; without the rows that are not `kept`."""
         table = pa.table(
-            [
-                arrays[field.name] if field.name in arrays else pa.nulls(rows, field.type)
-                for field in self._schema
-            ],
+            [arrays[field.name] if field.name in arrays else pa.nulls(rows, field.type) for field in self._schema],
             schema=self._schema,
         )
         return table if kept is None else table.filter(kept)
 
     def _surplus(self, table: Any) -> dict[int, list[str]]:
         """The rows that have something in a field after the named ones."""
-        reason = self.count_reason(self._layout.width)
-        filled = (_true(pc.is_valid(trimmed(_one_array(table[name])))) for name in self._spares)
+        reason = self._parser.count_reason(self._layout.width)
+        filled = (_true(pc.is_valid(trimmed(_one_array(table[name])))) for name in self._parser.spares)
         return {row: [reason] for rows in filled for row in rows}
 
     def _halved(self, lines: Lines) -> _Outcome:
-        block = lines.published
-        cut = block.find(b"\n", len(block) // 2, -1) + 1 or block.rfind(b"\n", 0, len(block) // 2) + 1
-        first, second = Lines(block[:cut], lines.before), Lines(block[cut:])
-        second.before = lines.before + block.count(b"\n", 0, cut)
-        outcome = self._read(first, count(first.published))
-        return outcome.add(self._read(second, count(second.published)))
+        block, middle = lines.published, len(lines.published) // 2
+        cut = block.find(b"\n", middle, -1) + 1 or block.rfind(b"\n", 0, middle) + 1
+        between = lines.before + block.count(b"\n", 0, cut)
+        outcome = self._read(Lines(block[:cut], lines.before))
+        return outcome.add(self._read(Lines(block[cut:], between)))
 
     @staticmethod
     def _alone(lines: Lines) -> _Outcome:
         """Reject a single line that does not parse on its own."""
-        _, line = lines.filled[0]
-        if b"\r" in line:
+        reason = "a quote is never closed"
+        if lines.count.stray_cr:
             reason = "a carriage return within the line"
-        elif not _is_utf8(line):
+        elif not _is_utf8(lines.published):
             reason = "not valid UTF-8"
-        else:
-            reason = "a quote is never closed"
         return _Outcome(rejects=[lines.reject(0, reason)])
 
 

@@ -84,16 +84,25 @@ class Count:
 
 def count(block: bytes) -> Count:
     """Count the lines of a block that ends in LF. Done by Arrow, because it lets other threads run meanwhile."""
-    octets = pa.Array.from_buffers(pa.uint8(), len(block), [None, pa.py_buffer(block)])
-    lf = pc.equal(octets, pa.scalar(0x0A, pa.uint8()))
+    lf = _where(block, 0x0A)
     physical = lf.true_count
     blank = _pairs(lf, lf) + block.startswith(b"\n")
     if b"\r" not in block:
         return Count(physical, physical - blank, 0)
-    cr = pc.equal(octets, pa.scalar(0x0D, pa.uint8()))
+    cr = _where(block, 0x0D)
     crlf = pc.and_(cr.slice(0, len(block) - 1), lf.slice(1))
     blank += _pairs(lf, crlf) + block.startswith(b"\r\n")
     return Count(physical, physical - blank, cr.true_count - crlf.true_count)
+
+
+def line_ends(block: bytes) -> Any:
+    """The position of each LF, as an Arrow array."""
+    return pc.indices_nonzero(_where(block, 0x0A))
+
+
+def _where(block: bytes, octet: int) -> Any:
+    octets = pa.Array.from_buffers(pa.uint8(), len(block), [None, pa.py_buffer(block)])
+    return pc.equal(octets, pa.scalar(octet, pa.uint8()))
 
 
 def _pairs(first: Any, second: Any) -> int:
@@ -111,9 +120,12 @@ def is_blank(line: bytes) -> bool:
 
 
 def fields(line: bytes) -> list[str]:
-    """The fields of one line, with or without its line end."""
+    """The fields of one line, with or without its line end; none if they make no sense."""
     text = line.rstrip(b"\r\n").decode("utf-8", errors="replace")
-    return next(csv.reader([text]), [])
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error:  # a CR within the line, or a field of more than 128 KiB
+        return []
 
 
 def header_names(line: bytes) -> tuple[str, ...]:

@@ -17,8 +17,9 @@ from typing import BinaryIO, TypeVar
 from taxi_ingest.catalog import Dataset, Vintage, fold
 from taxi_ingest.errors import ContentError
 from taxi_ingest.readers import Batch
+from taxi_ingest.readers.batches import BlockReader
 from taxi_ingest.readers.blocks import blocks, header_names, is_blank, open_bytes
-from taxi_ingest.readers.parsing import BlockReader, Layout, usual_width
+from taxi_ingest.readers.parsing import Layout, usual_width
 
 T = TypeVar("T")
 
@@ -72,9 +73,7 @@ def _layout(path: Path, header: tuple[str, ...], first: bytes, dataset: Dataset,
     published = {vintage.names.get(fold(name)): position for position, name in enumerate(header)}
     positions = {c.name: published[c.name] for c in dataset.columns if c.name in published}
     if not positions:
-        raise ContentError(
-            f"{path.name} has no column of {dataset.name}: it begins with {','.join(header)[:80]!r}."
-        )
+        raise ContentError(f"{path.name} has no column of {dataset.name}: it begins with {','.join(header)[:80]!r}.")
     width = usual_width(islice(first.split(b"\n"), _SAMPLE), len(header))
     return Layout(dataset.columns, positions, len(header), width)
 

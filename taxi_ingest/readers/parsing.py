@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 
 from taxi_ingest.catalog import Column
 from taxi_ingest.readers import Reject
-from taxi_ingest.readers.blocks import Count, fields, is_blank
+from taxi_ingest.readers.blocks import Count, count, fields, is_blank, line_ends
 from taxi_ingest.readers.columns import arrow_type
 
 SPARE = 2
@@ -42,43 +42,57 @@ class Layout:
 
 
 def usual_width(lines: Iterable[bytes], names: int) -> int:
-    """The field count that most of some data lines have, if it is a legal one; else as many as there are names."""
+    """The field count most of these data lines have, among the legal ones; by default as many as there are names."""
     seen = Counter(len(fields(line)) for line in lines if not is_blank(line))
     legal = {width: n for width, n in seen.items() if names <= width <= names + SPARE}
     return max(legal, key=lambda width: legal[width]) if legal else names
 
 
-@dataclass
 class Lines:
     """Some lines of a block, the first being line `before` + 1 of it.
 
-    `normal` is the same lines without the blank ones and with the usual number of fields, once that is needed.
+    `normal` is the same lines without the blank ones and with the usual number of fields, once that is needed: what
+    the parser then gets to see.
     """
 
-    published: bytes
-    before: int = 0
-    normal: bytes = b""
-
-    @property
-    def parsed(self) -> bytes:
-        """What the parser gets to see."""
-        return self.normal or self.published
+    def __init__(self, published: bytes, before: int = 0, normal: bytes = b"") -> None:
+        self.published = published
+        self.before = before
+        self.parsed = normal or published
 
     @cached_property
-    def filled(self) -> list[tuple[int, bytes]]:
-        """Line number and text, without its line end, of all lines that are not blank."""
-        lines = enumerate(self.published.split(b"\n")[:-1], self.before + 1)
-        return [(number, line.removesuffix(b"\r")) for number, line in lines if not is_blank(line)]
+    def count(self) -> Count:
+        """How many lines there are, as published."""
+        return count(self.published)
 
     def reject(self, ordinal: int, reason: str) -> Reject:
         """Reject the line that is number `ordinal`, from 0, of those that are not blank."""
-        number, line = self.filled[ordinal]
-        return Reject(number, reason, line.decode("utf-8", errors="replace"))
+        index = self._filled[ordinal]
+        return Reject(self.before + index + 1, reason, self.line(index).decode("utf-8", errors="replace"))
+
+    def line(self, index: int) -> bytes:
+        """Line number `index`, from 0, blank ones counted, without its line end."""
+        start = self._ends[index - 1].as_py() + 1 if index else 0
+        return self.published[start : self._ends[index].as_py()].removesuffix(b"\r")
+
+    @cached_property
+    def _ends(self) -> Any:
+        return line_ends(self.published)
+
+    @cached_property
+    def _filled(self) -> Sequence[int]:
+        """The indices of the lines that are not blank."""
+        if self.count.lines == self.count.physical:
+            return range(self.count.lines)
+        return [i for i, line in enumerate(self.published.split(b"\n")[:-1]) if not is_blank(line)]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Parsed:
-    """Rows as Arrow parsed them, and the lines (ordinal from 0 among those not blank → field count) it left out."""
+    """Rows as Arrow parsed them, and the lines of another width, which it left out.
+
+    `ragged` tells their field count by ordinal, from 0, among the lines that are not blank.
+    """
 
     table: Any
     ragged: dict[int, int]
@@ -90,7 +104,7 @@ class Parsed:
 
 
 class Parser:
-    """Parses the lines of one file. Holds no state between calls."""
+    """Parses lines of one file. Holds no state between calls."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -101,18 +115,21 @@ class Parser:
         # An open quote at the very end would go unnoticed without a line behind it.
         self._sentinel = b'""' + b"," * (layout.width - 1) + b"\n"
 
-    def parse(self, block: bytes, counted: Count, as_text: Iterable[str]) -> Parsed | None:
-        """Parse a block, some columns as text; None if a cell is not of its type or lines and rows do not add up."""
-        if counted.stray_cr:  # the parser would end a line there
+    def parse(self, lines: Lines, as_text: Iterable[str]) -> Parsed | None:
+        """Parse lines, some columns as text.
+
+        None when a cell is not of its type, or when lines and rows do not add up.
+        """
+        if lines.count.stray_cr:  # the parser would end a line there
             return None
-        guarded = b'"' in block
-        text = block + self._sentinel if guarded else block
+        guarded = b'"' in lines.parsed
+        text = lines.parsed + self._sentinel if guarded else lines.parsed
         ragged: dict[int, int] = {}
         try:
             table = self._arrow(text, frozenset(as_text), ragged)
         except (pa.ArrowInvalid, UnicodeDecodeError):  # the latter from a ragged row
             return None
-        if table.num_rows + len(ragged) != counted.lines + guarded:
+        if table.num_rows + len(ragged) != lines.count.lines + guarded:
             return None
         return Parsed(table.slice(0, table.num_rows - guarded), ragged)
 
@@ -121,24 +138,24 @@ class Parser:
             ragged[row.number - 1] = row.actual_columns
             return "skip"
 
-        types = {
-            name: pa.string() if name in as_text else self._typed[name] for name in self._layout.positions
-        }
+        types = {name: pa.string() if name in as_text else kind for name, kind in self._typed.items()}
         return pa_csv.read_csv(
             pa.py_buffer(text),
             pa_csv.ReadOptions(column_names=self._fields, use_threads=False, block_size=len(text) + 1),
             pa_csv.ParseOptions(invalid_row_handler=leave_out),
             pa_csv.ConvertOptions(
-                column_types=types | dict.fromkeys(self._spares, pa.string()),
-                include_columns=self._included,
+                column_types=types | dict.fromkeys(self.spares, pa.string()),
+                include_columns=[*self._typed, *self.spares],
                 null_values=[""],  # a short list is faster, and TLC writes no other
                 strings_can_be_null=True,
             ),
         )
 
     def normal(self, lines: Lines, parsed: Parsed) -> tuple[bytes, list[Reject]]:
-        """Sort out rows of another width: the lines once more with the legal ones made usual (b"" if there are none
-        of these), and the rejects."""
+        """Sort out rows of another width.
+
+        Returns the lines once more with the legal ones made usual (b"" if there are none), and the rejects.
+        """
         rejects, fixed = [], {}
         seen = [line for line in lines.parsed.split(b"\n")[:-1] if not is_blank(line)]
         for ordinal, width in parsed.ragged.items():
@@ -163,11 +180,11 @@ class Parser:
         return line + b"," * (layout.width - layout.names)
 
     def count_reason(self, width: int) -> str:
+        """Why a row of `width` fields is rejected."""
         return f"{width} field{'s' if width != 1 else ''}, {self._layout.names} expected"
 
 
 def _parsed_type(column: Column) -> Any:
     """What to parse a column as: codes that are text as a dictionary, so that each is looked up once."""
-    return pa.dictionary(pa.int32(), pa.string()) if column.type == "string" and column.codes else arrow_type(column)
-
-
+    coded_text = column.type == "string" and column.codes
+    return pa.dictionary(pa.int32(), pa.string()) if coded_text else arrow_type(column)

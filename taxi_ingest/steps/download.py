@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 USER_AGENT = "taxi-ingest"
 MAX_HOPS = 5
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 17  # what is lost of a cut line at most
 _PARTIAL = ".part"
 _RESPONSES_WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 

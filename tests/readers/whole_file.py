@@ -1,0 +1,48 @@
+"""A file read to its end, for tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taxi_ingest.catalog import Dataset, fit
+from taxi_ingest.catalog.reading import dataset
+from taxi_ingest.readers import Reject
+from taxi_ingest.readers.csv import read
+from taxi_ingest.readers.inspecting import inspect
+
+DATA = Path(__file__).parents[1] / "data" / "tlc"
+
+
+@dataclass
+class WholeFile:
+    """All that came of a file."""
+
+    rows: list[dict[str, Any]]
+    rejects: list[Reject]
+    codes: Counter[tuple[str, str]]
+    lines: int
+
+
+def read_whole(path: Path, of: Dataset, **settings: int) -> WholeFile:
+    """Read a CSV file in the layout its header fits."""
+    layout = fit(of, "csv", inspect(path).columns, None).vintage
+    whole = WholeFile([], [], Counter(), 0)
+    for batch in read(path, of, layout, **settings):
+        whole.rows += batch.table.to_pylist()
+        whole.rejects += batch.rejects
+        whole.codes += batch.codes
+        whole.lines += batch.lines
+    return whole
+
+
+def dataset_of(path: Path) -> Dataset:
+    """The dataset a sample belongs to, by its name."""
+    return dataset("zones" if path.stem == "taxi_zone_lookup" else path.stem.partition("_")[0])
+
+
+def types_of(of: Dataset) -> dict[str, str]:
+    """Canonical names and types, as the oracle wants them."""
+    return {column.name: column.type for column in of.columns}

@@ -1,0 +1,111 @@
+"""The command line: what is refused, and with which exit code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import Command, Publisher
+from filelock import FileLock
+
+from taxi_ingest.cli import EXIT_CODES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--month", "2021-13"], "'2021-13' is not a month"),
+        (["--month", "2021-03..2021-01"], "The range 2021-03..2021-01 is empty"),
+        (["--month", "2021-01", "--dataset", "yelow"], "Did you mean yellow?"),
+        (["--month", "2008-01"], "yellow begins with 2009-01"),
+        (["--month", "2021-01", "--source", "cvs"], "'cvs' is no source. Possible: auto, csv, tlc, demo"),
+        (["--month", "2022-01", "--source", "csv"], "does not publish yellow for 2022-01"),
+        (["--month", "2021-01", "--source", "demo", "--dataset", "fhv"], "does not publish fhv"),
+        (["--month", "2021-01,2021-02", "--source", "file:///x.csv"], "names one file for several parts"),
+        (["--month", "2021-01", "--source", "file:///{year}.csv"], "{dataset} and {month} only"),
+        (["--month", "2021-01", "--source", "ftp://x/{month}"], "http, https or file"),
+        (["--month", "2021-01", "--store", "s3://bucket"], "is no store. Possible: a folder"),
+        (["--month", "2021-01", "--warehouse", "sqlite:x"], "is no warehouse. Possible: duckdb:"),
+        (["--month", "2021-01", "--warehouse", "duckdb:"], "names no file"),
+        (["--month", "2021-01", "--jobs", "0"], "global.jobs must be at least 1"),
+        (["--month", ""], "Which month?"),
+        (["--config", "nowhere.toml"], "nowhere.toml does not exist"),
+    ],
+)
+def test_a_request_that_makes_no_sense_ends_2_and_touches_nothing(
+    taxi: Command, tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    ran = taxi("run", *arguments)
+    assert (ran.code, list(tmp_path.iterdir())) == (2, []), ran.err
+    assert sentence in ran.err
+
+
+def test_an_unknown_option_ends_2(taxi: Command) -> None:
+    assert taxi("run", "--moth", "2021-01").code == 2
+
+
+def test_a_held_lock_ends_75(taxi: Command, tmp_path: Path) -> None:
+    state = tmp_path / "demo-data" / "state"
+    state.mkdir(parents=True)
+    with FileLock(state / "lock"):
+        ran = taxi("run", "--source", "demo", "--month", "2021-01")
+    assert (ran.code, (state / "history.sqlite").exists()) == (75, False), ran.err
+    assert "Another run holds" in ran.err
+
+
+def test_a_bug_ends_3_and_names_its_log(taxi: Command, tmp_path: Path) -> None:
+    (tmp_path / "data" / "state").mkdir(parents=True)
+    (tmp_path / "data" / "state" / "history.sqlite").write_text("no database at all, for nobody expects that")
+    ran = taxi("run", "--month", "2021-01", "--source", "file:///nowhere/{month}.csv")
+    assert ran.code == 3
+    log = re.search(r"its log is (\S+)", ran.err)
+    assert log is not None, ran.err
+    assert "Traceback" in Path(log.group(1)).read_text()
+
+
+def test_a_folder_that_cannot_be_made_ends_1_with_a_sentence(taxi: Command, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where a folder must be")
+    ran = taxi("run", "--month", "2021-01", "--source", "file:///nowhere/{month}.csv")
+    assert (ran.code, "Traceback" in ran.err) == (1, False)
+    assert "this machine refused" in ran.err
+
+
+def test_months_may_be_given_in_every_form_and_repeat(taxi: Command, publisher: Publisher) -> None:
+    ran = taxi(
+        "download", "--month", "2020-01..2020-02", "--month", "2020-05,2020-01", "--source", publisher.template, "--json"
+    )
+    assert [part["month"] for part in ran.document["parts"]] == ["2020-01", "2020-02", "2020-05"]
+
+
+def test_months_before_the_first_are_left_out_with_one_notice(taxi: Command, publisher: Publisher) -> None:
+    ran = taxi("download", "--month", "2008-11..2009-01", "--source", publisher.template, "--json")
+    assert [part["month"] for part in ran.document["parts"]] == ["2009-01"]
+    assert ran.err.count("yellow begins with 2009-01: 2008-11..2008-12 left out.") == 1
+
+
+def test_version_is_printed(taxi: Command) -> None:
+    assert re.fullmatch(r"taxi-ingest \d+\.\d+\.\d+\n", taxi("--version").out)
+
+
+@pytest.mark.parametrize("verb", ["run", "download", "parquetize", "upload", "load", "config"])
+def test_every_option_has_help(taxi: Command, verb: str) -> None:
+    text = taxi(verb, "--help", COLUMNS="200").out
+    options = [line for line in text.splitlines() if line.strip().startswith("--")]
+    assert [line for line in options if len(line.split("  ")) < 3 or not line.split("  ")[-1].strip()] == []
+
+
+def test_every_exit_code_has_a_meaning() -> None:
+    assert sorted(EXIT_CODES) == [0, 1, 2, 3, 4, 75, 130]
+
+
+def test_quiet_says_nothing_when_all_is_well(taxi: Command) -> None:
+    arguments = ("run", "--source", "demo", "--month", "2021-01", "--quiet")
+    ran = taxi(*arguments, TAXI_INGEST_DEMO__ROWS="100")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+def test_json_is_the_only_thing_on_stdout(taxi: Command) -> None:
+    ran = taxi("run", "--source", "demo", "--month", "2021-01", "--json", TAXI_INGEST_DEMO__ROWS="100")
+    assert ran.document["parts"][0]["source"] == "demo:yellow/2021-01?rows=100&seed=1"
+    assert "parquetize" in ran.err
