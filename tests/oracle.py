@@ -64,7 +64,8 @@ BLANKS = " \t\v\f\r\n"
 class Reading:
     """What a file holds: good rows in order, bad lines by line number, unknown codes.
 
-    A bad line is given by the names of its bad columns, or by {"fields"} when the number of fields is wrong.
+    A bad line is given by the names of its bad columns, by {"fields"} when it has the wrong number of fields, or by
+    {"line"} when it is no line of CSV at all (an open quote, a CR in its middle, bytes that are no UTF-8).
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -85,12 +86,17 @@ def read_csv(path: Path, dataset: str, columns: Mapping[str, str]) -> Reading:
     targets = _targets([name.strip() for name in _fields(header[1])], dataset, columns)
     reading = Reading()
     for number, line in body:
-        _add(reading, number, _fields(line), targets, columns)
+        try:
+            fields = _fields(line)
+        except (csv.Error, UnicodeDecodeError):
+            reading.bad[number] = {"line"}
+        else:
+            _add(reading, number, fields, targets, columns)
     return reading
 
 
 def _fields(line: bytes) -> list[str]:
-    return next(csv.reader([line.decode()]))
+    return next(csv.reader([line.decode()], strict=True))
 
 
 def _targets(header: list[str], dataset: str, columns: Mapping[str, str]) -> list[str | None]:

@@ -63,6 +63,8 @@ def _csv_columns(path: Path, start: bytes) -> tuple[str, ...]:
     if b"," not in header:
         shown = header[:60].decode("utf-8", errors="replace").strip()
         raise ContentError(f"{path.name} is no CSV file, its first line has no comma ('{shown}'): {_AGAIN}.")
+    if b"\r" in header.removesuffix(b"\r"):
+        raise ContentError(f"{path.name} has lines that end in CR alone, as no publisher writes them: {_AGAIN}.")
     return header_names(header)
 
 

@@ -50,10 +50,7 @@ def reading(tmp_path: Path, text: str | bytes, block_bytes: int = 64) -> WholeFi
 @pytest.mark.parametrize("sample", SAMPLES + VARIANTS)
 def test_a_published_file_reads_as_an_independent_reading_has_it(sample: str) -> None:
     of = dataset_of(DATA / sample)
-    if "export" in sample:
-        pytest.skip("columns of the Parquet era: no CSV vintage")
-    expected = read_csv(DATA / sample, of.name, types_of(of))
-    assert read_whole(DATA / sample, of).rows == expected.rows
+    assert read_whole(DATA / sample, of).rows == read_csv(DATA / sample, of.name, types_of(of)).rows
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -61,7 +58,7 @@ def test_a_published_file_has_no_rejects(sample: str) -> None:
     assert read_whole(DATA / sample, dataset_of(DATA / sample)).rejects == []
 
 
-@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("sample", SAMPLES + VARIANTS)
 def test_block_size_changes_nothing(sample: str) -> None:
     of = dataset_of(DATA / sample)
     whole = read_whole(DATA / sample, of)
@@ -71,7 +68,9 @@ def test_block_size_changes_nothing(sample: str) -> None:
 def test_rows_of_a_foreign_export_are_rejected_naming_the_columns(block_bytes: int) -> None:
     path = DATA / "variants" / "yellow_tripdata_2018-01.locale-dates.csv"
     rejects = read_whole(path, dataset_of(path), block_bytes=block_bytes).rejects
-    bad = read_csv(path, "yellow", types_of(dataset_of(path))).bad
+    columns = types_of(dataset_of(path))
+    del columns["Airport_fee"]  # no CSV ever had it, so the layout leaves it out
+    bad = read_csv(path, "yellow", columns).bad
     assert {r.line: {why.partition(":")[0] for why in r.reason.split("; ")} for r in rejects} == bad
 
 
@@ -208,7 +207,7 @@ def test_text_is_trimmed_and_keeps_its_case(tmp_path: Path) -> None:
 
 
 def test_columns_are_found_by_name_whatever_their_order_and_case(tmp_path: Path) -> None:
-    text = "RIDERS, flag ,\"Fare\",at,base,ignored,vendor\n3,N,1.5,2021-01-02 03:04:05,B01,x,2\n"
+    text = 'RIDERS, flag ,"Fare",at,base,ignored,vendor\n3,N,1.5,2021-01-02 03:04:05,B01,x,2\n'
     row = reading(tmp_path, text).rows[0]
     assert {name: row[name] for name in ROW} == ROW
 
