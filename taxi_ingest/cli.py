@@ -6,7 +6,7 @@ import json
 import sys
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -153,6 +153,23 @@ def _config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = F
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return
     report.settings(report.console(), [(n, v, o, configuration.environment_name(n)) for n, v, o in items])
+
+
+@app.command(name="catalog", help="Datasets, months, vintages, sources; with --dataset also its columns.")
+def _catalog(dataset: DatasetName = None, as_json: AsJson = False) -> None:
+    from taxi_ingest import report
+    from taxi_ingest.catalog import reading
+
+    names = ",".join(dataset or []).split(",") if dataset else []
+    chosen = [reading.dataset(name) for name in names if name != "all"] or list(reading.datasets().values())
+    if as_json:
+        document = {
+            "datasets": {known.name: asdict(known) for known in chosen},
+            "sources": {source.name: asdict(source) for source in reading.sources().values()},
+        }
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return
+    report.catalog(report.console(), chosen, list(reading.sources().values()), columns=bool(dataset))
 
 
 def _work(verb: str, options: _Options) -> int:

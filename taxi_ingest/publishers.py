@@ -33,6 +33,8 @@ class Publisher:
 
     def identity(self, part: Part) -> str:
         """What is recorded as the source of `part`."""
+        if part.month is None and not _names_one_file(self._source):
+            return auto_source(part)
         if self._source == DEMO:
             options = "&".join(f"{key}={value}" for key, value in self._demo.items())
             return f"demo:{part.dataset}/{part.month}?{options}"
@@ -80,6 +82,8 @@ def check_source(source: str, parts: list[Part]) -> None:
             f"'{source}' is no source. Possible: {names}, or a URL template such as "
             "https://host/{dataset}_tripdata_{month}.csv.gz (http, https or file)."
         )
+    if any(part.month for part in parts) or not _names_one_file(source):
+        parts = [part for part in parts if part.month is not None]
     try:
         urls = {source.format(dataset=part.dataset, month=part.month) for part in parts}
     except (KeyError, IndexError, ValueError) as error:
@@ -88,6 +92,11 @@ def check_source(source: str, parts: list[Part]) -> None:
         raise UsageError(
             f"The template '{source}' names one file for several parts. Put {{month}} or {{dataset}} into it."
         )
+
+
+def _names_one_file(source: str) -> bool:
+    """Whether `source` is the URL of a single file: what a dataset without months can be taken from."""
+    return "://" in source and "{month}" not in source
 
 
 def without_port(url: str) -> str:

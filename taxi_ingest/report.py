@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from taxi_ingest.catalog import Part
+from taxi_ingest.catalog import Dataset, Part, Source
 from taxi_ingest.history import PartResult
 from taxi_ingest.pipeline import STEPS, Outcome
 
@@ -184,10 +184,42 @@ def settings(out: Console, items: Sequence[tuple[str, object, str, str]]) -> Non
     """The settings in force: name, value, origin, environment variable."""
     rows = [("setting", "value", "from", "or set")]
     rows += [(name, _toml(value), origin, variable) for name, value, origin, variable in items]
+    _lines(out, rows)
+
+
+def catalog(out: Console, datasets: Sequence[Dataset], sources: Sequence[Source], *, columns: bool) -> None:
+    """What is published: per dataset its table, sources and layouts, and its columns when they are asked for."""
+    for known in datasets:
+        out.print(f"[bold]{known.name}[/]  {known.title}; table {known.table}")
+        _lines(out, [("source", "months", "format"), *_coverage(known, sources)])
+        vintages = [(v.name, _span(v.first, v.last), f"{len(v.columns)} columns", v.quirks) for v in known.vintages]
+        _lines(out, [("vintage", "months", "", "quirks"), *vintages])
+        if columns:
+            named = [(c.name, c.type, c.unit, c.since, c.meaning) for c in known.columns]
+            _lines(out, [("column", "type", "unit", "since", "meaning"), *named])
+
+
+def _coverage(known: Dataset, sources: Sequence[Source]) -> list[tuple[str, ...]]:
+    covered: list[tuple[str, ...]] = []
+    for source in sources:
+        if known.name in source.months:
+            covered.append((source.name, _span(*source.months[known.name]), source.format))
+        elif known.name in source.files:
+            covered.append((source.name, "no months", source.format_of(Part(known.name))))
+    return covered
+
+
+def _span(first: str, last: str) -> str:
+    return f"{first}..{last}" if first else ""
+
+
+def _lines(out: Console, rows: Sequence[tuple[str, ...]]) -> None:
+    """Rows of text in columns as wide as they must be, whatever the width of the terminal."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        out.print(line.rstrip(), markup=False)
+        out.print(f"  {line}".rstrip(), markup=False)
+    out.print()
 
 
 def _results_table(results: Sequence[PartResult]) -> Table:

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from taxi_ingest import publishers, stores, warehouses
-from taxi_ingest.catalog import Dataset, Part
+from taxi_ingest.catalog import Dataset, Part, lacks
 from taxi_ingest.catalog.months import parse_months
+from taxi_ingest.catalog.reading import auto_source, datasets, default_dataset, sources
 from taxi_ingest.catalog.reading import dataset as dataset_named
-from taxi_ingest.catalog.reading import datasets, default_dataset, sources
 from taxi_ingest.config import Settings
 from taxi_ingest.errors import UsageError
 from taxi_ingest.pipeline import STEPS, Pipeline, Retries
@@ -134,7 +134,9 @@ def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
     if not parts:
         raise UsageError(" ".join(notices) or "Nothing matches.")
     publishers.check_source(source, parts)
-    return parts, notices
+    if source == publishers.AUTO:
+        notices += [_mixed(known, parts) for known in chosen]
+    return parts, [notice for notice in notices if notice]
 
 
 def _datasets(text: str) -> list[Dataset]:
@@ -147,13 +149,33 @@ def _datasets(text: str) -> list[Dataset]:
 
 
 def _exists(known: Dataset, part: Part, source: str) -> bool:
-    if part.month is not None and part.month < known.first:
+    if part.month is None:
+        return source != publishers.DEMO
+    if part.month < known.first:
         return False
     if source == publishers.DEMO:
         from taxi_ingest.demo import layout
 
         return layout(part) is not None
     return sources()[source].publishes(part) if publishers.is_named(source) else True
+
+
+def _mixed(known: Dataset, parts: Sequence[Part]) -> str:
+    """One line when the default source takes a dataset's months from several publishers; "" otherwise."""
+    months: dict[str, list[Part]] = {}
+    for part in parts:
+        if part.dataset == known.name:
+            months.setdefault(auto_source(part), []).append(part)
+    if len(months) < 2:
+        return ""
+    spans = ", ".join(f"{_in_words(theirs)} from {name}" for name, theirs in months.items())
+    lacking = [
+        f"{name} lacks {', '.join(lacks(known, sources()[name]))}" for name in months if lacks(known, sources()[name])
+    ]
+    return (
+        f"{known.name}: {spans}. The publishers differ by a few rows a month{''.join('; ' + text for text in lacking)}. "
+        f"--source {list(sources())[-1]} takes all from one."
+    )
 
 
 def _left_out(known: Dataset, missing: Sequence[Part], source: str) -> str:

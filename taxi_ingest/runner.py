@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from taxi_ingest import publishers
 from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.reading import expected_rows, sources
 from taxi_ingest.errors import TransientError
 from taxi_ingest.history import Attempt, History
 from taxi_ingest.pipeline import Outcome, Pipeline, Retries, View
@@ -102,7 +103,7 @@ class Runner:
         }
 
     def _parquetize(self, part: Part, progress: Callable[[int], None]) -> dict[str, Any]:
-        from taxi_ingest.steps.parquetize import Raw, Writer, parquetize
+        from taxi_ingest.steps.parquetize import Limits, Raw, Writer, parquetize
 
         got = self.there.receipts.must_get(part, "download")
         path = self.there.parquet_path(part)
@@ -119,11 +120,15 @@ class Runner:
             self.there.rejects_path(part),
             part=part,
             writer=Writer(**self.pipeline.writer),
-            max_rejects=self.pipeline.max_rejects,
-            strict=self.pipeline.strict,
+            limits=Limits(self.pipeline.max_rejects, self.pipeline.strict, self._expected_rows(part, got["source"])),
             progress=progress,
         )
         return facts | {"mtime_ns": path.stat().st_mtime_ns}
+
+    def _expected_rows(self, part: Part, source: str) -> int | None:
+        """Rows known of the part's file; None for a source that was never counted, and when forced."""
+        counted = publishers.is_named(source) and sources()[source].format_of(part) == "parquet"
+        return expected_rows(part.dataset, part.month) if counted and "parquetize" not in self.pipeline.forced else None
 
     def _upload(self, part: Part, progress: Callable[[int], None]) -> dict[str, Any]:
         from taxi_ingest.steps.upload import upload

@@ -26,6 +26,9 @@ log = logging.getLogger("taxi_ingest")
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_BUG, EXIT_NOT_PUBLISHED, EXIT_LOCKED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 75, 130
 
+MAX_DEVIATION = 0.01
+"""By how much, as a share, a month may differ from its known rows before it is worth a word."""
+
 
 class Session:
     """One run under way: the lock, the history, and how every step ended."""
@@ -135,6 +138,9 @@ def _notes(made: Mapping[str, Any]) -> Iterator[str]:
     """What a person should know of a conversion."""
     if made.get("unknown_columns"):
         yield f"unknown columns were left out: {', '.join(made['unknown_columns'])}"
+    known, rows = made.get("rows_expected"), made.get("rows", 0)
+    if known and abs(rows - known) > MAX_DEVIATION * known:
+        yield f"{rows:,} rows, but {known:,} are known of this month"
     for column, text, count in made.get("unknown_codes", []):
         yield f"unknown code {text!r} in {column} became null {count:,} times"
 

@@ -96,7 +96,11 @@ def read_csv(path: Path, dataset: str, columns: Mapping[str, str]) -> Reading:
 
 
 def _fields(line: bytes) -> list[str]:
-    return next(csv.reader([line.decode()], strict=True))
+    reader = csv.reader([line.decode(), ""])
+    fields = next(reader)
+    if reader.line_num == 2:  # it went on to the next line in search of the closing quote
+        raise csv.Error("open quote")
+    return fields
 
 
 def _targets(header: list[str], dataset: str, columns: Mapping[str, str]) -> list[str | None]:

@@ -56,6 +56,19 @@ class Raw:
     columns: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a conversion may get away with.
+
+    `max_rejects` is the share of lines that may be unreadable; `strict` allows no unknown column or code;
+    `expected_rows` is what is known of the month, None where nothing is or it shall not count.
+    """
+
+    max_rejects: float = 0.001
+    strict: bool = False
+    expected_rows: int | None = None
+
+
 @dataclass
 class _Tally:
     """What went by: lines of the file, rows written, rejects, unknown text codes by (column, text)."""
@@ -73,19 +86,18 @@ def parquetize(
     *,
     part: Part,
     writer: Writer,
-    max_rejects: float,
-    strict: bool,
+    limits: Limits,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Write the rows of `raw` to `parquet` and return what came of it: mark, vintage, rows, rejects, notes.
 
     Every line of the file is a row or, in the CSV file `rejects` (line, reason, raw), a reject; otherwise
-    RejectsError is raised, as it is when more than `max_rejects` (a share) and more than ten lines were rejected.
-    With `strict`, an unknown column or text code raises SchemaError. `progress` gets the rows of each batch.
+    RejectsError is raised. It is raised, too, when `limits` does not allow so many rejects or so few rows, and
+    SchemaError when it allows no unknown column or text code. `progress` gets the rows of each batch.
     """
     known = dataset_named(part.dataset)
     fitted = fit(known, raw.format, raw.columns, part.month)
-    if strict and fitted.unknown:
+    if limits.strict and fitted.unknown:
         raise SchemaError(
             f"The file has columns that {known.name} does not know: {', '.join(fitted.unknown)}. "
             "Add them to the catalog, or leave --strict out to load without them."
@@ -97,13 +109,13 @@ def parquetize(
         provenance = _write(
             tables, scratch, _schema(known), part.month, writer, tally, _provenance(raw, known, fitted, writer)
         )
-        failure = _verdict(tally, max_rejects, strict, rejects)
+        failure = _verdict(tally, limits, rejects)
         if failure is not None:
             _keep_rejects(rejected, rejects)
             raise failure
     if not tally.rejects:
         rejects.unlink()
-    return provenance | _notes(fitted, tally) | {"bytes": parquet.stat().st_size, "crc32c": crc32c(parquet)}
+    return provenance | _notes(fitted, tally, limits) | {"bytes": parquet.stat().st_size, "crc32c": crc32c(parquet)}
 
 
 def footer(parquet: Path) -> dict[str, Any] | None:
@@ -192,20 +204,25 @@ def _with_month(table: pa.Table, schema: pa.Schema, month: str | None) -> pa.Tab
     return table.cast(schema)
 
 
-def _verdict(tally: _Tally, max_rejects: float, strict: bool, rejects: Path) -> Exception | None:
+def _verdict(tally: _Tally, limits: Limits, rejects: Path) -> Exception | None:
     """Why this conversion may not stand; None when it may."""
     if tally.lines != tally.rows + tally.rejects:
         return RejectsError(
             f"{tally.lines:,} lines went in, but {tally.rows:,} rows and {tally.rejects:,} rejects came out. "
             "Nothing was kept; please report this file."
         )
-    if tally.rejects > ALLOWED_REJECTS and tally.rejects > max_rejects * tally.lines:
+    if tally.rejects > ALLOWED_REJECTS and tally.rejects > limits.max_rejects * tally.lines:
         return RejectsError(
-            f"{tally.rejects:,} of {tally.lines:,} lines could not be read, more than max_rejects = {max_rejects:g} "
+            f"{tally.rejects:,} of {tally.lines:,} lines could not be read, more than max_rejects = {limits.max_rejects:g} "
             f"allows. They stand in {rejects}, each with its reason."
         )
-    if strict and tally.codes:
+    if limits.strict and tally.codes:
         return SchemaError(f"Unknown codes: {_codes_in_words(tally.codes)}. Leave --strict out to load them as null.")
+    if limits.expected_rows is not None and tally.rows * 2 < limits.expected_rows:
+        return RejectsError(
+            f"The file has {tally.rows:,} rows, less than half of the {limits.expected_rows:,} that are known of this "
+            "month. Download it again with download --force, or take it as it is with parquetize --force."
+        )
     return None
 
 
@@ -219,12 +236,13 @@ def _codes_in_words(codes: Counter[tuple[str, str]]) -> str:
     return ", ".join(f"{column} {text!r} ({count:,} times)" for (column, text), count in codes.most_common(5))
 
 
-def _notes(fitted: Fit, tally: _Tally) -> dict[str, Any]:
+def _notes(fitted: Fit, tally: _Tally, limits: Limits) -> dict[str, Any]:
     """What a person should know of this conversion; empty lists and texts where there is nothing to say."""
     return {
         "lines": tally.lines,
         "unknown_columns": list(fitted.unknown),
         "left_out": list(fitted.vintage.leaves_out),
         "vintage_expected": fitted.expected,
+        "rows_expected": limits.expected_rows,
         "unknown_codes": [[column, text, count] for (column, text), count in sorted(tally.codes.items())],
     }
