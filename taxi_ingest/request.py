@@ -169,11 +169,10 @@ def _mixed(known: Dataset, parts: Sequence[Part]) -> str:
     if len(months) < 2:
         return ""
     spans = ", ".join(f"{_in_words(theirs)} from {name}" for name, theirs in months.items())
-    lacking = [
-        f"{name} lacks {', '.join(lacks(known, sources()[name]))}" for name in months if lacks(known, sources()[name])
-    ]
+    missing = {name: lacks(known, sources()[name]) for name in months}
+    lacking = "".join(f"; {name} lacks {', '.join(columns)}" for name, columns in missing.items() if columns)
     return (
-        f"{known.name}: {spans}. The publishers differ by a few rows a month{''.join('; ' + text for text in lacking)}. "
+        f"{known.name}: {spans}. The publishers differ by a few rows a month{lacking}. "
         f"--source {list(sources())[-1]} takes all from one."
     )
 

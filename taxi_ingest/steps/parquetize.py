@@ -213,8 +213,8 @@ def _verdict(tally: _Tally, limits: Limits, rejects: Path) -> Exception | None:
         )
     if tally.rejects > ALLOWED_REJECTS and tally.rejects > limits.max_rejects * tally.lines:
         return RejectsError(
-            f"{tally.rejects:,} of {tally.lines:,} lines could not be read, more than max_rejects = {limits.max_rejects:g} "
-            f"allows. They stand in {rejects}, each with its reason."
+            f"{tally.rejects:,} of {tally.lines:,} lines could not be read, more than max_rejects = "
+            f"{limits.max_rejects:g} allows. They stand in {rejects}, each with its reason."
         )
     if limits.strict and tally.codes:
         return SchemaError(f"Unknown codes: {_codes_in_words(tally.codes)}. Leave --strict out to load them as null.")
