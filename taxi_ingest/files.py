@@ -82,4 +82,4 @@ def crc32c(path: Path) -> str:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             checksum.update(chunk)
-    return checksum.digest().hex()
+    return bytes(checksum.digest()).hex()

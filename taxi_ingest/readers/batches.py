@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taxi_ingest.readers import Batch, Reject
+from taxi_ingest.readers.blocks import is_utf8
 from taxi_ingest.readers.columns import Converted, complaint, convert, schema_of, trimmed
 from taxi_ingest.readers.parsing import Layout, Lines, Parsed, Parser
 
@@ -134,17 +135,9 @@ class BlockReader:
         reason = "a quote is never closed"
         if lines.count.stray_cr:
             reason = "a carriage return within the line"
-        elif not _is_utf8(lines.published):
+        elif not is_utf8(lines.published):
             reason = "not valid UTF-8"
         return _Outcome(rejects=[lines.reject(0, reason)])
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _one_array(column: Any) -> Any:

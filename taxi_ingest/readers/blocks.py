@@ -119,6 +119,17 @@ def is_blank(line: bytes) -> bool:
     return line in {b"", b"\r"}
 
 
+def is_utf8(data: bytes) -> bool:
+    """Whether all bytes are valid UTF-8; quick for ASCII."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def fields(line: bytes) -> list[str]:
     """The fields of one line, with or without its line end; none if they make no sense."""
     text = line.rstrip(b"\r\n").decode("utf-8", errors="replace")

@@ -23,7 +23,7 @@ from taxi_ingest.readers.parsing import Layout, usual_width
 
 T = TypeVar("T")
 
-_AHEAD = 6
+_AHEAD = 5
 """How many blocks are under way: enough to keep the parsers busy while the consumer writes a row group."""
 
 _SAMPLE = 100

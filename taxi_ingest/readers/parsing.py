@@ -14,7 +14,7 @@ import pyarrow.csv as pa_csv
 
 from taxi_ingest.catalog import Column
 from taxi_ingest.readers import Reject
-from taxi_ingest.readers.blocks import Count, count, fields, is_blank, line_ends
+from taxi_ingest.readers.blocks import Count, count, fields, is_blank, is_utf8, line_ends
 from taxi_ingest.readers.columns import arrow_type
 
 SPARE = 2
@@ -120,14 +120,15 @@ class Parser:
 
         None when a cell is not of its type, or when lines and rows do not add up.
         """
-        if lines.count.stray_cr:  # the parser would end a line there
+        # The parser would end a line at a stray CR, and cannot hand over a ragged row that is no UTF-8.
+        if lines.count.stray_cr or not is_utf8(lines.parsed):
             return None
         guarded = b'"' in lines.parsed
         text = lines.parsed + self._sentinel if guarded else lines.parsed
         ragged: dict[int, int] = {}
         try:
             table = self._arrow(text, frozenset(as_text), ragged)
-        except (pa.ArrowInvalid, UnicodeDecodeError):  # the latter from a ragged row
+        except pa.ArrowInvalid:
             return None
         if table.num_rows + len(ragged) != lines.count.lines + guarded:
             return None

@@ -1,22 +1,102 @@
-"""temporary"""
+"""A folder as store. The mark of `x.parquet` stands in `x.parquet.json` beside it: removed first, written last.
+
+A file in the store may share its bytes with the Parquet file it was made of (a hard link), so someone who writes
+into the one changes both. That is why a checksum is believed only while the file has not been touched since.
+"""
+
+from __future__ import annotations
+
 import json
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from taxi_ingest.errors import StoreError
 from taxi_ingest.files import crc32c, link_or_copy, replacing, write_text
 from taxi_ingest.stores import Held
-def connect(url): return L(url)
-class L:
+
+_SIDECAR = ".json"
+
+
+def connect(url: str) -> LocalStore:
+    """The store in the folder `url`, which is made at the first put."""
+    return LocalStore(url)
+
+
+class LocalStore:
+    """Objects as files under one folder."""
+
     on_this_disk = True
-    def __init__(self,url): self.url=url; self.root=Path(url)
-    def held(self,prefix):
-        out={}
-        for p in self.root.glob(prefix+"*.parquet"):
-            side=p.with_name(p.name+".json")
-            d=json.loads(side.read_text()) if side.exists() else {"mark":""}
-            out[str(p.relative_to(self.root))]=Held(d["mark"],crc32c(p),p.stat().st_size)
-        return out
-    def put(self,file,name,*,mark,facts,progress=None):
-        p=self.root/name
-        with replacing(p) as s: link_or_copy(file,s)
-        write_text(p.with_name(p.name+".json"),json.dumps({"mark":mark,**facts}))
-        return self.held(name.rsplit("/",1)[0]+"/")[name]
-    def object_url(self,name): return str(self.root/name)
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._root = Path(url)
+
+    def held(self, prefix: str) -> dict[str, Held]:
+        """All objects whose names begin with `prefix`; one without a sidecar has no mark."""
+        folder = self._root / prefix.rpartition("/")[0]
+        names = (path.relative_to(self._root).as_posix() for path in _objects(folder))
+        return {name: self._look(self._root / name) for name in names if name.startswith(prefix)}
+
+    def put(
+        self,
+        file: Path,
+        name: str,
+        *,
+        mark: str,
+        facts: dict[str, str],
+        progress: Callable[[int], None] | None = None,
+    ) -> Held:
+        """Link or copy `file` to `name`; see the contract in the folder's front page."""
+        target = self._path(name)
+        checksum, size = crc32c(file), file.stat().st_size
+        _sidecar(target).unlink(missing_ok=True)
+        with replacing(target) as scratch:
+            link_or_copy(file, scratch)
+        if (crc32c(target), target.stat().st_size) != (checksum, size):
+            raise StoreError(f"{target} is not what {file} was when its upload began. Run again.")
+        stat = target.stat()
+        record = {"mark": mark, "crc32c": checksum, "size": size, "mtime_ns": stat.st_mtime_ns, "facts": facts}
+        write_text(_sidecar(target), json.dumps(record, indent=1, sort_keys=True) + "\n")
+        if progress is not None:
+            progress(size)
+        return Held(mark, checksum, size)
+
+    def object_url(self, name: str) -> str:
+        """The path of the object."""
+        return str(self._path(name))
+
+    def _path(self, name: str) -> Path:
+        parts = PurePosixPath(name).parts
+        odd = "\\" in name or any(not character.isprintable() for character in name)
+        if odd or not parts or name != "/".join(parts) or {"..", "."} & set(parts) or name.endswith(_SIDECAR):
+            raise StoreError(f"{name!r} cannot be the name of an object: use plain names, with / between folders.")
+        return self._root.joinpath(*parts)
+
+    @staticmethod
+    def _look(path: Path) -> Held:
+        record, stat = _record(path), path.stat()
+        if (record.get("size"), record.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns):
+            return Held(record["mark"], record["crc32c"], stat.st_size)
+        return Held(record.get("mark", ""), crc32c(path), stat.st_size)
+
+
+def _objects(folder: Path) -> Iterator[Path]:
+    """Every object under `folder`; scratch files and sidecars are none."""
+    for where, _, names in os.walk(folder):
+        for name in names:
+            if not name.startswith(".") and not name.endswith(_SIDECAR):
+                yield Path(where) / name
+
+
+def _sidecar(target: Path) -> Path:
+    return target.with_name(target.name + _SIDECAR)
+
+
+def _record(target: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(_sidecar(target).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

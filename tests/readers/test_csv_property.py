@@ -94,35 +94,35 @@ def both(file: tuple[str, bytes], block_bytes: int) -> tuple[Reading, WholeFile]
 BLOCKS = st.sampled_from([1, 64, 300, 1000, 2 << 20])
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(files(), BLOCKS)
 def test_good_lines_come_back_as_the_independent_reading_has_them(file: tuple[str, bytes], block: int) -> None:
     expected, whole = both(file, block)
     assert whole.rows == expected.rows
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(files(), BLOCKS)
 def test_bad_lines_are_rejected_by_number_and_column(file: tuple[str, bytes], block: int) -> None:
     expected, whole = both(file, block)
     assert bad(whole) == expected.bad
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(files(), BLOCKS)
 def test_unknown_codes_are_counted(file: tuple[str, bytes], block: int) -> None:
     expected, whole = both(file, block)
     assert whole.codes == expected.unknown
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(files(), BLOCKS)
 def test_every_line_is_a_row_or_a_reject(file: tuple[str, bytes], block: int) -> None:
     expected, whole = both(file, block)
     assert whole.lines == len(whole.rows) + len(whole.rejects) == len(expected.rows) + len(expected.bad)
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(files(), BLOCKS)
 def test_raw_lines_of_rejects_are_as_published(file: tuple[str, bytes], block: int) -> None:
     _, whole = both(file, block)

@@ -1,0 +1,260 @@
+"""Parquet to Batches, row group by row group.
+
+TLC's physical types change from month to month; here they all become the canonical ones. One thread reads and
+converts the next batch while the consumer writes the last.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from taxi_ingest.catalog import Column, Dataset, Vintage, fold
+from taxi_ingest.errors import ContentError, SchemaError
+from taxi_ingest.readers import Batch, Reject
+from taxi_ingest.readers.columns import Converted, arrow_type, complaint, convert, schema_of, trimmed
+
+_BUFFER = 1 << 20
+"""Bytes read ahead in each column. Without a buffer a column is read whole, and a file may be one row group."""
+
+_MISFIT = {
+    "int64": "no whole number of 64 bits",
+    "double": "more than a double can hold",
+    "timestamp": "out of range for microseconds",
+}
+_WANTED = {"int64": "whole numbers", "double": "numbers", "timestamp": "dates and times", "string": "text"}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A column to read: its name and Arrow type in the file, and what it becomes."""
+
+    published: str
+    kind: Any
+    column: Column
+
+
+def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 131_072) -> Iterator[Batch]:
+    """Yield the rows of a Parquet file in file order, at most `batch_rows` a batch.
+
+    Columns are found by name through `vintage.names`; others are not read. `lines` is what the footer says. The
+    memory needed does not grow with the file or its row groups. Raises SchemaError when a column's type or one of
+    its numbers or times does not fit the canonical type, ContentError when the file is damaged.
+    """
+    sources = _sources(path, dataset, vintage)
+    # Texts repeat: as dictionaries each is trimmed and looked up once.
+    texts = [s.published for s in sources if s.column.type == "string" and _is_text(s.kind)]
+    with _opened(path, texts) as file, ThreadPoolExecutor(1, "read") as ahead:
+        batches = _batches(file, path, sources, schema_of(dataset.columns), batch_rows)
+        coming = ahead.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = ahead.submit(next, batches, None)
+            yield batch
+
+
+def _opened(path: Path, texts: list[str] | None = None) -> Any:
+    try:
+        return pq.ParquetFile(path, read_dictionary=texts, buffer_size=_BUFFER, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: BaseException) -> ContentError:
+    reason = (str(error).splitlines() or [""])[0].rstrip(".")
+    return ContentError(f"{path.name} is a damaged Parquet file ({reason}): delete it and download it again.")
+
+
+def _sources(path: Path, dataset: Dataset, vintage: Vintage) -> list[_Source]:
+    """The columns to read, in canonical order; refuses a type that can never become the canonical one."""
+    with _opened(path) as file:
+        schema = file.schema_arrow
+    published = {vintage.names.get(fold(field.name)): field for field in schema}
+    sources = []
+    for column in dataset.columns:
+        if column.name not in published:
+            continue
+        field = published[column.name]
+        source = _Source(field.name, _value_type(field.type), column)
+        if not _can_become(source.kind, column):
+            zone = ", a time with a zone" if _is_zoned(source.kind) else ""
+            raise SchemaError(
+                f"{path.name}: the column {field.name.strip()} is of type {source.kind}{zone}; "
+                f"{_WANTED[column.type]}{' without zone' if zone else ''} are wanted. "
+                "If TLC changed the file, this version cannot read it."
+            )
+        sources.append(source)
+    if not sources:
+        raise ContentError(f"{path.name} has no column of {dataset.name}: it has {', '.join(schema.names)[:80]}.")
+    return sources
+
+
+def _value_type(kind: Any) -> Any:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _can_become(kind: Any, column: Column) -> bool:
+    types = pa.types
+    if types.is_null(kind) or _is_text(kind):
+        return True
+    if column.type == "timestamp":
+        return types.is_date(kind) or (types.is_timestamp(kind) and kind.tz is None)
+    if types.is_integer(kind) or types.is_floating(kind):
+        return True
+    return types.is_decimal(kind) and column.type != "string"
+
+
+def _is_text(kind: Any) -> bool:
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _is_zoned(kind: Any) -> bool:
+    return pa.types.is_timestamp(kind) and kind.tz is not None
+
+
+def _batches(file: Any, path: Path, sources: list[_Source], schema: Any, batch_rows: int) -> Iterator[Batch]:
+    converter = _Converter(path, sources, schema)
+    row = 1
+    for group in range(file.metadata.num_row_groups):
+        missing = file.metadata.row_group(group).num_rows
+        for record in _records(file, path, group, [s.published for s in sources], batch_rows):
+            yield converter.batch(record, row)
+            row += record.num_rows
+            missing -= record.num_rows
+        if missing:  # more or fewer rows came than the footer says: the caller's sum must not add up
+            yield Batch(schema.empty_table(), missing)
+
+
+def _records(file: Any, path: Path, group: int, names: list[str], batch_rows: int) -> Iterator[Any]:
+    try:
+        # One thread: decoding is little work, and the consumer's encoding wants the other cores.
+        yield from file.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+class _Converter:
+    """Turns record batches of one file into Batches."""
+
+    def __init__(self, path: Path, sources: list[_Source], schema: Any) -> None:
+        self._path = path
+        self._sources = sources
+        self._schema = schema
+
+    def batch(self, record: Any, first: int) -> Batch:
+        """Convert published columns; `first` is the number of the first row in the file, from 1."""
+        converted = {s.column.name: self._converted(record.column(s.published), s, first) for s in self._sources}
+        reasons = self._reasons(record, converted)
+        if reasons:
+            good = self.batch(record.filter(_all_but(reasons, record.num_rows)), first)
+            good.lines = record.num_rows
+            good.rejects = [Reject(first + row, "; ".join(why), _as_json(record, row)) for row, why in reasons.items()]
+            return good
+        return Batch(
+            self._table(converted, record.num_rows),
+            record.num_rows,
+            codes=Counter({(name, text): n for name, c in converted.items() for text, n in c.unknown.items()}),
+        )
+
+    def _table(self, converted: dict[str, Converted], rows: int) -> Any:
+        """All canonical columns in order, those not published as nulls."""
+        arrays = [
+            converted[field.name].array if field.name in converted else pa.nulls(rows, field.type)
+            for field in self._schema
+        ]
+        return pa.table(arrays, schema=self._schema)
+
+    def _reasons(self, record: Any, converted: dict[str, Converted]) -> dict[int, list[str]]:
+        """Why rows are bad, by position in the batch, in file order."""
+        reasons: dict[int, list[str]] = {}
+        for source in self._sources:
+            bad = converted[source.column.name].bad
+            for row in [] if bad is None else pc.indices_nonzero(bad).to_pylist():
+                text = record.column(source.published)[row].as_py()
+                reasons.setdefault(row, []).append(complaint(source.column, text))
+        return dict(sorted(reasons.items()))
+
+    def _converted(self, array: Any, source: _Source, first: int) -> Converted:
+        column = source.column
+        if pa.types.is_null(source.kind):
+            return Converted(pa.nulls(len(array), arrow_type(column)))
+        if column.type == "string" and pa.types.is_dictionary(array.type):
+            return self._text(array, source)
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        if _is_text(array.type) or column.type == "string":
+            return convert(self._valid(pc.cast(array, pa.string()), source), column)
+        return Converted(self._cast(array, source, first))
+
+    def _text(self, array: Any, source: _Source) -> Converted:
+        """Dictionary-encoded text to text."""
+        texts = self._valid(pc.cast(array.dictionary, pa.string()), source)
+        if source.column.codes:
+            return convert(pa.DictionaryArray.from_arrays(array.indices, texts), source.column)
+        return Converted(trimmed(texts).take(array.indices))
+
+    def _valid(self, texts: Any, source: _Source) -> Any:
+        """Parquet promises UTF-8, but nobody checks; a database would refuse the file later."""
+        try:
+            texts.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise _damaged(self._path, ValueError(f"{source.published.strip()} is not valid UTF-8")) from error
+        return texts
+
+    def _cast(self, array: Any, source: _Source, first: int) -> Any:
+        try:
+            return _exact(array, source.column)
+        except pa.ArrowInvalid as error:
+            row = _first_misfit(array, source.column)
+            raise SchemaError(
+                f"{self._path.name}: {source.published.strip()} is of type {source.kind} and holds "
+                f"{_plain(array[row])} in row {first + row:,}, {_MISFIT[source.column.type]}. "
+                "If TLC changed the meaning of the column, this version cannot read it."
+            ) from error
+
+
+def _exact(array: Any, column: Column) -> Any:
+    """Cast without loss, but for the digits of a time below the microsecond. Raises ArrowInvalid."""
+    return pc.cast(array, options=pc.CastOptions(arrow_type(column), allow_time_truncate=column.type == "timestamp"))
+
+
+def _first_misfit(array: Any, column: Column) -> int:
+    """The position of the first value that `_exact` refuses, found by halving; there is one."""
+    low, high = 0, len(array)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            _exact(array[low:middle], column)
+            low = middle
+        except pa.ArrowInvalid:
+            high = middle
+    return low
+
+
+def _as_json(record: Any, row: int) -> str:
+    """A row as published; what JSON has no word for (times, NaN) as text."""
+    return json.dumps({name: _plain(record.column(name)[row]) for name in record.schema.names}, ensure_ascii=False)
+
+
+def _plain(scalar: Any) -> Any:
+    if pa.types.is_temporal(scalar.type) or pa.types.is_decimal(scalar.type):
+        return pc.cast(scalar, pa.string()).as_py()
+    value = scalar.as_py()
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _all_but(rows: dict[int, list[str]], total: int) -> Any:
+    keep = bytearray(b"\x01") * total
+    for row in rows:
+        keep[row] = 0
+    return pc.cast(pa.Array.from_buffers(pa.uint8(), total, [None, pa.py_buffer(keep)]), pa.bool_())
