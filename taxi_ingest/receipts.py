@@ -157,7 +157,7 @@ def _parquetize(now: Situation, wish: Wish) -> Decision:
 
 def _missing_parquet(now: Situation, wish: Wish) -> Decision:
     if "parquet" in wish.kept or "parquetize" in wish.targets:
-        return Decision("run", "the Parquet file is missing")
+        return Decision("run", "the Parquet file is missing" if now.receipts["parquetize"] else "not converted yet")
     for step in ("upload", "load"):
         if _wants(wish, step) and decide(step, now, wish).action == "run":
             return Decision("run", f"the Parquet file is missing and {step} needs it")

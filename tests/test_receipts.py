@@ -55,6 +55,7 @@ def test_nothing_must_run_when_everything_agrees() -> None:
     [
         (replace(DONE, receipts=receipts(download=None)), "download", "not downloaded yet"),
         (replace(DONE, parquet=None), "parquetize", "the Parquet file is missing"),
+        (replace(DONE, parquet=None, receipts=receipts(parquetize=None)), "parquetize", "not converted yet"),
         (replace(DONE, parquet={**PARQUET, "mark": "x"}), "parquetize", "the published file or its layout changed"),
         (replace(DONE, parquet={**PARQUET, "writer": {}}), "parquetize", "the writer settings changed"),
         (replace(DONE, parquet={"damaged": True}), "parquetize", "the Parquet file was changed by someone else"),

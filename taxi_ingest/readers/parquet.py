@@ -24,8 +24,8 @@ from taxi_ingest.errors import ContentError, SchemaError
 from taxi_ingest.readers import Batch, Reject
 from taxi_ingest.readers.columns import Converted, arrow_type, complaint, convert, schema_of, trimmed
 
-_BUFFER = 1 << 20
-"""Bytes read ahead in each column. Without a buffer a column is read whole, and a file may be one row group."""
+# Some published files are one row group, which Arrow would otherwise hold in memory whole.
+_STREAMED = {"buffer_size": 1 << 20, "pre_buffer": False}
 
 _MISFIT = {
     "int64": "no whole number of 64 bits",
@@ -64,7 +64,7 @@ def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 13
 
 def _opened(path: Path, texts: list[str] | None = None) -> Any:
     try:
-        return pq.ParquetFile(path, read_dictionary=texts, buffer_size=_BUFFER, page_checksum_verification=True)
+        return pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True, **_STREAMED)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
 

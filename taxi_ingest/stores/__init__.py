@@ -1,6 +1,6 @@
 """Where Parquet goes: the contract of a store, and the kinds there are.
 
-A store holds objects under names such as `yellow/yellow_tripdata_2021-01.parquet`. A new kind is a module here with
+A store holds objects under names such as `<dataset>/<table>_2021-01.parquet`. A new kind is a module here with
 a `connect(url)`, a line in KINDS, and a fixture for the conformance suite.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,14 @@ class Held:
     mark: str
     crc32c: str
     size: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at before work: whether it is well, and a sentence (with the remedy when not)."""
+
+    well: bool
+    sentence: str
 
 
 class Store(Protocol):
@@ -52,6 +60,10 @@ class Store(Protocol):
         """
         ...
 
+    def checks(self) -> Iterator[Check]:
+        """What must be well for `held` and `put` to work; changes nothing."""
+        ...
+
     def object_url(self, name: str) -> str:
         """Where a warehouse finds the object `name`."""
         ...
@@ -65,7 +77,7 @@ class StoreKind(Protocol):
         ...
 
 
-KINDS = {"": "taxi_ingest.stores.local"}
+KINDS = {"": "taxi_ingest.stores.local", "gs": "taxi_ingest.stores.gcs"}
 """URL scheme → module; "" is a plain path. Modules load when first needed."""
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")

@@ -14,7 +14,7 @@ from typing import Any
 
 from taxi_ingest.errors import StoreError
 from taxi_ingest.files import crc32c, link_or_copy, replacing, write_text
-from taxi_ingest.stores import Held
+from taxi_ingest.stores import Check, Held
 
 _SIDECAR = ".json"
 
@@ -66,6 +66,14 @@ class LocalStore:
     def object_url(self, name: str) -> str:
         """The path of the object."""
         return str(self._path(name))
+
+    def checks(self) -> Iterator[Check]:
+        """Whether the folder, or the nearest one above it that exists, may be written."""
+        folder = next(path for path in (self._root.resolve(), *self._root.resolve().parents) if path.exists())
+        if folder.is_dir() and os.access(folder, os.W_OK):
+            yield Check(True, f"folder {self._root} can be written")
+        else:
+            yield Check(False, f"{folder} cannot be written. Choose another --store, or change its permissions.")
 
     def _path(self, name: str) -> Path:
         parts = PurePosixPath(name).parts
