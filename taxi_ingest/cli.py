@@ -172,6 +172,18 @@ def _catalog(dataset: DatasetName = None, as_json: AsJson = False) -> None:
     report.catalog(report.console(), chosen, list(reading.sources().values()), columns=bool(dataset))
 
 
+@app.command(name="doctor", help="Check that the store can be used; changes nothing.")
+def _doctor(store: Store = None, config: Config = None, data_dir: DataDir = None) -> None:
+    from taxi_ingest import config as configuration
+    from taxi_ingest import report, request, stores
+
+    flags = {"global.store": store, "global.data_dir": data_dir}
+    settings = configuration.read({name: value for name, value in flags.items() if value}, config=config)
+    checks = list(stores.connect(request.store_url(settings)).checks())
+    report.checks(report.console(), [(check.well, check.sentence) for check in checks])
+    raise typer.Exit(0 if all(check.well for check in checks) else 1)
+
+
 def _work(verb: str, options: _Options) -> int:
     """Run the pipeline for `verb` and show what came of it; returns the exit code."""
     from taxi_ingest import report, request, session, tasks

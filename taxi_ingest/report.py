@@ -187,6 +187,13 @@ def settings(out: Console, items: Sequence[tuple[str, object, str, str]]) -> Non
     _lines(out, rows)
 
 
+def checks(out: Console, found: Sequence[tuple[bool, str]]) -> None:
+    """What was looked at: whether it is well, and a sentence."""
+    for well, sentence in found:
+        out.print("[bright_green]ok[/]   " if well else "[bright_red]wrong[/]", end=" ")
+        out.print(sentence, markup=False)
+
+
 def catalog(out: Console, datasets: Sequence[Dataset], sources: Sequence[Source], *, columns: bool) -> None:
     """What is published: per dataset its table, sources and layouts, and its columns when they are asked for."""
     for known in datasets:

@@ -32,8 +32,8 @@ def pipeline(settings: Settings, *, verb: str, force: bool = False) -> tuple[Pip
     _check_values(settings)
     parts, notices = _parts(settings)
     target = "load" if verb == "run" else verb
-    data_dir = Path(_data_dir(settings)).resolve()
-    store = _absolute(settings.global_.store) or str(data_dir / "lake")
+    data_dir = _data_dir(settings)
+    store = store_url(settings)
     warehouse = _absolute(settings.global_.warehouse, "duckdb:") or f"duckdb:{data_dir / 'taxi.duckdb'}"
     _check_places(store, warehouse)
     asked = Pipeline(
@@ -79,10 +79,14 @@ def _origin(settings: Settings, name: str) -> bool:
     return origin == "flag" or origin.startswith("TAXI_INGEST_")
 
 
-def _data_dir(settings: Settings) -> str:
-    if settings.global_.source == publishers.DEMO and not _origin(settings, "global.data_dir"):
-        return DEMO_DATA_DIR
-    return settings.global_.data_dir
+def store_url(settings: Settings) -> str:
+    """The store in force: a URL, or the full path of a folder."""
+    return _absolute(settings.global_.store) or str(_data_dir(settings) / "lake")
+
+
+def _data_dir(settings: Settings) -> Path:
+    demo = settings.global_.source == publishers.DEMO and not _origin(settings, "global.data_dir")
+    return Path(DEMO_DATA_DIR if demo else settings.global_.data_dir).resolve()
 
 
 def _absolute(place: str, scheme: str = "") -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emulators.fixtures import bigquery_server, gcs_server  # noqa: F401 - fixtures for all
 
 DATA = Path(__file__).parent / "data" / "tlc"
 REPOSITORY = Path(__file__).parents[1]
@@ -77,6 +78,7 @@ class Publisher:
     files: dict[str, bytes | Answer] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    everything: Answer | None = None
 
     @property
     def template(self) -> str:
@@ -94,7 +96,7 @@ def publisher() -> Iterator[Publisher]:
         def do_GET(self) -> None:
             there.requests.append(self.path)
             there.headers.append(dict(self.headers))
-            found = there.files.get(self.path)
+            found = there.everything or there.files.get(self.path)
             if callable(found):
                 found(self)
             elif found is None:

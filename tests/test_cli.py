@@ -72,9 +72,8 @@ def test_a_folder_that_cannot_be_made_ends_1_with_a_sentence(taxi: Command, tmp_
 
 
 def test_months_may_be_given_in_every_form_and_repeat(taxi: Command, publisher: Publisher) -> None:
-    ran = taxi(
-        "download", "--month", "2020-01..2020-02", "--month", "2020-05,2020-01", "--source", publisher.template, "--json"
-    )
+    months = ("--month", "2020-01..2020-02", "--month", "2020-05,2020-01")
+    ran = taxi("download", *months, "--source", publisher.template, "--json")
     assert [part["month"] for part in ran.document["parts"]] == ["2020-01", "2020-02", "2020-05"]
 
 

@@ -90,7 +90,7 @@ def test_a_wrong_setting_is_refused_with_what_would_be_right(tmp_path: Path, tex
 
 def test_a_wrong_value_in_the_environment_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXI_INGEST_GLOBAL__JOBS", "many")
-    with pytest.raises(UsageError, match="TAXI_INGEST_GLOBAL__JOBS: global.jobs must be a whole number"):
+    with pytest.raises(UsageError, match=r"TAXI_INGEST_GLOBAL__JOBS: global\.jobs must be a whole number"):
         config.read({})
 
 

@@ -48,9 +48,7 @@ class AllMonths:
 
     def month(self, dataset: str, month: str) -> list[tuple[Any, ...]]:
         names = ", ".join(f'"{name}"' for name in CANONICAL[dataset])
-        return self.query(
-            f"SELECT {names} FROM {dataset}_tripdata WHERE file_month = DATE '{month}-01' ORDER BY rowid"
-        )
+        return self.query(f"SELECT {names} FROM {dataset}_tripdata WHERE file_month = DATE '{month}-01' ORDER BY rowid")
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +112,7 @@ def load(taxi: Command, publisher: Publisher) -> Load:
 
     def run(dataset: str, month: str, body: bytes, *more: str) -> Ran:
         publisher.files[f"/{dataset}_tripdata_{month}.csv"] = body
-        return taxi(
-            "run", "--dataset", dataset, "--month", month, "--source", publisher.template, "--json", *more
-        )
+        return taxi("run", "--dataset", dataset, "--month", month, "--source", publisher.template, "--json", *more)
 
     return run
 

@@ -48,9 +48,7 @@ def test_an_attempt_is_there_while_it_runs(history: History, database: Path) -> 
 @pytest.mark.parametrize(
     ("error", "outcome"), [(ValueError("broken"), "failed"), (NotPublishedError("wait"), "not_published")]
 )
-def test_an_error_is_recorded_as_it_passes(
-    history: History, database: Path, error: Exception, outcome: str
-) -> None:
+def test_an_error_is_recorded_as_it_passes(history: History, database: Path, error: Exception, outcome: str) -> None:
     with pytest.raises(type(error)), history.attempt(TRY):
         raise error
     assert (attempts(database)[0][4], attempts(database)[0][7]) == (outcome, str(error))

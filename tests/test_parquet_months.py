@@ -57,9 +57,7 @@ def plain(value: Any, kind: str) -> Any:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_value_of_a_real_month_is_that_of_an_independent_reading(
-    load: Load, tmp_path: Path, path: Path
-) -> None:
+def test_every_value_of_a_real_month_is_that_of_an_independent_reading(load: Load, tmp_path: Path, path: Path) -> None:
     dataset, month = path.stem.split("_tripdata_")
     ran = load(dataset, month, path.read_bytes())
     assert ran.code == 0, ran.err
@@ -102,9 +100,7 @@ def test_csv_and_parquet_of_one_month_make_the_same_table(load: Load, tmp_path: 
     assert table(tmp_path, "green", "2021-01") == from_parquet
 
 
-def test_another_source_replaces_a_part_only_when_asked(
-    taxi: Command, publisher: Publisher, tmp_path: Path
-) -> None:
+def test_another_source_replaces_a_part_only_when_asked(taxi: Command, publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a/2019-10.csv"] = (DATA / "green_tripdata_2019-10.csv").read_bytes()
     publisher.files["/b/2019-10.csv"] = (DATA / "green_tripdata_2019-02.csv").read_bytes()
     part = ("--dataset", "green", "--month", "2019-10", "--json")

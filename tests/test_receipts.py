@@ -91,9 +91,7 @@ def test_a_raw_file_that_is_gone_is_fetched_only_when_parquetize_needs_it() -> N
 def test_parquet_that_is_not_kept_is_made_only_for_a_later_step() -> None:
     gone, careless = replace(DONE, parquet=None, raw_there=False), replace(WISH, kept=frozenset())
     assert actions(gone, careless) == all_but()
-    assert actions(replace(gone, held_month=None), careless) == all_but(
-        download="run", parquetize="run", load="run"
-    )
+    assert actions(replace(gone, held_month=None), careless) == all_but(download="run", parquetize="run", load="run")
 
 
 def test_parquet_that_is_not_kept_is_made_when_it_is_asked_for_by_name() -> None:

@@ -32,7 +32,7 @@ _MISFIT = {
     "double": "more than a double can hold",
     "timestamp": "out of range for microseconds",
 }
-_WANTED = {"int64": "whole numbers", "double": "numbers", "timestamp": "dates and times", "string": "text"}
+_WANTED = {"int64": "whole numbers", "double": "numbers", "timestamp": "dates and times", "string": "texts"}
 
 
 @dataclass(frozen=True)

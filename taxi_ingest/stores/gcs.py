@@ -31,8 +31,10 @@ CHUNK_BYTES = 8 << 20
 CHUNK_SECONDS = 300
 """How long one chunk may take: 8 MiB in 300 s is 28 kB/s, slower than any uplink worth using."""
 
+RETRY_SECONDS = 60
+"""How long the client itself tries again before we call a fault one."""
+
 _MARK = "taxi-ingest-mark"
-_RETRY = DEFAULT_RETRY.with_timeout(30)
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _NEEDED = ("storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete")
@@ -65,7 +67,7 @@ class GCSStore:
             blobs = self._bucket().list_blobs(
                 prefix=self._prefix + prefix,
                 fields="items(name,size,crc32c,metadata),nextPageToken",
-                retry=_RETRY,
+                retry=_retry(),
             )
             return {blob.name.removeprefix(self._prefix): _held(blob) for blob in blobs}
 
@@ -85,7 +87,7 @@ class GCSStore:
         _check_object_name(self._prefix + name, StoreError)
         ours = Held(mark, crc32c(file), file.stat().st_size)
         with self._words():
-            there = self._bucket().get_blob(self._prefix + name, retry=_RETRY)
+            there = self._bucket().get_blob(self._prefix + name, retry=_retry())
             try:
                 self._upload(file, name, {**facts, _MARK: mark}, there.generation if there else 0, progress)
             except answers.PreconditionFailed:
@@ -106,9 +108,11 @@ class GCSStore:
             with self._words():
                 bucket = self._bucket()
                 yield Check(True, f"credentials are there: {_who()}")
-                bucket.reload(retry=_RETRY)
+                bucket.reload(retry=_retry())
                 yield Check(True, f"bucket gs://{self._bucket_name} is there, in {bucket.location}")
-                lacking = sorted(set(_NEEDED) - set(bucket.test_iam_permissions(_NEEDED)))
+                # the emulators have no permissions to ask for
+                granted = _NEEDED if _on_emulator() else bucket.test_iam_permissions(_NEEDED)
+                lacking = sorted(set(_NEEDED) - set(granted))
         except (StoreError, TransientError) as error:
             yield Check(False, str(error))
             return
@@ -136,7 +140,7 @@ class GCSStore:
                 if_generation_match=generation,
                 timeout=CHUNK_SECONDS,
                 checksum="crc32c",
-                retry=_RETRY,
+                retry=_retry(),
             )
 
     def _after_refusal(self, name: str, ours: Held) -> Held:
@@ -146,7 +150,7 @@ class GCSStore:
         raise StoreError(f"somebody else wrote {self.object_url(name)} while we did. Run again to put ours there.")
 
     def _now(self, name: str) -> Held | None:
-        blob = self._bucket().get_blob(self._prefix + name, retry=_RETRY)
+        blob = self._bucket().get_blob(self._prefix + name, retry=_retry())
         return _held(blob) if blob else None
 
     def _not_believed(self, name: str) -> StoreError:
@@ -156,7 +160,6 @@ class GCSStore:
         if self._client is None:
             self._client = _client()
         return self._client.bucket(self._bucket_name)
-
 
     @contextlib.contextmanager
     def _words(self) -> Iterator[None]:
@@ -211,16 +214,27 @@ class _Watched:
         return getattr(self._file, name)
 
 
+def _on_emulator() -> bool:
+    return bool(os.environ.get("STORAGE_EMULATOR_HOST"))
+
+
+def _retry() -> Any:
+    return DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
+
+
 def _client() -> Any:
-    if os.environ.get("STORAGE_EMULATOR_HOST"):
-        project = os.environ.get("GOOGLE_CLOUD_PROJECT", "local")
-        return storage.Client(project=project, credentials=AnonymousCredentials())
+    # else each client asks for the bucket's metadata once, for traces that nobody collects
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    if _on_emulator():
+        return storage.Client(
+            project=os.environ.get("GOOGLE_CLOUD_PROJECT", "local"), credentials=AnonymousCredentials()
+        )
     credentials, project = default_credentials(scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
     return storage.Client(project=project or "none", credentials=credentials)
 
 
 def _who() -> str:
-    if os.environ.get("STORAGE_EMULATOR_HOST"):
+    if _on_emulator():
         return "none needed by the emulator"
     credentials, _ = default_credentials()
     return getattr(credentials, "service_account_email", "") or "your own, by gcloud auth application-default login"

@@ -12,8 +12,7 @@ from taxi_ingest.errors import SchemaError
 
 HEADERS = Path(__file__).with_name("published_headers.txt")
 ARCHIVE_2019 = (
-    "dispatching_base_num,pickup_datetime,dropOff_datetime,PUlocationID,DOlocationID,SR_Flag,"
-    "Affiliated_base_number"
+    "dispatching_base_num,pickup_datetime,dropOff_datetime,PUlocationID,DOlocationID,SR_Flag,Affiliated_base_number"
 )
 YELLOW_2021 = dataset("yellow").vintages[4].columns
 
@@ -82,8 +81,7 @@ def test_a_layout_of_another_format_is_not_considered() -> None:
 
 def test_the_month_without_licence_takes_no_licence_column() -> None:
     header = (
-        "dispatching_base_num,pickup_datetime,dropoff_datetime,PULocationID,DOLocationID,SR_Flag,"
-        "Affiliated_base_number"
+        "dispatching_base_num,pickup_datetime,dropoff_datetime,PULocationID,DOLocationID,SR_Flag,Affiliated_base_number"
     )
     found = fit(dataset("fhvhv"), "csv", header.split(","), "2021-06")
     assert "hvfhs_license_num" not in found.vintage.names.values()

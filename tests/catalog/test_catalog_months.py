@@ -38,17 +38,13 @@ def test_months_are_read_in_the_order_given_each_once(texts: list[str], months: 
     assert parse_months(texts) == months
 
 
-@pytest.mark.parametrize(
-    "text", ["2021", "2021-1", "2021-13", "2021-00", "21-01", "2021-01-01", "", "2021-01\n"]
-)
+@pytest.mark.parametrize("text", ["2021", "2021-1", "2021-13", "2021-00", "21-01", "2021-01-01", "", "2021-01\n"])
 def test_what_is_no_month_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match=r"is not a month\. Write 2021-01"):
         check_month(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["2021-01..", "..2021-01", "2021-01,", "2021-01...2021-02", "2021-01..2021-13"]
-)
+@pytest.mark.parametrize("text", ["2021-01..", "..2021-01", "2021-01,", "2021-01...2021-02", "2021-01..2021-13"])
 def test_half_a_range_or_list_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a month"):
         parse_months([text])

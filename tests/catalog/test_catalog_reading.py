@@ -175,15 +175,11 @@ def test_the_default_dataset_is_yellow() -> None:
 
 
 def test_an_unknown_dataset_is_refused_with_the_known_and_the_nearest() -> None:
-    with pytest.raises(
-        UsageError, match=r"'yelow'\. Did you mean yellow\? Known are: yellow, fhv, fhvhv, green"
-    ):
+    with pytest.raises(UsageError, match=r"'yelow'\. Did you mean yellow\? Known are: yellow, fhv, fhvhv, green"):
         dataset("yelow")
 
 
-@pytest.mark.parametrize(
-    ("name", "count"), [("yellow", 25), ("green", 26), ("fhv", 7), ("fhvhv", 26), ("zones", 4)]
-)
+@pytest.mark.parametrize(("name", "count"), [("yellow", 25), ("green", 26), ("fhv", 7), ("fhvhv", 26), ("zones", 4)])
 def test_a_dataset_has_all_its_canonical_columns(name: str, count: int) -> None:
     assert len(dataset(name).columns) == count
 
@@ -216,9 +212,7 @@ def test_every_column_is_filled_by_some_vintage(name: str) -> None:
 def test_no_column_is_filled_before_a_file_holds_it(name: str) -> None:
     held = dataset(name).vintages
     early = [
-        c.name
-        for c in dataset(name).columns
-        if c.since < min(v.first for v in held if c.name in v.names.values())
+        c.name for c in dataset(name).columns if c.since < min(v.first for v in held if c.name in v.names.values())
     ]
     assert early == []
 
@@ -252,9 +246,7 @@ def test_no_column_is_filled_before_a_file_holds_it(name: str) -> None:
         ("store_and_fwd_flag", "*", ""),
     ],
 )
-def test_a_text_code_becomes_the_code_of_the_dictionary(
-    name: str, column: str, text: str, code: int | str
-) -> None:
+def test_a_text_code_becomes_the_code_of_the_dictionary(name: str, column: str, text: str, code: int | str) -> None:
     assert next(c for c in dataset(name).columns if c.name == column).codes[text] == code
 
 

@@ -206,9 +206,7 @@ def test_the_months_of_a_year_add_up_to_its_total(name: str, year: int, total: i
 
 def test_rows_are_known_for_every_month_tlc_published_to_2024_05() -> None:
     tlc = sources()["tlc"]
-    months = [
-        (name, month) for name, (first, _) in tlc.months.items() for month in month_range(first, "2024-05")
-    ]
+    months = [(name, month) for name, (first, _) in tlc.months.items() for month in month_range(first, "2024-05")]
     assert (len(months), [m for m in months if expected_rows(*m) is None]) == (487, [])
 
 

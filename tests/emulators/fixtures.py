@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-import servers  # noqa: E402 - found beside this file
+import servers
 
 FOLDER = Path(__file__).parents[2] / ".cache" / "emulators"
 

@@ -98,13 +98,14 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], seconds: float) -> Non
     while time.monotonic() < end:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}: {process.args!r}")
-        with contextlib.suppress(OSError):
-            try:
-                urllib.request.urlopen(url, timeout=30).close()
-            except urllib.error.HTTPError:
-                pass
+        try:
+            urllib.request.urlopen(url, timeout=30).close()
+        except urllib.error.HTTPError:
             return
-        time.sleep(0.05)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
     raise TimeoutError(url)
 
 

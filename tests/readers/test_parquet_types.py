@@ -1,0 +1,237 @@
+"""Every physical type a published column ever had comes out as the one canonical type.
+
+The files are synthetic: columns and types are those of the month, the values are made up. What types there were is
+in `data/type_flips.json`, written from the footers of published files.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from whole_file import DATA, WholeFile
+from whole_parquet import CANONICAL, canonical_name, read_parquet, row_of
+
+from taxi_ingest.errors import SchemaError
+
+FLIPS: dict[str, Any] = json.loads((DATA.parent / "type_flips.json").read_text())
+CELLS = [
+    (name, column, month, kind)
+    for name, columns in FLIPS["flips"].items()
+    for column, history in columns.items()
+    for first, last, kind in history
+    for month in dict.fromkeys([first, last])
+]
+ARROW = {
+    "null": pa.null(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "double": pa.float64(),
+    "string": pa.string(),
+    "large_string": pa.large_string(),
+    "timestamp[us]": pa.timestamp("us"),
+}
+
+MORNING, EVENING = datetime(2015, 3, 8, 2, 30), datetime(2015, 12, 31, 23, 59, 59)
+NOTHING = [None, None, None, None]
+USUAL = {
+    ("int64", "int64"): ([1, 99, None, 264], [1, 99, None, 264]),
+    ("int64", "double"): ([1.0, 99.0, None, 264.0], [1, 99, None, 264]),
+    ("int64", "string"): (["1", " 99", None, "264.0"], [1, 99, None, 264]),
+    ("double", "double"): ([0.0, -2.75, None, 0.1], [0.0, -2.75, None, 0.1]),
+    ("string", "string"): (["B02884", " b00013 ", None, " "], ["B02884", "b00013", None, None]),
+    ("timestamp", "timestamp[us]"): ([MORNING, EVENING, None, MORNING], [MORNING, EVENING, None, MORNING]),
+    ("timestamp", "string"): ([str(MORNING), f" {EVENING}", None, ""], [MORNING, EVENING, None, None]),
+}
+CODED = {
+    ("VendorID", "string"): (["CMT", "vts", None, "DDS "], [1, 2, None, 3]),
+    ("payment_type", "string"): (["CASH", "Cre", None, "NA "], [2, 1, None, 5]),
+    ("store_and_fwd_flag", "string"): (["Y", "0", None, "*"], ["Y", "N", None, None]),
+    ("store_and_fwd_flag", "double"): ([1.0, 0.0, None, 0.0], ["Y", "N", None, "N"]),
+}
+SAME_KIND = {"int32": "int64", "large_string": "string"}
+
+
+def values(name: str, column: str | None, kind: str) -> tuple[list[Any], list[Any]]:
+    """What a column of that physical type holds in a test's file, and what it means."""
+    if kind == "null" or column is None:
+        return (NOTHING, NOTHING)
+    plain = SAME_KIND.get(kind, kind)
+    return CODED.get((column, plain)) or USUAL[CANONICAL[name][column], plain]
+
+
+def layout(name: str, month: str) -> list[str]:
+    """The columns of a month's file."""
+    first = max(m for m in FLIPS["layouts"][name] if m <= month)
+    names: str = FLIPS["layouts"][name][first]
+    return names.split(",")
+
+
+def type_in(name: str, published: str, month: str) -> str:
+    """The physical type of a column in a month."""
+    for column, history in FLIPS["flips"][name].items():
+        for first, last, kind in history:
+            if column.lower() == published.lower() and first <= month <= last:
+                return str(kind)
+    canonical = canonical_name(name, published)
+    assert canonical
+    return str(FLIPS["default"][CANONICAL[name][canonical]])
+
+
+def synthetic(tmp_path: Path, name: str, month: str, types: dict[str, str]) -> tuple[Path, list[dict[str, Any]]]:
+    """Write a file with these columns and types; returns it and the canonical rows it holds."""
+    arrays: dict[str, Any] = {}
+    meant: dict[str, list[Any]] = {}
+    for published, kind in types.items():
+        canonical = canonical_name(name, published)
+        physical, meaning = values(name, canonical, kind)
+        arrays[published] = pa.array(physical, ARROW[kind])
+        if canonical:
+            meant[canonical] = meaning
+    path = tmp_path / f"{name}_tripdata_{month}.parquet"
+    pq.write_table(pa.table(arrays), path)
+    return path, [row_of(name, {column: cells[i] for column, cells in meant.items()}) for i in range(4)]
+
+
+@pytest.mark.parametrize(("name", "column", "month", "kind"), CELLS, ids=lambda cell: cell)
+def test_a_month_with_its_own_types_yields_the_canonical_values(
+    tmp_path: Path, name: str, column: str, month: str, kind: str
+) -> None:
+    types = {published: type_in(name, published, month) for published in layout(name, month)}
+    (published,) = (p for p in types if p.lower() == column.lower())
+    types[published] = kind
+    path, rows = synthetic(tmp_path, name, month, types)
+    assert read_parquet(path).rows == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "month"), [(name, month) for name, layouts in FLIPS["layouts"].items() for month in layouts]
+)
+def test_every_column_may_be_of_null_type(tmp_path: Path, name: str, month: str) -> None:
+    path, rows = synthetic(tmp_path, name, month, dict.fromkeys(layout(name, month), "null"))
+    assert read_parquet(path).rows == rows
+
+
+def one_column(tmp_path: Path, column: str, array: Any, month: str = "2021-01") -> WholeFile:
+    """Read a synthetic file in which one column is `array` and the others are null."""
+    name = "yellow"
+    types = dict.fromkeys(layout(name, month), pa.nulls(len(array)))
+    path = tmp_path / f"{name}_tripdata_{month}.parquet"
+    pq.write_table(pa.table(types | {column: array}), path)
+    return read_parquet(path)
+
+
+def cells(whole: WholeFile, column: str) -> list[Any]:
+    return [row[column] for row in whole.rows]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.int8(), pa.int16(), pa.uint8(), pa.uint64(), pa.float32(), pa.decimal128(9, 2), pa.string()],
+    ids=str,
+)
+def test_whole_numbers_may_be_of_any_numeric_type(tmp_path: Path, kind: Any) -> None:
+    array = pa.array([1, None, 6]).cast(pa.decimal128(19, 0) if "decimal" in str(kind) else kind).cast(kind)
+    assert cells(one_column(tmp_path, "VendorID", array), "VendorID") == [1, None, 6]
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float32(), pa.decimal128(9, 2)], ids=str)
+def test_amounts_may_be_of_any_numeric_type(tmp_path: Path, kind: Any) -> None:
+    array = pa.array([Decimal("7.00"), None]).cast(pa.float64()).cast(kind)
+    assert cells(one_column(tmp_path, "fare_amount", array), "fare_amount") == [7.0, None]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_may_have_any_unit(tmp_path: Path, unit: str) -> None:
+    array = pa.array([EVENING, None], pa.timestamp(unit))
+    assert cells(one_column(tmp_path, "tpep_pickup_datetime", array), "tpep_pickup_datetime") == [EVENING, None]
+
+
+def test_digits_below_the_microsecond_are_cut(tmp_path: Path) -> None:
+    array = pa.array([1_999], pa.timestamp("ns"))
+    found = cells(one_column(tmp_path, "tpep_pickup_datetime", array), "tpep_pickup_datetime")
+    assert found == [datetime(1970, 1, 1, 0, 0, 0, 1)]
+
+
+def test_a_date_is_its_midnight(tmp_path: Path) -> None:
+    array = pa.array([date(2021, 1, 2)])
+    found = cells(one_column(tmp_path, "tpep_pickup_datetime", array), "tpep_pickup_datetime")
+    assert found == [datetime(2021, 1, 2)]
+
+
+@pytest.mark.parametrize("of", [pa.string(), pa.large_string()], ids=str)
+def test_text_may_be_dictionary_encoded(tmp_path: Path, of: Any) -> None:
+    array = pa.array([" Y", None, "n", " Y"]).cast(of).dictionary_encode()
+    found = one_column(tmp_path, "store_and_fwd_flag", array)
+    assert cells(found, "store_and_fwd_flag") == ["Y", None, "N", "Y"]
+
+
+def test_text_times_may_be_dictionary_encoded(tmp_path: Path) -> None:
+    array = pa.array([str(EVENING), None, str(EVENING)]).dictionary_encode()
+    found = cells(one_column(tmp_path, "tpep_pickup_datetime", array), "tpep_pickup_datetime")
+    assert found == [EVENING, None, EVENING]
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.string()], ids=str)
+def test_a_numeric_flag_is_a_letter(tmp_path: Path, kind: Any) -> None:
+    found = one_column(tmp_path, "store_and_fwd_flag", pa.array([0, 1, None]).cast(kind))
+    assert cells(found, "store_and_fwd_flag") == ["N", "Y", None]
+
+
+def refusal(tmp_path: Path, column: str, array: Any) -> str:
+    with pytest.raises(SchemaError) as caught:
+        one_column(tmp_path, column, array)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1.5, "1.5"), (float("nan"), "nan"), (1e19, "1e+19")])
+def test_a_double_that_is_not_whole_is_refused_with_column_row_and_example(
+    tmp_path: Path, value: float, shown: str
+) -> None:
+    assert refusal(tmp_path, "passenger_count", pa.array([1.0, None, 2.0, value, 7.5])).startswith(
+        f"yellow_tripdata_2021-01.parquet: passenger_count is of type double and holds {shown} in row 4, "
+        "no whole number of 64 bits."
+    )
+
+
+def test_a_time_with_a_zone_is_refused(tmp_path: Path) -> None:
+    array = pa.array([EVENING], pa.timestamp("us", "America/New_York"))
+    assert refusal(tmp_path, "tpep_pickup_datetime", array).startswith(
+        "yellow_tripdata_2021-01.parquet: the column tpep_pickup_datetime is of type "
+        "timestamp[us, tz=America/New_York], a time with a zone; dates and times without zone are wanted."
+    )
+
+
+def test_a_time_beyond_microseconds_is_refused_with_column_and_row(tmp_path: Path) -> None:
+    array = pa.array([0, 2**60], pa.timestamp("ms"))
+    said = refusal(tmp_path, "tpep_pickup_datetime", array)
+    assert said.startswith("yellow_tripdata_2021-01.parquet: tpep_pickup_datetime is of type timestamp[ms] and holds ")
+    assert "in row 2, out of range for microseconds" in said
+
+
+@pytest.mark.parametrize(
+    ("column", "array", "wanted"),
+    [
+        ("VendorID", pa.array([EVENING]), "whole numbers are wanted"),
+        ("fare_amount", pa.array([True]), "numbers are wanted"),
+        ("tpep_pickup_datetime", pa.array([20210102]), "dates and times are wanted"),
+        ("store_and_fwd_flag", pa.array([True]), "texts are wanted"),
+    ],
+)
+def test_a_type_that_means_something_else_is_refused(tmp_path: Path, column: str, array: Any, wanted: str) -> None:
+    said = refusal(tmp_path, column, array)
+    assert f"the column {column} is of type {array.type}; {wanted}" in said
+
+
+def test_a_text_that_is_no_number_is_a_reject_naming_column_and_value(tmp_path: Path) -> None:
+    whole = one_column(tmp_path, "passenger_count", pa.array(["1", "two", " 3 "]))
+    assert [(reject.line, reject.reason) for reject in whole.rejects] == [
+        (2, "passenger_count: 'two' is not a whole number")
+    ]
+    assert cells(whole, "passenger_count") == [1, 3]

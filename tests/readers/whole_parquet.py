@@ -1,0 +1,49 @@
+"""A Parquet file read to its end, for tests, and what its columns are called."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from oracle import OLD_NAMES
+from whole_file import DATA, WholeFile
+
+from taxi_ingest.catalog import fit
+from taxi_ingest.catalog.reading import dataset
+from taxi_ingest.readers.parquet import read
+
+CANONICAL: dict[str, dict[str, str]] = json.loads((DATA.parent / "canonical_columns.json").read_text())
+
+
+def read_parquet(path: Path, **settings: int) -> WholeFile:
+    """Read a Parquet file that is named as TLC names it."""
+    name, _, month = path.stem.partition("_tripdata_")
+    layout = fit(dataset(name), "parquet", pq.read_schema(path).names, month[:7]).vintage
+    whole = WholeFile([], [], Counter(), 0)
+    for batch in read(path, dataset(name), layout, **settings):
+        assert {field.name: str(field.type) for field in batch.table.schema} == arrow_types(name)
+        whole.rows += batch.table.to_pylist()
+        whole.rejects += batch.rejects
+        whole.codes += batch.codes
+        whole.lines += batch.lines
+    return whole
+
+
+def arrow_types(name: str) -> dict[str, str]:
+    """Canonical columns in order, with their Arrow types."""
+    return {c: "timestamp[us]" if kind == "timestamp" else kind for c, kind in CANONICAL[name].items()}
+
+
+def canonical_name(name: str, published: str) -> str | None:
+    """The canonical column of a published one, None if it has none; from what TLC published, not from the catalog."""
+    modern = {column.lower(): column for column in CANONICAL[name]}
+    folded = published.strip().lower()
+    return OLD_NAMES.get(name, {}).get(folded) or modern.get(folded)
+
+
+def row_of(name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """A whole canonical row, null where `values` has nothing."""
+    return dict.fromkeys(CANONICAL[name]) | values
