@@ -127,9 +127,10 @@ def _working_verb(verb: str, what: str) -> None:
         quiet: Quiet = False,
         as_json: AsJson = False,
     ) -> None:
-        raise typer.Exit(_work(verb, _Options(
+        options = _Options(
             month, dataset, source, store, warehouse, jobs, force, strict, wait, config, data_dir, quiet, as_json
-        )))  # fmt: skip
+        )
+        raise typer.Exit(_work_or_stop(verb, options))
 
     app.command(name=verb, help=what)(command)
 
@@ -182,6 +183,17 @@ def _doctor(store: Store = None, config: Config = None, data_dir: DataDir = None
     checks = list(stores.connect(request.store_url(settings)).checks())
     report.checks(report.console(), [(check.well, check.sentence) for check in checks])
     raise typer.Exit(0 if all(check.well for check in checks) else 1)
+
+
+def _work_or_stop(verb: str, options: _Options) -> int:
+    """Work until done or interrupted; click would end an interrupt without a word."""
+    from taxi_ingest import report
+
+    try:
+        return _work(verb, options)
+    except KeyboardInterrupt:
+        report.error("interrupted; what was finished stays finished")
+        return 130
 
 
 def _work(verb: str, options: _Options) -> int:
@@ -266,9 +278,6 @@ def main() -> None:
     except OSError as error:
         report.error(f"this machine refused: {error}. Check disk space and permissions.")
         sys.exit(1)
-    except KeyboardInterrupt:
-        report.error("interrupted; what was finished stays finished")
-        sys.exit(130)
     except Exception:  # noqa: BLE001 - the edge: whatever else comes here is a bug
         report.error(f"This is a bug in taxi-ingest; {_keep(traceback.format_exc(), Path())}")
         sys.exit(3)

@@ -112,6 +112,6 @@ def test_the_config_verb_shows_value_and_origin(taxi: Command) -> None:
 
 def test_the_config_verb_is_readable(taxi: Command) -> None:
     lines = taxi("config", TAXI_INGEST_DOWNLOAD__BACKOFF_SECONDS="2").out.splitlines()
-    (line,) = [line for line in lines if line.startswith("download.backoff_seconds")]
+    (line,) = [line for line in lines if line.split()[:1] == ["download.backoff_seconds"]]
     name = "TAXI_INGEST_DOWNLOAD__BACKOFF_SECONDS"
     assert line.split() == ["download.backoff_seconds", "2.0", name, name]

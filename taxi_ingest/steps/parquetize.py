@@ -174,7 +174,9 @@ def _write(
     """Write `tables` in row groups of exactly the wanted size and end with the provenance in the footer."""
     codec = None if writer.compression == "none" else writer.compression
     level = writer.level if codec in {"zstd", "gzip"} else None
-    with pq.ParquetWriter(path, schema, compression=codec, compression_level=level) as out:
+    # nearly every time of a month differs from the others, so a dictionary of them costs time and space
+    dictionaries = [field.name for field in schema if not pa.types.is_timestamp(field.type)]
+    with pq.ParquetWriter(path, schema, compression=codec, compression_level=level, use_dictionary=dictionaries) as out:
         for group in _row_groups(tables, writer.row_group_rows):
             out.write_table(_with_month(group, schema, month))
         done = provenance | {"rows": tally.rows, "rejects": tally.rejects}

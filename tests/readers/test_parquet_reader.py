@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from whole_file import DATA
-from whole_parquet import CANONICAL, canonical_name, read_parquet, row_of
+from whole_parquet import CANONICAL, LAYOUTS, canonical_name, read_parquet, row_of
 
 from taxi_ingest.catalog import Vintage
 from taxi_ingest.catalog.reading import dataset
@@ -28,13 +28,8 @@ from taxi_ingest.readers.parquet import read
 FILES = sorted(DATA.glob("*_tripdata_*.parquet"))
 FOOTER_ONLY = DATA / "reference" / "yellow_tripdata_2024-04.footer-only.parquet"
 
-FHV = ["dispatching_base_num", "pickup_datetime", "dropOff_datetime", "PUlocationID", "DOlocationID"]
-FHV += ["SR_Flag", "Affiliated_base_number"]
-YELLOW_2010 = (
-    "vendor_id,pickup_datetime,dropoff_datetime,passenger_count,trip_distance,pickup_longitude,pickup_latitude,"
-    "rate_code,store_and_fwd_flag,dropoff_longitude,dropoff_latitude,payment_type,fare_amount,surcharge,mta_tax,"
-    "tip_amount,tolls_amount,total_amount"
-).split(",")
+FHV = LAYOUTS["fhv"]["2015-01"].split(",")
+YELLOW_2010 = LAYOUTS["yellow"]["2010-01"].split(",")
 NOON = datetime(2010, 2, 3, 12)
 
 

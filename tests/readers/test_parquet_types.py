@@ -6,7 +6,6 @@ in `data/type_flips.json`, written from the footers of published files.
 
 from __future__ import annotations
 
-import json
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,12 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from whole_file import DATA, WholeFile
-from whole_parquet import CANONICAL, canonical_name, read_parquet, row_of
+from whole_file import WholeFile
+from whole_parquet import CANONICAL, FLIPS, LAYOUTS, canonical_name, read_parquet, row_of
 
 from taxi_ingest.errors import SchemaError
 
-FLIPS: dict[str, Any] = json.loads((DATA.parent / "type_flips.json").read_text())
 CELLS = [
     (name, column, month, kind)
     for name, columns in FLIPS["flips"].items()
@@ -68,9 +66,7 @@ def values(name: str, column: str | None, kind: str) -> tuple[list[Any], list[An
 
 def layout(name: str, month: str) -> list[str]:
     """The columns of a month's file."""
-    first = max(m for m in FLIPS["layouts"][name] if m <= month)
-    names: str = FLIPS["layouts"][name][first]
-    return names.split(",")
+    return LAYOUTS[name][max(first for first in LAYOUTS[name] if first <= month)].split(",")
 
 
 def type_in(name: str, published: str, month: str) -> str:
@@ -110,9 +106,7 @@ def test_a_month_with_its_own_types_yields_the_canonical_values(
     assert read_parquet(path).rows == rows
 
 
-@pytest.mark.parametrize(
-    ("name", "month"), [(name, month) for name, layouts in FLIPS["layouts"].items() for month in layouts]
-)
+@pytest.mark.parametrize(("name", "month"), [(name, month) for name, layouts in LAYOUTS.items() for month in layouts])
 def test_every_column_may_be_of_null_type(tmp_path: Path, name: str, month: str) -> None:
     path, rows = synthetic(tmp_path, name, month, dict.fromkeys(layout(name, month), "null"))
     assert read_parquet(path).rows == rows

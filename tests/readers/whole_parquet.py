@@ -16,6 +16,8 @@ from taxi_ingest.catalog.reading import dataset
 from taxi_ingest.readers.parquet import read
 
 CANONICAL: dict[str, dict[str, str]] = json.loads((DATA.parent / "canonical_columns.json").read_text())
+FLIPS: dict[str, Any] = json.loads((DATA.parent / "type_flips.json").read_text())
+LAYOUTS: dict[str, dict[str, str]] = FLIPS["layouts"]
 
 
 def read_parquet(path: Path, **settings: int) -> WholeFile:

@@ -1,0 +1,117 @@
+"""The parquetize step as a function of plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import DATA
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.errors import RejectsError, TaxiError
+from taxi_ingest.files import sha256
+from taxi_ingest.readers.inspecting import inspect
+from taxi_ingest.steps.parquetize import Limits, Raw, Writer, footer, parquetize
+
+MONTH = DATA / "yellow_tripdata_2020-01.csv"  # 999 rows
+PART = Part("yellow", "2020-01")
+
+
+def raw_of(path: Path) -> Raw:
+    found = inspect(path)
+    return Raw(path, "csv", sha256(path), path.stat().st_size, found.format, found.columns)
+
+
+@dataclasses.dataclass
+class Desk:
+    """A place to convert in."""
+
+    folder: Path
+
+    @property
+    def parquet(self) -> Path:
+        return self.folder / "out.parquet"
+
+    @property
+    def rejects(self) -> Path:
+        return self.folder / "out.csv"
+
+    def convert(self, path: Path = MONTH, **more: Any) -> dict[str, Any]:
+        given: dict[str, Any] = {"part": PART, "writer": Writer(), "limits": Limits(), **more}
+        return parquetize(raw_of(path), self.parquet, self.rejects, **given)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_row_groups_have_exactly_the_wanted_rows(desk: Desk) -> None:
+    desk.convert(writer=Writer(row_group_rows=100))
+    metadata = pq.read_metadata(desk.parquet)
+    assert [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)] == [100] * 9 + [99]
+
+
+@pytest.mark.parametrize(
+    ("compression", "written"), [("zstd", "ZSTD"), ("snappy", "SNAPPY"), ("gzip", "GZIP"), ("none", "UNCOMPRESSED")]
+)
+def test_the_codec_is_the_one_asked_for(desk: Desk, compression: str, written: str) -> None:
+    desk.convert(writer=Writer(compression=compression))
+    assert pq.read_metadata(desk.parquet).row_group(0).column(0).compression == written
+
+
+def test_no_rejects_leave_no_file_of_rejects(desk: Desk) -> None:
+    desk.convert()
+    assert not desk.rejects.exists()
+
+
+def test_the_footer_says_what_the_step_returned(desk: Desk) -> None:
+    facts = desk.convert()
+    told = footer(desk.parquet)
+    assert told is not None
+    assert told == {key: facts[key] for key in told}
+
+
+def test_twice_the_same_input_is_the_same_bytes(desk: Desk) -> None:
+    desk.convert()
+    first = desk.parquet.read_bytes()
+    desk.convert()
+    assert desk.parquet.read_bytes() == first
+
+
+@pytest.mark.parametrize("known", [999, 1998, None])
+def test_enough_of_the_known_rows_stand(desk: Desk, known: int | None) -> None:
+    assert desk.convert(limits=Limits(expected_rows=known))["rows"] == 999
+
+
+def test_less_than_half_of_the_known_rows_fail_and_leave_the_old_parquet(desk: Desk) -> None:
+    desk.convert()
+    before = desk.parquet.read_bytes()
+    with pytest.raises(RejectsError, match="999 rows, less than half of the 1,999 that are known"):
+        desk.convert(limits=Limits(expected_rows=1999))
+    assert desk.parquet.read_bytes() == before
+
+
+def test_a_failure_leaves_no_scratch_file(desk: Desk) -> None:
+    with pytest.raises(TaxiError):
+        desk.convert(limits=Limits(expected_rows=10_000))
+    assert list(desk.folder.iterdir()) in ([], [desk.rejects])
+
+
+def test_a_gzip_that_breaks_off_while_it_is_read_leaves_nothing(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "cut.csv.gz"
+    path.write_bytes((DATA / "malformed" / "green_tripdata_2019-10.truncated.csv.gz").read_bytes())
+    header = (DATA / "green_tripdata_2019-10.csv").read_text().splitlines()[0].split(",")
+    raw = Raw(path, "csv", sha256(path), path.stat().st_size, "csv", tuple(header))
+    with pytest.raises(TaxiError, match="cut or damaged"):
+        parquetize(raw, desk.parquet, desk.rejects, part=Part("green", "2019-10"), writer=Writer(), limits=Limits())
+    assert not desk.parquet.exists()
+
+
+def test_progress_adds_up_to_the_rows(desk: Desk) -> None:
+    seen: list[int] = []
+    desk.convert(progress=seen.append)
+    assert sum(seen) == 999
