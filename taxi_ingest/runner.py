@@ -93,6 +93,7 @@ class Runner:
             month=part.month,
             grace_days=self.pipeline.grace_days,
             timeout_seconds=self.pipeline.timeout_seconds,
+            known_to_exist=self._known_rows(part, source) is not None,
             progress=progress,
         )
         shown = source if source.startswith("demo:") else public_url(url)
@@ -125,10 +126,14 @@ class Runner:
         )
         return facts | {"mtime_ns": path.stat().st_mtime_ns}
 
-    def _expected_rows(self, part: Part, source: str) -> int | None:
-        """Rows known of the part's file; None for a source that was never counted, and when forced."""
+    def _known_rows(self, part: Part, source: str) -> int | None:
+        """Rows known of the part's file; None for a source whose files were never counted."""
         counted = publishers.is_named(source) and sources()[source].format_of(part) == "parquet"
-        return expected_rows(part.dataset, part.month) if counted and "parquetize" not in self.pipeline.forced else None
+        return expected_rows(part.dataset, part.month) if counted else None
+
+    def _expected_rows(self, part: Part, source: str) -> int | None:
+        """Rows the file must roughly have; None when that is not known, and when forced."""
+        return None if "parquetize" in self.pipeline.forced else self._known_rows(part, source)
 
     def _upload(self, part: Part, progress: Callable[[int], None]) -> dict[str, Any]:
         from taxi_ingest.steps.upload import upload

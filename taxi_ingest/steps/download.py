@@ -48,14 +48,15 @@ def download(
     month: str | None,
     grace_days: int,
     timeout_seconds: float,
+    known_to_exist: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Fetch `url` (http, https or file) to `target` and return what came: checksum, size, format, columns.
 
     A cut download goes on where it stopped, also in a new process. The file takes the place of `target` only when
     its length is right and its content is CSV or Parquet. Raises NotPublishedError for a month that may still come
-    (`grace_days` after its end), SourceError when there is no such file, TransientError when another try may help,
-    ContentError when something else was sent.
+    (`grace_days` after its end), SourceError when there is no such file, TransientError when another try may help
+    (a 403 for a file that is `known_to_exist` is a throttle), ContentError when something else was sent.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + _PARTIAL)
@@ -63,7 +64,7 @@ def download(
     if urlsplit(url).scheme == "file":
         published = _copy(url, partial, tell)
     else:
-        published = _fetch(url, partial, timeout_seconds, tell, _Absence(url, month, grace_days))
+        published = _fetch(url, partial, timeout_seconds, tell, _Absence(url, month, grace_days, known_to_exist))
     facts = _accept(partial, target, url)
     return facts | {"etag": published.etag, "last_modified": published.last_modified}
 
@@ -249,6 +250,7 @@ class _Absence:
     url: str
     month: str | None
     grace_days: int
+    known_to_exist: bool
 
     def check(self, response: requests.Response) -> None:
         """Raise what the status of `response` means; 200 and 206 pass."""
@@ -260,7 +262,7 @@ class _Absence:
                 f"{public_url(self.url)}: the publisher answered {status}.",
                 retry_after=_seconds(response.headers.get("Retry-After", "")),
             )
-        if status == 403 and not _denied_by_storage(response):
+        if status == 403 and (self.known_to_exist or not _denied_by_storage(response)):
             raise TransientError(f"{public_url(self.url)}: the publisher is holding us back (403).")
         if status in {403, 404, 410}:
             self._absent()

@@ -6,6 +6,7 @@ Up to date while the Parquet bears the same mark and was written with the same w
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from taxi_ingest import readers
@@ -174,14 +176,25 @@ def _write(
     """Write `tables` in row groups of exactly the wanted size and end with the provenance in the footer."""
     codec = None if writer.compression == "none" else writer.compression
     level = writer.level if codec in {"zstd", "gzip"} else None
-    # nearly every time of a month differs from the others, so a dictionary of them costs time and space
-    dictionaries = [field.name for field in schema if not pa.types.is_timestamp(field.type)]
-    with pq.ParquetWriter(path, schema, compression=codec, compression_level=level, use_dictionary=dictionaries) as out:
-        for group in _row_groups(tables, writer.row_group_rows):
-            out.write_table(_with_month(group, schema, month))
+    groups = (_with_month(group, schema, month) for group in _row_groups(tables, writer.row_group_rows))
+    first = next(groups, schema.empty_table())
+    with pq.ParquetWriter(
+        path, schema, compression=codec, compression_level=level, use_dictionary=_dictionaries(first)
+    ) as out:
+        for group in itertools.chain([first], groups):
+            out.write_table(group)
         done = provenance | {"rows": tally.rows, "rejects": tally.rejects}
         out.add_key_value_metadata({FOOTER_KEY: json.dumps(done, sort_keys=True).encode()})
     return done
+
+
+def _dictionaries(first: pa.Table) -> list[str]:
+    """The columns worth a dictionary: all but times that hardly repeat, for which it costs time and space."""
+    return [
+        field.name
+        for field in first.schema
+        if not pa.types.is_timestamp(field.type) or pc.count_distinct(first[field.name]).as_py() * 2 < len(first)
+    ]
 
 
 def _row_groups(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:

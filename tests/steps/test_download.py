@@ -131,6 +131,21 @@ def test_a_403_of_the_storage_means_that_the_file_is_not_there(publisher: Publis
         fetch(publisher.url + "/a.csv", tmp_path / "a.csv")
 
 
+def test_a_403_for_a_file_that_is_known_to_exist_is_a_throttle_that_passes(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.files["/a.csv"] = lambda to: answer(to, 403, DENIED)
+    with pytest.raises(TransientError, match="holding us back"):
+        download(
+            publisher.url + "/a.csv",
+            tmp_path / "a.csv",
+            month="2020-01",
+            grace_days=120,
+            timeout_seconds=5,
+            known_to_exist=True,
+        )
+
+
 def test_any_other_403_is_a_throttle_that_passes(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv"] = lambda to: answer(to, 403, b"<html>Request blocked.</html>")
     with pytest.raises(TransientError, match="holding us back"):
