@@ -126,9 +126,7 @@ def read_dataset(path: Path) -> Dataset:
     columns = [_column(_place(where, "column", i, t), t) for i, t in enumerate(entry["columns"], 1)]
     refuse_repeated(where, "column", [*(fold(c.name) for c in columns), FILE_MONTH])
     canonical = {fold(c.name): c.name for c in columns}
-    vintages = [
-        _vintage(_place(where, "vintage", i, t), t, canonical) for i, t in enumerate(entry["vintages"], 1)
-    ]
+    vintages = [_vintage(_place(where, "vintage", i, t), t, canonical) for i, t in enumerate(entry["vintages"], 1)]
     refuse_repeated(where, "vintage", [v.name for v in vintages])
     if entry.get("cluster_by", columns[0].name) not in canonical.values():
         refuse(where, f"`cluster_by` is no column: {entry['cluster_by']}")
