@@ -47,7 +47,7 @@ DatasetName = Annotated[
 ]
 Source = Annotated[str | None, typer.Option(help="auto, csv, tlc, demo, or a URL template with {dataset} and {month}.")]
 Store = Annotated[str | None, typer.Option(help="Where Parquet goes: a folder or gs://bucket/prefix.")]
-Warehouse = Annotated[str | None, typer.Option(help="Where rows go: duckdb:FILE.")]
+Warehouse = Annotated[str | None, typer.Option(help="Where rows go: duckdb:FILE or bigquery://project/dataset.")]
 Jobs = Annotated[int | None, typer.Option(help="Steps at work at once.")]
 Force = Annotated[bool, typer.Option("--force", help="Redo it, whatever receipts, store and warehouse say.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on an unknown column or code.")]
@@ -173,16 +173,20 @@ def _catalog(dataset: DatasetName = None, as_json: AsJson = False) -> None:
     report.catalog(report.console(), chosen, list(reading.sources().values()), columns=bool(dataset))
 
 
-@app.command(name="doctor", help="Check that the store can be used; changes nothing.")
-def _doctor(store: Store = None, config: Config = None, data_dir: DataDir = None) -> None:
+@app.command(name="doctor", help="Check that store and warehouse can be used; changes nothing.")
+def _doctor(store: Store = None, warehouse: Warehouse = None, config: Config = None, data_dir: DataDir = None) -> None:
     from taxi_ingest import config as configuration
-    from taxi_ingest import report, request, stores
+    from taxi_ingest import report, request, stores, warehouses
 
-    flags = {"global.store": store, "global.data_dir": data_dir}
+    flags = {"global.store": store, "global.warehouse": warehouse, "global.data_dir": data_dir}
     settings = configuration.read({name: value for name, value in flags.items() if value}, config=config)
-    checks = list(stores.connect(request.store_url(settings)).checks())
-    report.checks(report.console(), [(check.well, check.sentence) for check in checks])
-    raise typer.Exit(0 if all(check.well for check in checks) else 1)
+    place = request.store_url(settings)
+    request.check_places(place, request.warehouse_url(settings))
+    bucket = place.removeprefix("gs://").partition("/")[0] if place.startswith("gs://") else None
+    found = [(check.well, check.sentence) for check in stores.connect(place).checks()]
+    found += warehouses.connect(request.warehouse_url(settings)).examine(bucket)
+    report.checks(report.console(), found)
+    raise typer.Exit(0 if all(well for well, _ in found) else 1)
 
 
 def _work_or_stop(verb: str, options: _Options) -> int:

@@ -82,6 +82,7 @@ class Upload:
 class Load:
     """Parameters of the load step."""
 
+    method: str = "partition"
     tries: int = 3
     backoff_seconds: float = 1.0
 

@@ -33,7 +33,7 @@ CREATE TABLE runs (
 CREATE TABLE attempts (
     run TEXT NOT NULL REFERENCES runs, dataset TEXT NOT NULL, month TEXT, step TEXT NOT NULL, attempt INTEGER NOT NULL,
     started TEXT NOT NULL, ended TEXT, outcome TEXT NOT NULL, why TEXT NOT NULL, rows INTEGER, bytes INTEGER,
-    error TEXT, log TEXT NOT NULL
+    error TEXT, log TEXT NOT NULL, jobs TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE outcomes (
     run TEXT NOT NULL REFERENCES runs, dataset TEXT NOT NULL, month TEXT, step TEXT NOT NULL, outcome TEXT NOT NULL
@@ -84,9 +84,16 @@ class History:
         if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
             self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         self.run = ""
+        self.unfinished_jobs: list[str] = []
 
     def begin(self, request: str, version: str) -> str:
-        """Open a run and return its id; what an earlier, killed run left open is marked `interrupted`."""
+        """Open a run and return its id; what an earlier, killed run left open is marked `interrupted`.
+
+        `unfinished_jobs` then holds the far-side jobs that such a run had recorded.
+        """
+        open_jobs = "SELECT jobs FROM attempts WHERE outcome = 'running' AND jobs != ''"
+        with self._lock:
+            self.unfinished_jobs = [job for (jobs,) in self._db.execute(open_jobs) for job in jobs.split()]
         self._execute("UPDATE attempts SET outcome = 'interrupted' WHERE outcome = 'running'")
         self.run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         self._execute(
@@ -114,7 +121,7 @@ class History:
         """Record one try and collect its log lines in a file of its own.
 
         Yields a dict; what the caller leaves in it under `rows`, `bytes` and `outcome` is recorded. An exception is
-        recorded as it passes.
+        recorded as it passes. Its `record` writes down the id of a far-side job at once.
         """
         path = self._logs / self.run / f"{attempt}.log"
         rowid = self._execute(
@@ -129,7 +136,7 @@ class History:
             attempt.why,
             str(path.relative_to(self._logs.parent)),
         )
-        result: dict[str, Any] = {"outcome": "done"}
+        result: dict[str, Any] = {"outcome": "done", "record": lambda job: self._record(rowid, job)}
         error = None
         with _log_file(path):
             try:
@@ -149,6 +156,9 @@ class History:
                     error,
                     rowid,
                 )
+
+    def _record(self, rowid: int, job: str) -> None:
+        self._execute("UPDATE attempts SET jobs = trim(jobs || ' ' || ?) WHERE rowid = ?", job, rowid)
 
     def close(self) -> None:
         """Close the file."""

@@ -20,7 +20,11 @@ from taxi_ingest.pipeline import STEPS, Pipeline, Retries
 
 DEMO_DATA_DIR = "./demo-data"
 
-_CHOICES = {"parquetize.compression": ("zstd", "snappy", "gzip", "none"), "global.keep": ("parquet",)}
+_CHOICES = {
+    "parquetize.compression": ("zstd", "snappy", "gzip", "none"),
+    "global.keep": ("parquet",),
+    "load.method": ("partition", "merge"),
+}
 _AT_LEAST_ONE = (
     "global.jobs", "download.at_once", "download.tries", "parquetize.at_once", "parquetize.row_group_rows",
     "upload.at_once", "upload.tries", "load.tries",
@@ -34,8 +38,8 @@ def pipeline(settings: Settings, *, verb: str, force: bool = False) -> tuple[Pip
     target = "load" if verb == "run" else verb
     data_dir = _data_dir(settings)
     store = store_url(settings)
-    warehouse = _absolute(settings.global_.warehouse, "duckdb:") or f"duckdb:{data_dir / 'taxi.duckdb'}"
-    _check_places(store, warehouse)
+    warehouse = warehouse_url(settings)
+    check_places(store, warehouse)
     asked = Pipeline(
         parts=tuple(parts),
         targets=frozenset({target}),
@@ -84,6 +88,14 @@ def store_url(settings: Settings) -> str:
     return _absolute(settings.global_.store) or str(_data_dir(settings) / "lake")
 
 
+def warehouse_url(settings: Settings) -> str:
+    """The warehouse in force; BigQuery's bears how a month is replaced."""
+    url = _absolute(settings.global_.warehouse, "duckdb:") or f"duckdb:{_data_dir(settings) / 'taxi.duckdb'}"
+    if url.startswith("bigquery:") and "method=" not in url:
+        url += f"{'&' if '?' in url else '?'}method={settings.load.method}"
+    return url
+
+
 def _data_dir(settings: Settings) -> Path:
     demo = settings.global_.source == publishers.DEMO and not _origin(settings, "global.data_dir")
     return Path(DEMO_DATA_DIR if demo else settings.global_.data_dir).resolve()
@@ -109,7 +121,8 @@ def _check_values(settings: Settings) -> None:
                 raise UsageError(f"{name} cannot be '{item}'. Possible: {', '.join(choices)}.")
 
 
-def _check_places(store: str, warehouse: str) -> None:
+def check_places(store: str, warehouse: str) -> None:
+    """Raise UsageError for a store and a warehouse that cannot work together."""
     reads = warehouses.connect(warehouse).reads
     scheme = stores.connect(store).url.partition("://")[0] if "://" in store else ""
     if "" not in reads and scheme not in reads:

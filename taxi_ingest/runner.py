@@ -57,7 +57,7 @@ class Runner:
             try:
                 with history.attempt(Attempt(part, step, number, why)) as result:
                     log.info("%s %s begins: %s", part, step, why)
-                    facts = self._do(part, step, lambda n: view.moved(part, step, n))
+                    facts = self._do(part, step, lambda n: view.moved(part, step, n), result["record"])
                     result |= {"rows": facts.get("rows"), "bytes": facts.get("bytes")}
                     log.info("%s %s is done: %s", part, step, facts)
                 self.there.receipts.put(part, step, facts)
@@ -70,13 +70,12 @@ class Runner:
             else:
                 return
 
-    def _do(self, part: Part, step: str, progress: Callable[[int], None]) -> dict[str, Any]:
-        doing = {
-            "download": self._download,
-            "parquetize": self._parquetize,
-            "upload": self._upload,
-            "load": self._load,
-        }
+    def _do(
+        self, part: Part, step: str, progress: Callable[[int], None], record: Callable[[str], None]
+    ) -> dict[str, Any]:
+        if step == "load":
+            return self._load(part, record)
+        doing = {"download": self._download, "parquetize": self._parquetize, "upload": self._upload}
         return doing[step](part, progress)
 
     def _download(self, part: Part, progress: Callable[[int], None]) -> dict[str, Any]:
@@ -150,7 +149,7 @@ class Runner:
         )
         return facts | {"at": self.pipeline.store}
 
-    def _load(self, part: Part, _progress: Callable[[int], None]) -> dict[str, Any]:
+    def _load(self, part: Part, record: Callable[[str], None]) -> dict[str, Any]:
         from taxi_ingest.steps.load import load
 
         made = self.there.receipts.must_get(part, "parquetize")
@@ -168,6 +167,7 @@ class Runner:
             mark=made["mark"],
             source=made["source"],
             rows=made["rows"],
+            record=record,
         )
         return facts | {"at": self.pipeline.warehouse}
 

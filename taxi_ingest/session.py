@@ -59,6 +59,8 @@ class Session:
         self._history = History(pipeline.state / "history.sqlite", pipeline.data_dir / "logs")
         self._open.callback(self._history.close)
         self.run_id = self._history.begin(self._request, __version__)
+        for job in self._history.unfinished_jobs:
+            self.runner.there.warehouse.settle(job)
 
     def end(self) -> None:
         """Write how every step ended and let the lock go; safe to call when `begin` failed."""

@@ -19,7 +19,7 @@ from google.api_core import exceptions as answers
 from google.auth import default as default_credentials
 from google.auth import exceptions as auth
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
+from google.cloud.storage import Client
 from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
@@ -226,11 +226,11 @@ def _client() -> Any:
     # else each client asks for the bucket's metadata once, for traces that nobody collects
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     if _on_emulator():
-        return storage.Client(
+        return Client(
             project=os.environ.get("GOOGLE_CLOUD_PROJECT", "local"), credentials=AnonymousCredentials()
         )
     credentials, project = default_credentials(scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
-    return storage.Client(project=project or "none", credentials=credentials)
+    return Client(project=project or "none", credentials=credentials)
 
 
 def _who() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,12 +57,31 @@ class Warehouse(Protocol):
         """Every month in `table` (None for one without months), in one cheap question; {} when there is no table."""
         ...
 
-    def replace(self, table: Table, month: str | None, *, file: str, rows: int, mark: str, source: str) -> int:
+    def replace(
+        self,
+        table: Table,
+        month: str | None,
+        *,
+        file: str,
+        rows: int,
+        mark: str,
+        source: str,
+        record: Callable[[str], None] | None = None,
+    ) -> int:
         """Replace one month by the `rows` rows of the Parquet `file`, together with its mark, whole or not at all.
 
+        `record` is called with the id of each job that a far side goes on with when we are killed, before it is sent.
         Returns the rows of the month counted in the table afterwards; raises WarehouseError when they are not
         `rows`, and then the month does not count as held.
         """
+        ...
+
+    def settle(self, job: str) -> None:
+        """See to it that a job which a killed run had recorded does no more; what it did, the table tells."""
+        ...
+
+    def examine(self, bucket: str | None) -> Iterator[tuple[bool, str]]:
+        """What must be well for loads (from `bucket`, if any) to work: well or not, and a sentence; changes nothing."""
         ...
 
 
@@ -74,7 +93,7 @@ class WarehouseKind(Protocol):
         ...
 
 
-KINDS = {"duckdb": "taxi_ingest.warehouses.duckdb"}
+KINDS = {"duckdb": "taxi_ingest.warehouses.duckdb", "bigquery": "taxi_ingest.warehouses.bigquery"}
 """URL scheme → module. Modules load when first needed."""
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):")

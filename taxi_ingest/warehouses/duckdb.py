@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,17 @@ class DuckDB:
             for month, mark, loaded, source in loads
         }
 
-    def replace(self, table: Table, month: str | None, *, file: str, rows: int, mark: str, source: str) -> int:
+    def replace(
+        self,
+        table: Table,
+        month: str | None,
+        *,
+        file: str,
+        rows: int,
+        mark: str,
+        source: str,
+        record: Callable[[str], None] | None = None,
+    ) -> int:
         """Replace one month in one transaction; see the contract in the folder's front page."""
         day = first_day(month) if month else None
         with self._open(read_only=False) as db, _transaction(db):
@@ -81,6 +91,17 @@ class DuckDB:
                 )
             _record(db, table.name, day, [mark, rows, source])
         return int(counted)
+
+    def settle(self, job: str) -> None:
+        """Nothing: a load into a file ends with its process."""
+
+    def examine(self, bucket: str | None) -> Iterator[tuple[bool, str]]:
+        """Whether the file can be opened, when it is there."""
+        try:
+            with self._open(read_only=True) if self.path.exists() else contextlib.nullcontext():
+                yield True, f"{self.path} can be opened" if self.path.exists() else f"{self.path} is not there yet"
+        except (WarehouseError, TransientError) as error:
+            yield False, str(error)
 
     @contextlib.contextmanager
     def _open(self, *, read_only: bool) -> Iterator[Any]:

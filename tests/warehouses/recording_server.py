@@ -1,0 +1,219 @@
+"""A loopback server that keeps what Google's BigQuery client sends, and plays answers.
+
+By default it behaves as BigQuery is documented to (REST reference, v2): datasets.get, tables.get, tables.patch,
+jobs.insert, jobs.get, jobs.cancel, jobs.query, and the upload form of jobs.insert. A job is DONE when it is
+inserted, an id that was used is refused with 409 `duplicate`. A test puts other answers into `play`, by the name of
+the method; they are played in order, then the default answers again. `always` stands in for the default.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+PROJECT = "wire-project"
+DATASET = "taxi"
+
+_API = f"/bigquery/v2/projects/{PROJECT}"
+_ROUTES = {
+    "datasets.get": ("GET", rf"{_API}/datasets/\w+"),
+    "datasets.insert": ("POST", rf"{_API}/datasets"),
+    "tables.get": ("GET", rf"{_API}/datasets/\w+/tables/(\w+)"),
+    "tables.insert": ("POST", rf"{_API}/datasets/\w+/tables"),
+    "tables.patch": ("PATCH", rf"{_API}/datasets/\w+/tables/(\w+)"),
+    "jobs.query": ("POST", rf"{_API}/queries"),
+    "jobs.insert": ("POST", rf"{_API}/jobs"),
+    "jobs.get": ("GET", rf"{_API}/jobs/([\w-]+)"),
+    "jobs.cancel": ("POST", rf"{_API}/jobs/([\w-]+)/cancel"),
+    "upload": ("POST", f"/upload{_API}/jobs"),
+    "buckets.get": ("GET", r"/storage/v1/b/([\w-]+)"),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: the method of the API, the HTTP method, path, query, JSON body, and the name in the path."""
+
+    name: str
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+    of: str
+
+
+Answer = tuple[int, Any] | None
+"""Status and JSON; None: the connection is closed without a word."""
+
+Play = Callable[[Request], Answer]
+
+
+@dataclass
+class Recording:
+    """`requests` in order. `rows` is what COUNT(*) says, `newest` when `_loads` last had a row of the month."""
+
+    url: str
+    requests: list[Request] = field(default_factory=list)
+    play: dict[str, list[Play]] = field(default_factory=dict)
+    always: dict[str, Play] = field(default_factory=dict)
+    jobs: dict[str, Any] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    table: dict[str, Any] = field(default_factory=dict)
+    rows: int = 2
+    newest: int | None = None
+    bucket_location: str = "EU"
+
+    def sent(self, name: str) -> list[Request]:
+        """The requests to one method."""
+        return [request for request in self.requests if request.name == name]
+
+    def states(self) -> list[str]:
+        """The states that were written into `_loads`, in order, each answered ones only once."""
+        return [request.body["row"]["state"] for request in self.sent("upload")]
+
+    def answer(self, request: Request) -> Answer:
+        """The played answer, if there is one, else what BigQuery would say."""
+        if self.play.get(request.name):
+            return self.play[request.name].pop(0)(request)
+        default: Play = getattr(self, "_" + request.name.replace(".", "_"))
+        return self.always.get(request.name, default)(request)
+
+    def accept(self, request: Request, **status: Any) -> Answer:
+        """Take a job in, in the state given: DONE unless told otherwise."""
+        resource = request.body["job"] if request.name == "upload" else request.body
+        job_id = resource["jobReference"]["jobId"]
+        if job_id in self.jobs:
+            return refusal(409, "duplicate", f"Already Exists: Job {PROJECT}:EU.{job_id}")
+        self.jobs[job_id] = {**resource, "id": job_id, "status": {"state": "DONE", **status}, "statistics": {}}
+        return 200, self.jobs[job_id]
+
+    _jobs_insert = accept
+    _upload = accept
+
+    def _jobs_get(self, request: Request) -> Answer:
+        job = self.jobs.get(request.of)
+        return (200, job) if job else refusal(404, "notFound", f"Not found: Job {PROJECT}:{request.of}")
+
+    def _jobs_cancel(self, request: Request) -> Answer:
+        job = self.jobs[request.of]
+        stopped = {"reason": "stopped", "message": "Job execution was cancelled: User requested cancellation"}
+        job["status"] = {"state": "DONE", "errorResult": stopped, "errors": [stopped]}
+        return 200, {"kind": "bigquery#jobCancelResponse", "job": job}
+
+    def _jobs_query(self, request: Request) -> Answer:
+        sql = request.body["query"]
+        if "COUNT(*)" in sql:
+            return self._reply("there", "INTEGER", str(self.rows))
+        if "MAX(" in sql:
+            return self._reply("newest", "TIMESTAMP", None if self.newest is None else str(self.newest))
+        return self._reply("one", "INTEGER", "1")
+
+    @staticmethod
+    def _reply(name: str, kind: str, value: str | None) -> Answer:
+        return 200, {
+            "kind": "bigquery#queryResponse",
+            "schema": {"fields": [{"name": name, "type": kind, "mode": "NULLABLE"}]},
+            "jobReference": {"projectId": PROJECT, "jobId": "question", "location": "EU"},
+            "totalRows": "1",
+            "rows": [{"f": [{"v": value}]}],
+            "jobComplete": True,
+        }
+
+    def _datasets_get(self, _: Request) -> Answer:
+        reference = {"projectId": PROJECT, "datasetId": DATASET}
+        return 200, {"datasetReference": reference, "location": "EU", **self.dataset}
+
+    def _datasets_insert(self, request: Request) -> Answer:
+        return 200, request.body
+
+    def _tables_get(self, request: Request) -> Answer:
+        reference = {"projectId": PROJECT, "datasetId": DATASET, "tableId": request.of}
+        partitions = {"type": "MONTH", "field": "file_month"}
+        return 200, {"tableReference": reference, "timePartitioning": partitions, "etag": "e1", **self.table}
+
+    def _tables_insert(self, request: Request) -> Answer:
+        return 200, request.body
+
+    def _tables_patch(self, request: Request) -> Answer:
+        return 200, {**self._tables_get(request)[1], **request.body}  # type: ignore[index]
+
+    def _buckets_get(self, request: Request) -> Answer:
+        return 200, {"kind": "storage#bucket", "name": request.of, "location": self.bucket_location}
+
+
+def refusal(status: int, reason: str, message: str) -> tuple[int, Any]:
+    """An error as the API words it."""
+    error = {"domain": "global", "reason": reason, "message": message}
+    return status, {"error": {"code": status, "message": message, "errors": [error]}}
+
+
+def refuse(status: int, reason: str, message: str) -> Play:
+    """Play a refusal."""
+    return lambda _: refusal(status, reason, message)
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[Recording]:
+    """Serve until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def take(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            request = _read(self.command, self.path, self.headers.get("Content-Type", ""), body)
+            there.requests.append(request)
+            answer = there.answer(request)
+            if answer is None:
+                self.close_connection = True
+                return
+            status, document = answer
+            content = json.dumps(document).encode()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who asked may be gone
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = take  # noqa: N815 - the names http.server calls
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    there = Recording(f"http://127.0.0.1:{server.server_address[1]}")
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield there
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _read(method: str, target: str, content_type: str, body: bytes) -> Request:
+    split = urlsplit(target)
+    for name, (verb, pattern) in _ROUTES.items():
+        match = re.fullmatch(pattern, split.path)
+        if match and verb == method:
+            of = match.group(1) if match.groups() else ""
+            return Request(name, method, split.path, dict(parse_qsl(split.query)), _document(content_type, body), of)
+    raise AssertionError(f"no method of the API: {method} {target}")
+
+
+def _document(content_type: str, body: bytes) -> Any:
+    """The JSON of a request; of an upload (multipart/related) the job and the row."""
+    if not content_type.startswith("multipart/related"):
+        return json.loads(body) if body else None
+    parts = re.split(rb"--=+\w+==(?:--)?\r\n", body)
+    job, row = (json.loads(part.partition(b"\r\n\r\n")[2]) for part in parts if b"\r\n\r\n" in part)
+    return {"job": job, "row": row}

@@ -1,0 +1,189 @@
+"""BigQuery as warehouse, on a real server that reads gs:// from a real GCS server, with method=merge.
+
+The server knows no partition decorators; method=partition is held to the wire contract in test_bigquery_wire.py.
+"""
+
+from __future__ import annotations
+
+import urllib.request
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance_of_warehouses import *  # noqa: F403
+from conformance_of_warehouses import TRIPS, ZONES, Bench
+from emulators.servers import BUCKET, PROJECT
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from taxi_ingest import warehouses
+from taxi_ingest.errors import TaxiError, UsageError, WarehouseError
+from taxi_ingest.warehouses import HeldMonth
+
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def client(gcs_server: str, bigquery_server: str, monkeypatch: pytest.MonkeyPatch) -> bigquery.Client:
+    """Google's client, pointed at the servers as the product is."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_server)
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_server)
+    return bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())
+
+
+@pytest.fixture
+def dataset() -> str:
+    """The name of a dataset of its own."""
+    return f"taxi_{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def bench(client: bigquery.Client, dataset: str, gcs_server: str, tmp_path: Path) -> Bench:
+    def hand_over(path: Path) -> str:
+        name = f"{dataset}/{path.name}"
+        if path.exists():
+            where = f"{gcs_server}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={name}"
+            urllib.request.urlopen(urllib.request.Request(where, path.read_bytes())).close()
+        return f"gs://{BUCKET}/{name}"
+
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        config = bigquery.QueryJobConfig(default_dataset=f"{PROJECT}.{dataset}")
+        return [tuple(row.values()) for row in client.query_and_wait(sql, job_config=config)]
+
+    return Bench(warehouses.connect(f"bigquery://{PROJECT}/{dataset}?method=merge"), hand_over, query, tmp_path)
+
+
+@pytest.fixture
+def tables(client: bigquery.Client, dataset: str) -> Callable[[], list[str]]:
+    """Names of the tables there are."""
+    return lambda: sorted(table.table_id for table in client.list_tables(dataset))
+
+
+def test_months_are_partitions_and_rows_are_clustered(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+    bench.load("2021-01", [1])
+    made = client.get_table(f"{dataset}.trips")
+    by = made.time_partitioning
+    assert (by.type_, by.field, made.clustering_fields) == ("MONTH", "file_month", ["pickup_datetime"])
+
+
+def test_columns_tell_type_meaning_and_unit(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+    bench.load("2021-01", [1])
+    assert [(f.name, f.field_type, f.mode, f.description) for f in client.get_table(f"{dataset}.trips").schema] == [
+        ("VendorID", "INTEGER", "NULLABLE", "who's meter [code]"),
+        ("pickup_datetime", "DATETIME", "NULLABLE", "start [New York wall clock]"),
+        ("fare_amount", "FLOAT", "NULLABLE", "fare [USD]"),
+        ("flag", "STRING", "NULLABLE", "a flag [Y/N]"),
+        ("file_month", "DATE", "NULLABLE", "First day of the file's month; the partition's key."),
+    ]
+
+
+def test_tables_bear_title_and_label(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+    bench.load("2021-01", [1])
+    made = client.get_table(f"{dataset}.trips")
+    assert (made.description, made.labels) == ("Trips, made up", {"made_by": "taxi-ingest"})
+
+
+def test_a_new_dataset_is_made_where_the_bucket_is(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+    bench.load("2021-01", [1])
+    assert client.get_dataset(dataset).location == "US-CENTRAL1"
+
+
+def test_a_new_dataset_is_made_where_the_url_says(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+    url = f"{bench.warehouse.url}&location=europe-west4"
+    Bench(warehouses.connect(url), bench.hand_over, bench.query, bench.folder).load("2021-01", [1])
+    assert client.get_dataset(dataset).location == "europe-west4"
+
+
+def test_without_its_record_of_loads_no_month_is_held(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    bench.query("DROP TABLE _loads")
+    assert bench.warehouse.held("trips") == {}
+
+
+def test_a_month_without_its_record_is_loaded_again_and_nothing_doubled(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    bench.query("DROP TABLE _loads")
+    bench.load("2021-01", [1, 2])
+    assert (bench.vendors(), bench.warehouse.held("trips")) == ([1, 2], {"2021-01": HeldMonth("m1", 2, 2, "csv")})
+
+
+def test_a_load_that_started_and_is_not_done_is_not_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.load("2021-01", [1, 2])
+    broken_off(bench, monkeypatch, "_merge")
+    assert (bench.warehouse.held("trips"), bench.vendors()) == ({}, [1, 2])
+
+
+@pytest.mark.parametrize("vendors", [[7, 8], [7, 8, 9]], ids=["equal row count", "other row count"])
+def test_a_crash_between_load_and_mark_leaves_a_month_that_is_not_held(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, vendors: list[int]
+) -> None:
+    bench.load("2021-01", [1, 2])
+    broken_off(bench, monkeypatch, "_count", vendors)
+    assert (bench.vendors(), bench.warehouse.held("trips")) == (vendors, {})
+
+
+def test_the_next_load_mends_what_a_crash_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.load("2021-01", [1, 2])
+    broken_off(bench, monkeypatch, "_count", [7, 8])
+    bench.load("2021-01", [7, 8], mark="m2")
+    assert (bench.vendors(), bench.warehouse.held("trips")) == ([7, 8], {"2021-01": HeldMonth("m2", 2, 2, "csv")})
+
+
+def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, at: str, vendors: list[int] | None = None) -> None:
+    """Replace January, and die at one step of it: `_count` comes after the rows, before the mark."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(self: Any, *_: Any) -> None:
+        if at == "_merge":
+            self._start()
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(f"taxi_ingest.warehouses.bigquery_replacing.Replacing.{at}", die)
+        bench.load("2021-01", vendors or [1, 2], mark="m2")
+
+
+def test_two_runs_that_crossed_leave_a_month_that_is_not_held(bench: Bench, client: bigquery.Client) -> None:
+    bench.load("2021-01", [1, 2])
+    told = "'trips', DATE '2021-01-01', 'm2', 2, 'csv'"
+    for second, (state, load) in enumerate([("started", "a"), ("started", "b"), ("done", "a"), ("done", "b")]):
+        at = f"TIMESTAMP '2099-01-01 00:00:0{second}+00'"
+        bench.query(f"INSERT INTO _loads VALUES ({told}, '{state}', {at}, '{load}')")
+    assert bench.warehouse.held("trips") == {}
+
+
+def test_a_clock_that_is_behind_does_not_hide_the_newest_load(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    bench.query("UPDATE _loads SET `at` = TIMESTAMP '2099-01-01 00:00:00+00' WHERE TRUE")
+    bench.load("2021-01", [3], mark="m2")
+    assert bench.warehouse.held("trips") == {"2021-01": HeldMonth("m2", 1, 1, "csv")}
+
+
+def test_a_failed_merge_leaves_the_old_month(bench: Bench, tables: Callable[[], list[str]]) -> None:
+    bench.load("2021-01", [1, 2])
+    with pytest.raises(TaxiError):
+        fail_in_merge(bench)
+    assert bench.vendors() == [1, 2]
+
+
+def test_a_failed_merge_leaves_no_staging_table(bench: Bench, tables: Callable[[], list[str]]) -> None:
+    bench.load("2021-01", [1, 2])
+    with pytest.raises(TaxiError):
+        fail_in_merge(bench)
+    assert tables() == ["_loads", "trips"]
+
+
+def test_a_load_that_is_done_leaves_no_staging_table(bench: Bench, tables: Callable[[], list[str]]) -> None:
+    bench.load("2021-01", [1, 2])
+    assert tables() == ["_loads", "trips"]
+
+
+def fail_in_merge(bench: Bench) -> None:
+    """Let the staging table be loaded and the MERGE be refused: the flag does not fit into the table's column."""
+    bench.query("ALTER TABLE trips DROP COLUMN flag")
+    bench.query("ALTER TABLE trips ADD COLUMN flag INT64")
+    bench.load("2021-01", [3, 4], mark="m2")
