@@ -212,7 +212,7 @@ def _work(verb: str, options: _Options) -> int:
         report.say(out, notices)
     begun = time.monotonic()
     with report.view(out, quiet=settings.global_.quiet) as view:
-        work = session.Session(Runner(pipeline), view, " ".join(sys.argv[1:]), wait=settings.global_.wait)
+        work = session.Session(Runner(pipeline), view, _request(), wait=settings.global_.wait)
         tasks.run(work)
     code = work.exit_code()
     if options.json:
@@ -222,6 +222,13 @@ def _work(verb: str, options: _Options) -> int:
     for bug in work.bugs:
         report.error(f"This is a bug in taxi-ingest; {_keep(bug, pipeline.data_dir)}")
     return code
+
+
+def _request() -> str:
+    """What was typed, as it may be recorded."""
+    from taxi_ingest.publishers import without_secrets
+
+    return " ".join(without_secrets(word) if "://" in word else word for word in sys.argv[1:])
 
 
 def _hint(session: Session, verb: str) -> str:

@@ -40,7 +40,7 @@ class Publisher:
             return f"demo:{part.dataset}/{part.month}?{options}"
         if self._source == AUTO:
             return auto_source(part)
-        return self._source if is_named(self._source) else _without_secrets(self._source)
+        return self._source if is_named(self._source) else without_secrets(self._source)
 
     def url(self, part: Part, identity: str) -> str:
         """Where the file of `part` is fetched when its source is `identity`."""
@@ -49,7 +49,7 @@ class Publisher:
         if is_named(identity):
             return sources()[identity].url_of(part)
         # the identity lacks what may not be recorded; the setting, if it is the same source, has it
-        template = self._source if _without_secrets(self._source) == identity else identity
+        template = self._source if without_secrets(self._source) == identity else identity
         return template.format(dataset=part.dataset, month=part.month)
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ def without_port(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.hostname or ""))
 
 
-def _without_secrets(template: str) -> str:
+def without_secrets(template: str) -> str:
     """A template as it may be recorded: without user, password, query and fragment."""
     parts = urlsplit(template)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -175,7 +175,7 @@ def _terminate_like_interrupt() -> Iterator[None]:
 
 def _sweep(data_dir: Path) -> None:
     """Remove the scratch files of killed runs; the lock is ours, so nobody is writing them."""
-    for folder in ("raw", "parquet", "rejects"):
+    for folder in ("raw", "parquet", "rejects", "lake", "state/receipts/*"):
         for scratch in data_dir.glob(f"{folder}/*/.*.tmp"):
             scratch.unlink(missing_ok=True)
 

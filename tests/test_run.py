@@ -231,6 +231,15 @@ def test_one_missing_month_of_three_leaves_the_other_two_loaded(
     assert len(sentences) == 1
 
 
+def test_nothing_secret_of_a_source_is_kept_anywhere(taxi: Command, publisher: Publisher, tmp_path: Path) -> None:
+    publisher.files["/2020-01.csv?token=hunter2"] = MONTH.read_bytes()
+    template = publisher.url.replace("//", "//me:hunter2@") + "/{month}.csv?token=hunter2"
+    ran = taxi("run", "--month", "2020-01", "--source", template, "--json")
+    assert ran.code == 0, ran.err
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    assert (kept, "hunter2" in ran.out + ran.err) == ([], False)
+
+
 def test_the_demo_runs_offline_and_says_how_to_open_the_table(taxi: Command, tmp_path: Path) -> None:
     ran = taxi("run", "--source", "demo", "--month", "2021-01", TAXI_INGEST_DEMO__ROWS="1000")
     assert ran.code == 0, ran.err

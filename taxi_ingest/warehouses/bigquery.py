@@ -22,7 +22,7 @@ from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import TransientError, WarehouseError
 from taxi_ingest.warehouses import HeldMonth, Table
 from taxi_ingest.warehouses import bigquery_tables as tables
-from taxi_ingest.warehouses.bigquery_errors import words
+from taxi_ingest.warehouses.bigquery_errors import no_project, words
 from taxi_ingest.warehouses.bigquery_jobs import Jobs, Record, bucket_location, calls, who
 from taxi_ingest.warehouses.bigquery_marks import Load, Marks
 from taxi_ingest.warehouses.bigquery_names import Address, address, bucket_of, check_table, in_one_location
@@ -61,7 +61,9 @@ class BigQuery:
                 held = self._marks.held(check_table(table))
                 if self._place.method == "merge" and any(month.rows != month.loaded for month in held.values()):
                     held = self._counted_by_scan(table, held)
-            except answers.NotFound:
+            except answers.NotFound as error:
+                if no_project(error):
+                    raise
                 return {}
         return held
 

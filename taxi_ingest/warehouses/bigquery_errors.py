@@ -32,16 +32,16 @@ def words(place: Address) -> Iterator[None]:
         yield
     except auth.DefaultCredentialsError as error:
         raise WarehouseError("There are no Google credentials. Run: gcloud auth application-default login") from error
-    except auth.RefreshError as error:
-        raise WarehouseError(
-            "Google refuses the credentials; they may have expired. Run: gcloud auth application-default login"
-        ) from error
     except answers.RetryError as error:
         raise _after_retries(error, place) from error
     except answers.GoogleAPICallError as error:
         raise in_words(error, place) from error
     except (auth.TransportError, requests.RequestException, ConnectionError, TimeoutError) as error:
         raise _unreachable(error, place) from error
+    except auth.GoogleAuthError as error:
+        raise WarehouseError(
+            "Google refuses the credentials; they may have expired. Run: gcloud auth application-default login"
+        ) from error
 
 
 def is_conflict(error: Exception) -> bool:
@@ -54,6 +54,11 @@ def in_words(error: answers.GoogleAPICallError, place: Address) -> TaxiError:
     """The sentence for one answer."""
     told = _short(str(error.message))
     return _later(error, told, place) or _not_allowed(error, told, place) or _refused(error, told, place)
+
+
+def no_project(error: answers.GoogleAPICallError) -> bool:
+    """Whether the project itself is missing, rather than something in it."""
+    return isinstance(error, answers.NotFound) and "not found: project" in str(error.message).lower()
 
 
 def reason_of(error: Exception) -> str:
@@ -114,7 +119,7 @@ def _refused(error: answers.GoogleAPICallError, told: str, place: Address) -> Wa
         )
     if "not found: uri" in low or ("gs://" in low and ("404" in low or "no files found" in low)):
         return WarehouseError(f"The object to load is not there. Run upload for this month. BigQuery says: {told}")
-    if isinstance(error, answers.NotFound) and "not found: project" in low:
+    if no_project(error):
         return WarehouseError(f"There is no project {place.project}, or it cannot be seen. BigQuery says: {told}")
     if isinstance(error, answers.NotFound):
         return WarehouseError(f"Something in {place} was deleted meanwhile. Run again. BigQuery says: {told}")

@@ -74,7 +74,10 @@ class DuckDB:
         source: str,
         record: Callable[[str], None] | None = None,
     ) -> int:
-        """Replace one month in one transaction; see the contract in the folder's front page."""
+        """Replace one month in one transaction; see the contract in the folder's front page.
+
+        `record` is never called: nothing goes on when we are killed.
+        """
         day = first_day(month) if month else None
         with self._open(read_only=False) as db, _transaction(db):
             _prepare(db, table)

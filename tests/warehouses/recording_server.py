@@ -28,6 +28,7 @@ _ROUTES = {
     "tables.get": ("GET", rf"{_API}/datasets/\w+/tables/(\w+)"),
     "tables.insert": ("POST", rf"{_API}/datasets/\w+/tables"),
     "tables.patch": ("PATCH", rf"{_API}/datasets/\w+/tables/(\w+)"),
+    "tables.delete": ("DELETE", rf"{_API}/datasets/\w+/tables/(\w+)"),
     "jobs.query": ("POST", rf"{_API}/queries"),
     "jobs.insert": ("POST", rf"{_API}/jobs"),
     "jobs.get": ("GET", rf"{_API}/jobs/([\w-]+)"),
@@ -144,6 +145,9 @@ class Recording:
     def _tables_patch(self, request: Request) -> Answer:
         return 200, {**self._tables_get(request)[1], **request.body}  # type: ignore[index]
 
+    def _tables_delete(self, _: Request) -> Answer:
+        return 200, {}
+
     def _buckets_get(self, request: Request) -> Answer:
         return 200, {"kind": "storage#bucket", "name": request.of, "location": self.bucket_location}
 
@@ -214,6 +218,6 @@ def _document(content_type: str, body: bytes) -> Any:
     """The JSON of a request; of an upload (multipart/related) the job and the row."""
     if not content_type.startswith("multipart/related"):
         return json.loads(body) if body else None
-    parts = re.split(rb"--=+\w+==(?:--)?\r\n", body)
-    job, row = (json.loads(part.partition(b"\r\n\r\n")[2]) for part in parts if b"\r\n\r\n" in part)
+    boundary = content_type.partition('boundary="')[2].rstrip('"').encode()
+    job, row = (json.loads(part.partition(b"\r\n\r\n")[2]) for part in body.split(b"--" + boundary)[1:-1])
     return {"job": job, "row": row}

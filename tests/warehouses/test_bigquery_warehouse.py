@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from conformance_of_warehouses import *  # noqa: F403
-from conformance_of_warehouses import TRIPS, ZONES, Bench
+from conformance_of_warehouses import TRIPS, Bench, write
 from emulators.servers import BUCKET, PROJECT
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from taxi_ingest import warehouses
-from taxi_ingest.errors import TaxiError, UsageError, WarehouseError
+from taxi_ingest.errors import TaxiError, WarehouseError
 from taxi_ingest.warehouses import HeldMonth
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
@@ -142,9 +142,10 @@ def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, at: str, vendors: 
             self._start()
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(f"taxi_ingest.warehouses.bigquery_replacing.Replacing.{at}", die)
-        bench.load("2021-01", vendors or [1, 2], mark="m2")
+        with pytest.raises(Killed):
+            bench.load("2021-01", vendors or [1, 2], mark="m2")
 
 
 def test_two_runs_that_crossed_leave_a_month_that_is_not_held(bench: Bench, client: bigquery.Client) -> None:
@@ -161,6 +162,27 @@ def test_a_clock_that_is_behind_does_not_hide_the_newest_load(bench: Bench) -> N
     bench.query("UPDATE _loads SET `at` = TIMESTAMP '2099-01-01 00:00:00+00' WHERE TRUE")
     bench.load("2021-01", [3], mark="m2")
     assert bench.warehouse.held("trips") == {"2021-01": HeldMonth("m2", 1, 1, "csv")}
+
+
+def test_a_month_loaded_into_a_table_of_another_name_is_a_failed_load(
+    bench: Bench, client: bigquery.Client, dataset: str
+) -> None:
+    """The server takes `trips$202101` for the name of a table, and loads into it with success."""
+    bench.load("2021-02", [4])
+    write(bench.folder / "wrong.parquet", TRIPS, "2021-01", [1, 2])
+    parquet = bigquery.LoadJobConfig(source_format="PARQUET")
+    wrong = bench.hand_over(bench.folder / "wrong.parquet")
+    client.load_table_from_uri(wrong, f"{dataset}.trips$202101", job_config=parquet).result()
+    partition = warehouses.connect(bench.warehouse.url.removesuffix("?method=merge"))
+    with pytest.raises(WarehouseError, match="trips 2021-01 has 0 rows in "):
+        Bench(partition, bench.hand_over, bench.query, bench.folder).load("2021-01", [1, 2])
+    assert bench.warehouse.held("trips") == {"2021-02": HeldMonth("m1", 1, 1, "csv")}
+
+
+def test_a_table_partitioned_otherwise_is_counted(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    bench.query("CREATE OR REPLACE TABLE trips AS SELECT * FROM trips")
+    assert bench.warehouse.held("trips") == {"2021-01": HeldMonth("m1", 2, 2, "csv")}
 
 
 def test_a_failed_merge_leaves_the_old_month(bench: Bench, tables: Callable[[], list[str]]) -> None:

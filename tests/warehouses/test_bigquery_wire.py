@@ -344,7 +344,7 @@ def test_a_409_for_our_own_id_is_our_own_job(google: Recording, warehouse: Wareh
 
 def test_a_409_for_a_job_that_is_not_found_may_be_tried_again(google: Recording, warehouse: Warehouse) -> None:
     google.always["jobs.insert"] = refuse(409, "duplicate", "Already Exists: Job")
-    with pytest.raises(TransientError, match="accepted the job taxi_ingest_.* and does not find it"):
+    with pytest.raises(TransientError, match=r"accepted the job taxi_ingest_.* and does not find it"):
         load(warehouse)
 
 
@@ -417,11 +417,56 @@ def test_missing_credentials_are_told_with_the_command_that_makes_them(
         warehouses.connect(f"bigquery://{PROJECT}/{DATASET}").held("trips")
 
 
+def test_a_project_that_is_none_is_told_when_asked_for_what_it_holds(google: Recording, warehouse: Warehouse) -> None:
+    google.always["jobs.query"] = refuse(404, "notFound", "Not found: Project wire-project")
+    with pytest.raises(WarehouseError, match="There is no project wire-project"):
+        warehouse.held("trips")
+
+
+def test_a_dataset_that_is_not_there_holds_nothing(google: Recording, warehouse: Warehouse) -> None:
+    missing = "Not found: Dataset wire-project:taxi was not found in location US"
+    google.always["jobs.query"] = refuse(404, "notFound", missing)
+    assert warehouse.held("trips") == {}
+
+
 def test_a_dataset_that_may_not_be_made_is_told_with_the_command(google: Recording, warehouse: Warehouse) -> None:
     google.always["datasets.get"] = refuse(404, "notFound", "Not found: Dataset wire-project:taxi")
     google.always["datasets.insert"] = refuse(403, "accessDenied", "Access Denied: bigquery.datasets.create")
     with pytest.raises(WarehouseError, match="bq mk --location=EU --dataset wire-project:taxi"):
         load(warehouse)
+
+
+# ---- method=merge
+
+
+def merge(google: Recording) -> list[str]:
+    """Replace January by method=merge; returns the statements sent."""
+    load(warehouses.connect(f"bigquery://{PROJECT}/{DATASET}?method=merge"))
+    sent = [request.body["configuration"].get("query", {}) for request in google.sent("jobs.insert")]
+    return [" ".join(query["query"].split()) for query in sent if query]
+
+
+def test_a_merge_is_limited_to_its_month(google: Recording) -> None:
+    (statement,) = merge(google)
+    staging = google.sent("tables.insert")[0].body["tableReference"]["tableId"]
+    columns = "`VendorID`, `pickup_datetime`, `fare_amount`, `flag`, `file_month`"
+    assert statement == (
+        f"MERGE `wire-project.taxi.trips` AS t USING `wire-project.taxi.{staging}` AS s ON FALSE "
+        "WHEN NOT MATCHED BY SOURCE AND t.file_month = @month THEN DELETE "
+        f"WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}) VALUES ({columns})"
+    )
+
+
+def test_a_merge_that_another_writer_disturbed_is_sent_again(google: Recording) -> None:
+    conflict = failed("invalidQuery", "Could not serialize access to table wire-project:taxi.trips due to concurrent")
+    google.play["jobs.insert"] = [google.accept, conflict]
+    assert len(merge(google)) == 2
+
+
+def test_a_staging_table_that_a_kill_leaves_behind_has_an_end(google: Recording) -> None:
+    merge(google)
+    hours = (int(google.sent("tables.insert")[0].body["expirationTime"]) / 1000 - time.time()) / 3600
+    assert 23 < hours <= 24
 
 
 # ---- jobs of an earlier run
