@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from taxi_ingest.catalog import Dataset, Part, Source
 from taxi_ingest.history import PartResult
@@ -134,9 +135,7 @@ class LiveView:
         self._progress.console.print(f"{part} {step}: {message} Trying again in {seconds:.0f} s.", markup=False)
 
     def _line(self, part: Part, step: str, outcome: Outcome, message: str) -> None:
-        word, colour = MARKS[outcome]
-        self._progress.console.print(f"[{colour}]{word}[/] {part} {step}", end=" ")
-        self._progress.console.print(message, markup=False)
+        self._progress.console.print(Text.assemble(MARKS[outcome], f" {part} {step}: {message}"))
 
 
 def view(out: Console, *, quiet: bool) -> PlainView | LiveView:
@@ -160,8 +159,7 @@ def say(out: Console, sentences: Sequence[str]) -> None:
 def error(message: str, file: TextIO | None = None) -> None:
     """Print what went wrong to stderr (or `file`)."""
     out = Console(file=file, highlight=False, soft_wrap=True) if file else console(stderr=True)
-    out.print("[bright_red]error:[/]", end=" ")
-    out.print(message, markup=False)
+    out.print(Text.assemble(("error:", "bright_red"), f" {message}"))
 
 
 def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: str) -> None:
@@ -190,8 +188,7 @@ def settings(out: Console, items: Sequence[tuple[str, object, str, str]]) -> Non
 def checks(out: Console, found: Sequence[tuple[bool, str]]) -> None:
     """What was looked at: whether it is well, and a sentence."""
     for well, sentence in found:
-        out.print("[bright_green]ok[/]   " if well else "[bright_red]wrong[/]", end=" ")
-        out.print(sentence, markup=False)
+        out.print(Text.assemble(("ok   ", "bright_green") if well else ("wrong", "bright_red"), f" {sentence}"))
 
 
 def catalog(out: Console, datasets: Sequence[Dataset], sources: Sequence[Source], *, columns: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Runner:
         self.pipeline = pipeline
         self.there = Situations(pipeline)
         self.stop = threading.Event()
+        self.seconds = dict.fromkeys(pipeline.parts, 0.0)
         self._limits = {step: threading.BoundedSemaphore(n) for step, n in pipeline.at_once.items()}
 
     def close(self) -> None:
@@ -47,8 +49,12 @@ class Runner:
             self.there.adopt(part, step)
             return "up_to_date"
         with self._limits[step]:
+            begun = time.monotonic()
             view.started(part, step, decision.why)
-            self._tries(part, step, decision.why, history, view)
+            try:
+                self._tries(part, step, decision.why, history, view)
+            finally:
+                self.seconds[part] += time.monotonic() - begun  # steps of one part never overlap
         return "done"
 
     def _tries(self, part: Part, step: str, why: str, history: History, view: View) -> None:

@@ -7,7 +7,6 @@ import logging
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,7 +39,6 @@ class Session:
         self.messages: dict[tuple[Part, str], str] = {}
         self.bugs: list[str] = []
         self.run_id = ""
-        self._seconds: dict[Part, float] = dict.fromkeys(runner.pipeline.parts, 0.0)
         self._request = request
         self._wait = wait
         self._open = contextlib.ExitStack()
@@ -73,7 +71,6 @@ class Session:
         """Run one step and return "" or what went wrong, which is kept here and stops nothing else."""
         if self._history is None:
             raise RuntimeError("begin() comes first")
-        begun = time.monotonic()
         try:
             self._ended(part, step, self.runner.run(part, step, self._history, self.view), "")
         except NotPublishedError as error:
@@ -85,8 +82,6 @@ class Session:
         except Exception as error:  # noqa: BLE001 - the edge: a bug in one step must not stop the others
             self.bugs.append(traceback.format_exc())
             self._ended(part, step, "failed", f"a bug in taxi-ingest: {type(error).__name__}: {error}")
-        finally:
-            self._seconds[part] += time.monotonic() - begun  # steps of one part never overlap
         return self.messages[part, step]
 
     def skipped(self, part: Part, step: str) -> None:
@@ -122,7 +117,7 @@ class Session:
             rows=made.get("rows"),
             rejects=made.get("rejects"),
             steps=steps,
-            seconds=self._seconds[part],
+            seconds=self.runner.seconds[part],
             notes=tuple(_notes(made)),
         )
 
