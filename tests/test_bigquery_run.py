@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 from conftest import DATA, Command, Ran
+from emulators.forwarding import forwarding
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
@@ -135,6 +136,14 @@ def test_a_job_that_a_killed_run_recorded_is_settled_before_anything_else(cloud:
         db.execute("UPDATE attempts SET outcome = 'running' WHERE step = 'load'")
     again = cloud.run("yellow")
     assert (again.code, set(again.steps[0].values())) == (0, {"up_to_date"}), again.err
+
+
+def test_a_second_run_asks_bigquery_one_question_a_table(cloud: Cloud, bigquery_server: str) -> None:
+    cloud.run("yellow")
+    with forwarding(bigquery_server) as wire:
+        cloud.environment["BIGQUERY_EMULATOR_HOST"] = wire.url
+        cloud.run("yellow")
+    assert [method for method, _ in wire.requests] == ["POST"], wire.requests
 
 
 def test_bigquery_with_a_folder_store_is_refused_before_any_work(taxi: Command, tmp_path: Path) -> None:
