@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 import traceback
@@ -190,14 +191,17 @@ def _doctor(store: Store = None, warehouse: Warehouse = None, config: Config = N
 
 
 def _work_or_stop(verb: str, options: _Options) -> int:
-    """Work until done or interrupted; click would end an interrupt without a word."""
+    """Work until done or interrupted."""
     from taxi_ingest import report
 
     try:
         return _work(verb, options)
     except KeyboardInterrupt:
         report.error("interrupted; what was finished stays finished")
-        return 130
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # steps are still inside Arrow and DuckDB, whose threads must not meet a Python that shuts down around them
+        os._exit(130)
 
 
 def _work(verb: str, options: _Options) -> int:

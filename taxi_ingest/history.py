@@ -161,8 +161,9 @@ class History:
         self._execute("UPDATE attempts SET jobs = trim(jobs || ' ' || ?) WHERE rowid = ?", job, rowid)
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file; a step that an interrupt left at work finds it closed."""
+        with self._lock:
+            self._db.close()
 
     def _execute(self, sql: str, *values: Any) -> int:
         with self._lock:
