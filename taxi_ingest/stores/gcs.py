@@ -226,9 +226,7 @@ def _client() -> Any:
     # else each client asks for the bucket's metadata once, for traces that nobody collects
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     if _on_emulator():
-        return Client(
-            project=os.environ.get("GOOGLE_CLOUD_PROJECT", "local"), credentials=AnonymousCredentials()
-        )
+        return Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT", "local"), credentials=AnonymousCredentials())
     credentials, project = default_credentials(scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
     return Client(project=project or "none", credentials=credentials)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -43,8 +44,8 @@ class DuckDB:
         self.path = path
 
     def opens(self, table: str) -> str:
-        """A line for the shell; the Python package is there wherever we are, the duckdb program may not be."""
-        return f"""python -c "import duckdb; duckdb.connect('{self.path}').sql('FROM {table} LIMIT 10').show()\""""
+        """A line for the shell: this Python has duckdb, while the program `duckdb` may not be there."""
+        return f"""{sys.executable} -c "import duckdb; duckdb.connect('{self.path}').sql('FROM {table} LIMIT 10').show()\""""
 
     def held(self, table: str) -> dict[str | None, HeldMonth]:
         """Every recorded month of `table`, with the rows that are there now."""
