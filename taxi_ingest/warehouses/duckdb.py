@@ -45,7 +45,8 @@ class DuckDB:
 
     def opens(self, table: str) -> str:
         """A line for the shell: this Python has duckdb, while the program `duckdb` may not be there."""
-        return f"""{sys.executable} -c "import duckdb; duckdb.connect('{self.path}').sql('FROM {table} LIMIT 10').show()\""""
+        show = f"import duckdb; duckdb.connect('{self.path}').sql('FROM {table} LIMIT 10').show()"
+        return f'{sys.executable} -c "{show}"'
 
     def held(self, table: str) -> dict[str | None, HeldMonth]:
         """Every recorded month of `table`, with the rows that are there now."""
