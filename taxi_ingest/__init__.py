@@ -1,3 +1,31 @@
-"""taxi-ingest: any month of New York's taxi trip records, from the web to a table, each piece of work once."""
+"""taxi-ingest: any month of New York's taxi trip records, from the web to a table, each piece of work once.
+
+The map, from the command line down; a module imports only from lines below its own, and a linter says so::
+
+    cli, dodo.py            verbs; parse, call, exit code          (dodo.py: the same for those who type `doit`)
+    request                 settings and flags → a Pipeline; refuses what makes no sense
+    config, tasks, report   settings; doit tasks; everything a person sees
+    session                 one run under way: lock, history, how every step ended
+    runner                  one step of one part: decide, do, retry, leave a receipt
+    history, situations     what happened (SQLite); what is there, and the decision that follows
+    steps/                  download, parquetize, upload, load: one verb a file
+    readers/                a published file → batches in the canonical schema, plus rejects
+    stores/, warehouses/    where Parquet goes; where rows go: a contract each, one module a kind
+    receipts, publishers    the pure decision "must this run, and why"; where a published file is
+    demo, pipeline          made-up months on loopback; one request as plain values
+    catalog/                datasets, vintages, sources, as data
+    files, errors           files that appear whole or not at all; what can go wrong, as one tree
+
+Words:
+
+dataset     one kind of trip records (monthly), or the zone lookup (one file, no months)
+month       of the *file*, as `2021-01`; never of the pickup, since files carry stray dates
+part        one dataset and one month: what is downloaded, converted, replaced, reported
+vintage     one published layout of a dataset's files, with the months it was used
+source      who publishes files; store: where Parquet goes; warehouse: where rows go
+receipt     the small JSON file a finished step leaves: what went in, what came out
+mark        the identity of a part's rows: of the published bytes and what the catalog says of them
+run         one invocation; attempt: one try of one step of one part, with its own log file
+"""
 
 __version__ = "0.1.0"
