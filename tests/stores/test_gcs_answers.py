@@ -1,0 +1,146 @@
+"""Google Cloud Storage as store: what a person is told when Google refuses, and names refused before any call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conformance_of_stores import checksum
+from scripted_gcs import Reply, Scripted, described, refusal, scripted
+
+from taxi_ingest import stores
+from taxi_ingest.errors import StoreError, TransientError, UsageError
+from taxi_ingest.stores import Store
+
+NAME = "trips/a.parquet"
+NOTHING_THERE = refusal(404, f"No such object: demo-bucket/{NAME}", "notFound")
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
+    monkeypatch.setattr("taxi_ingest.stores.gcs.RETRY_SECONDS", 1)
+    with scripted() as google:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", google.url)
+        yield google
+
+
+@pytest.fixture
+def store() -> Store:
+    return stores.connect("gs://demo-bucket")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A file that goes up in one request."""
+    (tmp_path / "a").write_bytes(b"content")
+    return tmp_path / "a"
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A file that goes up in a session, in chunks."""
+    (tmp_path / "a").write_bytes(b"x" * 9_000_000)
+    return tmp_path / "a"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "sentence"),
+    [
+        (refusal(404, "The specified bucket does not exist."), StoreError, "no bucket gs://demo-bucket. Make it:"),
+        (refusal(403, "a@b.c does not have storage.objects.list access"), StoreError, "a@b.c .*Grant them roles/"),
+        (refusal(401, "Login Required", "required"), StoreError, "gcloud auth application-default login"),
+        (refusal(403, "The project to be billed: billing account absent", "accountDisabled"), StoreError, "Billing is"),
+        (refusal(400, "Invalid argument"), StoreError, "Google refused: Invalid argument"),
+        (refusal(408, "Request Timeout"), TransientError, "cannot be reached"),
+        (refusal(429, "The rate limit was exceeded"), TransientError, "cannot be reached"),
+        (refusal(503, "Backend error"), TransientError, "cannot be reached"),
+        ((403, ["no error document"]), StoreError, "status 403.*Grant them roles/"),
+    ],
+)
+def test_a_refusal_is_told_in_a_sentence_with_the_remedy(
+    google: Scripted, store: Store, answer: Reply, kind: type[Exception], sentence: str
+) -> None:
+    google.script = {"GET": [answer]}
+    with pytest.raises(kind, match=sentence):
+        store.held("trips/")
+
+
+def test_a_bucket_named_after_billing_is_not_taken_for_billing_that_is_off(google: Scripted) -> None:
+    google.script = {"GET": [refusal(403, "a@b.c does not have access to billing-exports.", "forbidden")]}
+    with pytest.raises(StoreError, match=r"Grant them roles/storage\.objectUser"):
+        stores.connect("gs://billing-exports").held("trips/")
+
+
+def test_a_bucket_that_is_gone_when_the_upload_begins_is_told_so(google: Scripted, store: Store, small: Path) -> None:
+    google.script = {"GET": [NOTHING_THERE], "POST": [refusal(404, "The specified bucket does not exist.")]}
+    with pytest.raises(StoreError, match="There is no bucket"):
+        store.put(small, NAME, mark="m1", facts={})
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_upload_whose_session_google_lost_may_be_tried_again(
+    google: Scripted, store: Store, large: Path, status: int
+) -> None:
+    google.script = {"GET": [NOTHING_THERE], "POST": [(200, {})], "PUT": [refusal(status, "Gone")]}
+    with pytest.raises(TransientError, match=str(status)):
+        store.put(large, NAME, mark="m1", facts={})
+
+
+def test_a_refused_upload_does_not_tell_the_url_of_its_session(google: Scripted, store: Store, large: Path) -> None:
+    google.script = {"GET": [NOTHING_THERE], "POST": [(200, {})], "PUT": [refusal(400, "Bad chunk")]}
+    with pytest.raises(StoreError) as refused:
+        store.put(large, NAME, mark="m1", facts={})
+    assert str(refused.value) == "gs://demo-bucket: Google refused: Bad chunk"
+
+
+RIGHT = described(NAME, checksum(b"content"), 7, "m1")
+
+
+@pytest.mark.parametrize(
+    ("reply", "look"),
+    [
+        (RIGHT, described(NAME, "00000000", 7, "m1")),
+        (RIGHT, described(NAME, checksum(b"content"), 8, "m1")),
+        (RIGHT, NOTHING_THERE),
+        (described(NAME, "00000000", 7, "m1"), NOTHING_THERE),
+    ],
+    ids=["other checksum", "other size", "gone", "other checksum in the reply"],
+)
+def test_an_upload_is_not_believed_unless_the_far_side_repeats_it(
+    google: Scripted, store: Store, small: Path, reply: Reply, look: Reply
+) -> None:
+    google.script = {"GET": [NOTHING_THERE, look], "POST": [reply], "DELETE": [(200, {})]}
+    with pytest.raises(StoreError, match="does not repeat the checksum of the file"):
+        store.put(small, NAME, mark="m1", facts={})
+
+
+def test_missing_credentials_are_told_with_the_command_that_makes_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: Store
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(StoreError, match="gcloud auth application-default login"):
+        store.held("trips/")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("ab", "Capital", "a_b-", "-ab", "192.168.5.4", "goog-mine", "my-google", "a..b", "under score", ""),
+        *("a" * 64, f"a.{'b' * 64}", ".".join(["a" * 60] * 4)),
+    ],
+)
+def test_names_that_no_bucket_can_have_are_refused_before_any_call(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be the name of a bucket"):
+        stores.connect(f"gs://{name}/trips")
+
+
+@pytest.mark.parametrize("name", ["abc", "a_b-c", "a" * 63, "data.example.com", ".".join(["a" * 60] * 3)])
+def test_names_that_a_bucket_can_have_are_taken(name: str) -> None:
+    assert stores.connect(f"gs://{name}/trips").object_url("x") == f"gs://{name}/trips/x"
+
+
+@pytest.mark.parametrize("prefix", ["a\nb", "..", ".well-known/acme-challenge/x", "a" * 1025, "é" * 513, "a\udce9"])
+def test_prefixes_that_no_object_can_have_are_refused_before_any_call(prefix: str) -> None:
+    with pytest.raises(UsageError, match="cannot be the name of an object"):
+        stores.connect(f"gs://demo-bucket/{prefix}")
