@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 from conftest import DATA, REPOSITORY, Command, Publisher, Ran, process
+from filelock import FileLock
 
 MONTH = DATA / "yellow_tripdata_2020-01.csv"
 ALL_UP_TO_DATE = dict.fromkeys(("download", "parquetize", "upload", "load"), "up_to_date")
@@ -182,25 +183,55 @@ def test_without_kept_parquet_a_run_makes_it_only_for_a_later_step(loaded: Loade
     assert loaded.run(TAXI_INGEST_GLOBAL__KEEP="").steps == [only("parquetize", "load")]
 
 
-def test_plain_doit_agrees_with_the_command_line(loaded: Loaded) -> None:
+@pytest.fixture
+def doit(loaded: Loaded) -> Command:
+    """Plain doit over the state of `loaded`: `doit("list", "--all")`."""
     environment = {
         "TAXI_INGEST_GLOBAL__DATA_DIR": str(loaded.data),
         "TAXI_INGEST_GLOBAL__SOURCE": loaded.publisher.template,
     }
 
-    def doit(*arguments: str) -> Ran:
-        command = [sys.executable, "-m", "doit", "-f", str(REPOSITORY / "dodo.py"), *arguments]
+    def run(*arguments: str) -> Ran:
+        command = [sys.executable, "-m", "doit", "-f", str(REPOSITORY / "dodo.py"), "month=2020-01", *arguments]
         return process(command, REPOSITORY, environment)
 
-    listed = doit("month=2020-01", "list", "--all", "--status")
+    return run
+
+
+def test_plain_doit_lists_every_task_as_up_to_date(doit: Command) -> None:
+    listed = doit("list", "--all", "--status")
     tasks = [line.split()[:2] for line in listed.out.splitlines() if ":" in line.split()[1]]
     assert sorted(tasks) == sorted(["U", f"{step}:yellow-2020-01"] for step in ALL_UP_TO_DATE), listed.err
-    assert doit("month=2020-01", "info", "load:yellow-2020-01").code == 0
-    done = doit("month=2020-01", "parquetize")
-    assert (done.code, loaded.publisher.requests) == (0, []), done.err
+
+
+def test_plain_doit_has_nothing_to_do_either(doit: Command, loaded: Loaded) -> None:
+    done = doit("parquetize")
+    assert (done.code, done.err, loaded.publisher.requests) == (0, "", [])
+
+
+def test_doit_info_says_why_a_task_would_run(doit: Command, loaded: Loaded) -> None:
+    assert doit("info", "load:yellow-2020-01").code == 0
     (loaded.data / "taxi.duckdb").unlink()
-    stale = doit("month=2020-01", "info", "load:yellow-2020-01")
-    assert "the table lacks the month" in stale.out
+    assert "the table lacks the month" in doit("info", "load:yellow-2020-01").out
+
+
+def test_doit_clean_removes_local_files_and_never_objects_or_rows(doit: Command, loaded: Loaded) -> None:
+    assert doit("clean", "--clean-all").code == 0
+    assert [path for path in (loaded.data / "parquet").rglob("*") if path.is_file()] == []
+    assert len(list((loaded.data / "lake").rglob("*.parquet"))) == 1
+    assert len(loaded.table) == 999
+
+
+def test_doit_clean_as_a_dry_run_removes_nothing(doit: Command, loaded: Loaded) -> None:
+    before = sorted(loaded.data.rglob("*"))
+    told = doit("clean", "-n", "parquetize")
+    assert ("removing file" in told.out, sorted(loaded.data.rglob("*"))) == (True, before)
+
+
+def test_plain_doit_ends_75_when_another_run_holds_the_lock(doit: Command, loaded: Loaded) -> None:
+    with FileLock(loaded.data / "state" / "lock"):
+        ran = doit("load")
+    assert (ran.code, "Another run holds" in ran.err) == (75, True)
 
 
 def months_ago(number: int) -> str:
