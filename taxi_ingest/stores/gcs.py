@@ -96,6 +96,11 @@ class GCSStore:
                 return self._after_refusal(name, ours)
             except DataCorruption as error:
                 raise self._not_believed(name) from error
+            except ValueError as error:
+                if file.stat().st_size >= ours.size:
+                    raise
+                # the client's word for a file that ends before the size it had
+                raise StoreError(f"{file} became shorter while it was uploaded. Run again.") from error
             if self._now(name) != ours:
                 raise self._not_believed(name)
         return ours
@@ -189,7 +194,9 @@ class GCSStore:
             )
         if isinstance(error, answers.Unauthorized):
             return StoreError(f"{bucket}: Google does not accept these credentials ({said}). {_LOGIN}")
-        if isinstance(error, answers.Forbidden) and _BILLING.search(said):
+        # 'The account for bucket "x" has been disabled' is about billing too, as its reason tells
+        unpaid = _BILLING.search(said) or "accountDisabled" in getattr(error.response, "text", "")
+        if isinstance(error, answers.Forbidden) and unpaid:
             return StoreError(f"Billing is off for the project of {bucket}. Turn it on in the Google Cloud console.")
         if isinstance(error, answers.Forbidden):
             return StoreError(

@@ -26,6 +26,8 @@ if [ -z "$python" ]; then
   exit 3
 fi
 
+# an install that is cut short must not pass for the one before it
+rm -f "$stamp"
 "$python" -m venv --clear "$folder/venv"
 "$folder/venv/bin/python" -m pip install --quiet --requirement "$here/requirements.txt"
 

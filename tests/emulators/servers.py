@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from typing import Any
 
 PROJECT = "demo-project"
 BUCKET = "demo-bucket"
+
+# loopback needs no proxy, whatever the environment says
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def installed(folder: Path) -> bool:
@@ -76,7 +80,8 @@ def both(folder: Path, data: Path) -> Iterator[dict[str, str]]:
 def _running(command: list[str], log: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     # into a file: a pipe that nobody reads stops the server when it is full
     with log.open("ab") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **environment})
+        inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        process = subprocess.Popen(command, stdout=out, stderr=out, env={**inherited, **environment})
         try:
             yield process
         finally:
@@ -100,7 +105,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], seconds: float) -> Non
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}: {process.args!r}")
         try:
-            urllib.request.urlopen(url, timeout=30).close()
+            _DIRECT.open(url, timeout=30).close()
         except urllib.error.HTTPError:
             return
         except OSError:
@@ -127,7 +132,7 @@ def _post(url: str, body: Any) -> str:
     """What the server answers, be it a refusal."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
-        reply = urllib.request.urlopen(request, timeout=60)
+        reply = _DIRECT.open(request, timeout=60)
     except urllib.error.HTTPError as refused:
         reply = refused
     with reply:
@@ -136,6 +141,8 @@ def _post(url: str, body: Any) -> str:
 
 def main() -> int:
     """Run a command with both servers up."""
+    # SIGTERM, too, must unwind, or the servers stay behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     end = sys.argv.index("--")
     folder, data = (Path(argument).resolve() for argument in sys.argv[1:end])
     with both(folder, data) as environment:

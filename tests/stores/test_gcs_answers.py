@@ -51,6 +51,7 @@ def large(tmp_path: Path) -> Path:
         (refusal(403, "a@b.c does not have storage.objects.list access"), StoreError, "a@b.c .*Grant them roles/"),
         (refusal(401, "Login Required", "required"), StoreError, "gcloud auth application-default login"),
         (refusal(403, "The project to be billed: billing account absent", "accountDisabled"), StoreError, "Billing is"),
+        (refusal(403, "The account for the bucket has been disabled.", "accountDisabled"), StoreError, "Billing is"),
         (refusal(400, "Invalid argument"), StoreError, "Google refused: Invalid argument"),
         (refusal(408, "Request Timeout"), TransientError, "cannot be reached"),
         (refusal(429, "The rate limit was exceeded"), TransientError, "cannot be reached"),

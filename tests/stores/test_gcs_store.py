@@ -77,6 +77,19 @@ def test_progress_adds_up_to_the_size(bench: Bench) -> None:
     assert (sum(seen), len(seen) > 1) == (20_000_000, True)
 
 
+@pytest.mark.parametrize("left", [0, 8 << 20, 10_000_000])
+def test_a_file_that_becomes_shorter_while_it_is_put_is_told_and_nothing_is_held(bench: Bench, left: int) -> None:
+    path, pending = bench.file(b"x" * 20_000_000), [left]
+
+    def shorten(_: int) -> None:
+        if pending:
+            os.truncate(path, pending.pop())
+
+    with pytest.raises(StoreError, match="Run again"):
+        bench.store.put(path, NAME, mark="m1", facts={}, progress=shorten)
+    assert bench.store.held("trips/") == {}
+
+
 class CutWire:
     """A TCP proxy to the server that cuts every connection once `limit` bytes went up in all, until it is mended."""
 
