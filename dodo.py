@@ -2,11 +2,12 @@
 
 from doit import get_var
 
-from taxi_ingest import config, report, request, session, tasks
+from taxi_ingest import config, request, session, tasks
+from taxi_ingest.report.plain import plain
 from taxi_ingest.runner import Runner
 
 _flags = {f"shared.{key}": value for key in ("month", "dataset") if (value := get_var(key))}
 _pipeline, _notices = request.pipeline(config.read(_flags), verb="run")
-_view = report.plain(_notices)
+_view = plain(_notices)
 _session = session.Session(Runner(_pipeline), _view, "doit", wait=False)
 globals().update(tasks.namespace(_session, tasks.Reporter(_session, plain_doit=True)))

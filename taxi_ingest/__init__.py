@@ -2,19 +2,23 @@
 
 The map, from the command line down; a module imports only from lines below its own, and a linter says so::
 
-    cli, dodo.py            verbs; parse, call, exit code          (dodo.py: the same for those who type `doit`)
+    cli/, dodo.py           verbs; parse, call, exit code          (dodo.py: the same for those who type `doit`)
     request                 settings and flags → a Pipeline; refuses what makes no sense
-    config, tasks, report   settings; doit tasks; everything a person sees
+    config, tasks           settings; doit tasks
+    report/, cron           everything a person sees; a crontab line
     session                 one run under way: lock, history, how every step ended
+    plan, status            what a run would do and why; how far every part is
     runner                  one step of one part: decide, do, retry, leave a receipt
-    history, situations     what happened (SQLite); what is there, and the decision that follows
-    steps/                  download, parquetize, upload, load: one verb a file
+    history/, situations    what happened (SQLite); what is there, and the decision that follows
+    newest, steps/          what `latest` stands for; download, parquetize, upload, load: one verb a file
     readers/                a published file → batches in the canonical schema, plus rejects
     stores/, warehouses/    where Parquet goes; where rows go: a contract each, one module a kind
     receipts, publishers    the pure decision "must this run, and why"; where a published file is
-    demo, pipeline          made-up months on loopback; one request as plain values
-    catalog/                datasets, vintages, sources, as data
-    files, errors           files that appear whole or not at all; what can go wrong, as one tree
+    demo, redirects         made-up months on loopback; which redirects are followed
+    pipeline                one request as plain values
+    catalog/, retrying      datasets, vintages, sources, as data; what passes by itself is waited out
+    files, locking          files that appear whole or not at all; the one lock of a data directory
+    redaction, errors       what may be shown of a URL; what can go wrong, as one tree
 
 Words:
 

@@ -37,6 +37,7 @@ class Global:
     strict: bool = False
     wait: bool = False
     quiet: bool = False
+    history_days: int = 400
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from taxi_ingest.catalog import Part
+from taxi_ingest.retrying import Retries
 
 STEPS = ("download", "parquetize", "upload", "load")
 
 Outcome = Literal["done", "up_to_date", "failed", "blocked", "not_published"]
-
-
-@dataclass(frozen=True)
-class Retries:
-    """How often a passing fault is tried again: `tries` in all, the first wait in seconds, doubling."""
-
-    tries: int
-    backoff_seconds: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,7 @@ class Pipeline:
     writer: Mapping[str, Any]
     max_rejects: float
     demo: Mapping[str, int]
+    history_days: int
 
     @property
     def state(self) -> Path:
@@ -63,12 +57,20 @@ class Pipeline:
 class View(Protocol):
     """Someone who watches a run. Called from several threads."""
 
+    def begun(self, steps: int) -> None:
+        """The run is at work; so many steps of all parts are to be done, or found up to date."""
+        ...
+
     def started(self, part: Part, step: str, why: str) -> None:
         """A step is at work."""
         ...
 
+    def expects(self, part: Part, step: str, amount: int) -> None:
+        """So many bytes (download, upload) or rows (parquetize) will go by, in all; 0 when that is not known."""
+        ...
+
     def moved(self, part: Part, step: str, amount: int) -> None:
-        """So many more bytes (download, upload) or rows (parquetize) have gone by."""
+        """So many more bytes or rows have gone by."""
         ...
 
     def ended(self, part: Part, step: str, outcome: Outcome, message: str) -> None:
@@ -76,5 +78,5 @@ class View(Protocol):
         ...
 
     def retrying(self, part: Part, step: str, message: str, seconds: float) -> None:
-        """A passing fault; the step is tried again after a wait."""
+        """A passing fault; the step is tried again after a wait, and counts its amounts anew."""
         ...

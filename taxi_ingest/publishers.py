@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, sources
 from taxi_ingest.errors import UsageError
+from taxi_ingest.redaction import public_url
 
 if TYPE_CHECKING:
     from taxi_ingest.demo import DemoServer
@@ -40,7 +41,7 @@ class Publisher:
             return f"demo:{part.dataset}/{part.month}?{options}"
         if self._source == AUTO:
             return auto_source(part)
-        return self._source if is_named(self._source) else without_secrets(self._source)
+        return self._source if is_named(self._source) else public_url(self._source)
 
     def url(self, part: Part, identity: str) -> str:
         """Where the file of `part` is fetched when its source is `identity`."""
@@ -49,7 +50,7 @@ class Publisher:
         if is_named(identity):
             return sources()[identity].url_of(part)
         # the identity lacks what may not be recorded; the setting, if it is the same source, has it
-        template = self._source if without_secrets(self._source) == identity else identity
+        template = self._source if public_url(self._source) == identity else identity
         return template.format(dataset=part.dataset, month=part.month)
 
     def close(self) -> None:
@@ -103,9 +104,3 @@ def without_port(url: str) -> str:
     """`url` as it goes into a Parquet footer: the same on every machine, whatever port a server got."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.hostname or ""))
-
-
-def without_secrets(template: str) -> str:
-    """A template as it may be recorded: without user, password, query and fragment."""
-    parts = urlsplit(template)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

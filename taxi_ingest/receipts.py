@@ -20,6 +20,10 @@ from taxi_ingest.errors import SchemaError
 from taxi_ingest.files import write_text
 from taxi_ingest.pipeline import STEPS
 
+RAW_GONE = "the raw file is gone and parquetize needs it"
+
+_NO_MONTH = "all"
+
 Receipt = Mapping[str, Any]
 Action = Literal["run", "adopt", "up_to_date"]
 
@@ -74,7 +78,12 @@ class Receipts:
 
     def path(self, part: Part, step: str) -> Path:
         """Where the receipt of a step of a part lies."""
-        return self._folder / part.dataset / (part.month or "all") / f"{step}.json"
+        return self._folder / part.dataset / (part.month or _NO_MONTH) / f"{step}.json"
+
+    def parts(self) -> list[Part]:
+        """The parts that have a receipt, by dataset and month."""
+        folders = sorted({path.parent for path in self._folder.glob("*/*/*.json")})
+        return [Part(at.parent.name, None if at.name == _NO_MONTH else at.name) for at in folders]
 
     def get(self, part: Part, step: str) -> Receipt | None:
         """The receipt, or None when there is none or it is damaged (the work is then judged by what is there)."""
@@ -135,7 +144,7 @@ def _download(now: Situation, wish: Wish) -> Decision:
     if wish.source and receipt["source"] != wish.source:
         return Decision("run", f"another source: {wish.source}, before {receipt['source']}")
     if not now.raw_there and _wants(wish, "parquetize") and decide("parquetize", now, wish).action == "run":
-        return Decision("run", "the raw file is gone and parquetize needs it")
+        return Decision("run", RAW_GONE)
     return Decision("up_to_date")
 
 

@@ -5,7 +5,8 @@ Everything that makes no sense is refused here, before any work.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from taxi_ingest.catalog.reading import auto_source, datasets, default_dataset, 
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.config import Settings
 from taxi_ingest.errors import UsageError
-from taxi_ingest.pipeline import STEPS, Pipeline, Retries
+from taxi_ingest.newest import newest_month
+from taxi_ingest.pipeline import STEPS, Pipeline
+from taxi_ingest.retrying import Retries
 
 DEMO_DATA_DIR = "./demo-data"
 
@@ -34,22 +37,31 @@ _AT_LEAST_ONE = (
 def pipeline(settings: Settings, *, verb: str, force: bool = False) -> tuple[Pipeline, list[str]]:
     """The pipeline for `verb` ("run" or a step), and notices for the user. Raises UsageError."""
     _check_values(settings)
+    check_places(store_url(settings), warehouse_url(settings))
     parts, notices = _parts(settings)
     target = "load" if verb == "run" else verb
-    data_dir = _data_dir(settings)
-    store = store_url(settings)
-    warehouse = warehouse_url(settings)
-    check_places(store, warehouse)
-    asked = Pipeline(
+    forced = frozenset() if not force else frozenset(STEPS if verb == "run" else {verb})
+    return pipeline_of(settings, parts, targets=frozenset({target}), forced=forced), notices
+
+
+def pipeline_of(
+    settings: Settings,
+    parts: Sequence[Part],
+    *,
+    targets: frozenset[str] = frozenset({"load"}),
+    forced: frozenset[str] = frozenset(),
+) -> Pipeline:
+    """The pipeline of these very parts."""
+    return Pipeline(
         parts=tuple(parts),
-        targets=frozenset({target}),
-        data_dir=data_dir,
+        targets=targets,
+        data_dir=data_dir(settings),
         source=settings.global_.source,
         source_given=_origin(settings, "global.source") and settings.global_.source != publishers.AUTO,
-        store=store,
-        warehouse=warehouse,
+        store=store_url(settings),
+        warehouse=warehouse_url(settings),
         kept=frozenset(settings.global_.keep),
-        forced=frozenset() if not force else frozenset(STEPS if verb == "run" else {verb}),
+        forced=forced,
         strict=settings.global_.strict,
         jobs=settings.global_.jobs,
         at_once={
@@ -73,8 +85,15 @@ def pipeline(settings: Settings, *, verb: str, force: bool = False) -> tuple[Pip
         },
         max_rejects=settings.parquetize.max_rejects,
         demo=asdict(settings.demo),
+        history_days=settings.global_.history_days,
     )
-    return asked, notices
+
+
+def chooser(*, months: list[str], datasets: list[str]) -> Callable[[Part], bool]:
+    """Whether a part is among those that `--month` and `--dataset` name; all are when nothing is named."""
+    chosen = set(parse_months(months)) if months else set()
+    names = {known.name for known in _datasets(",".join(datasets))} if datasets else set()
+    return lambda part: (not chosen or part.month in chosen) and (not names or part.dataset in names)
 
 
 def _origin(settings: Settings, name: str) -> bool:
@@ -85,18 +104,19 @@ def _origin(settings: Settings, name: str) -> bool:
 
 def store_url(settings: Settings) -> str:
     """The store in force: a URL, or the full path of a folder."""
-    return _absolute(settings.global_.store) or str(_data_dir(settings) / "lake")
+    return _absolute(settings.global_.store) or str(data_dir(settings) / "lake")
 
 
 def warehouse_url(settings: Settings) -> str:
     """The warehouse in force; BigQuery's bears how a month is replaced."""
-    url = _absolute(settings.global_.warehouse, "duckdb:") or f"duckdb:{_data_dir(settings) / 'taxi.duckdb'}"
+    url = _absolute(settings.global_.warehouse, "duckdb:") or f"duckdb:{data_dir(settings) / 'taxi.duckdb'}"
     if url.startswith("bigquery:") and "method=" not in url:
         url += f"{'&' if '?' in url else '?'}method={settings.load.method}"
     return url
 
 
-def _data_dir(settings: Settings) -> Path:
+def data_dir(settings: Settings) -> Path:
+    """The data directory in force, as a full path."""
     demo = settings.global_.source == publishers.DEMO and not _origin(settings, "global.data_dir")
     return Path(DEMO_DATA_DIR if demo else settings.global_.data_dir).resolve()
 
@@ -114,6 +134,8 @@ def _check_values(settings: Settings) -> None:
     for name in _AT_LEAST_ONE:
         if int(str(values[name])) < 1:
             raise UsageError(f"{name} must be at least 1, not {values[name]}.")
+    if settings.global_.history_days < 0:
+        raise UsageError(f"global.history_days must be 0 (for ever) or more, not {settings.global_.history_days}.")
     for name, choices in _CHOICES.items():
         value = values[name]
         for item in value if isinstance(value, tuple) else (value,):
@@ -135,15 +157,15 @@ def check_places(store: str, warehouse: str) -> None:
 def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
     chosen = _datasets(settings.shared.dataset)
     source = settings.global_.source
-    months = parse_months([settings.shared.month]) if settings.shared.month else []
-    if any(known.monthly for known in chosen) and not months:
+    if any(known.monthly for known in chosen) and not settings.shared.month:
         raise UsageError("Which month? Add --month 2021-01, or set `month` in config.toml.")
     if not any(known.monthly for known in chosen) and _origin(settings, "shared.month"):
         raise UsageError(f"{chosen[0].name} has no months. Leave --month out.")
+    publishers.check_source(source, [])
     parts: list[Part] = []
     notices: list[str] = []
     for known in chosen:
-        wanted = [Part(known.name, month) for month in months] if known.monthly else [Part(known.name)]
+        wanted = _wanted(known, settings)
         there = [part for part in wanted if _exists(known, part, source)]
         if len(there) < len(wanted):
             notices.append(_left_out(known, [p for p in wanted if p not in there], source))
@@ -154,6 +176,20 @@ def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
     if source == publishers.AUTO:
         notices += [_mixed(known, parts) for known in chosen]
     return parts, [notice for notice in notices if notice]
+
+
+def _wanted(known: Dataset, settings: Settings) -> list[Part]:
+    """The parts of a dataset that the request names, whether they exist or not."""
+    if not known.monthly:
+        return [Part(known.name)]
+
+    @functools.cache
+    def newest() -> str:
+        retries = Retries(settings.download.tries, settings.download.backoff_seconds)
+        source, timeout = settings.global_.source, settings.download.timeout_seconds
+        return newest_month(known, source, retries=retries, timeout_seconds=timeout)
+
+    return [Part(known.name, month) for month in parse_months([settings.shared.month], newest)]
 
 
 def _datasets(text: str) -> list[Dataset]:

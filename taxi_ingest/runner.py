@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -14,9 +13,10 @@ from urllib.parse import urlsplit
 from taxi_ingest import publishers
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
-from taxi_ingest.errors import TransientError
-from taxi_ingest.history import Attempt, History
-from taxi_ingest.pipeline import Outcome, Pipeline, Retries, View
+from taxi_ingest.history.writing import Attempt, History
+from taxi_ingest.pipeline import Outcome, Pipeline, View
+from taxi_ingest.redaction import public_url
+from taxi_ingest.retrying import with_retries
 from taxi_ingest.situations import Situations, stem
 
 log = logging.getLogger("taxi_ingest")
@@ -58,34 +58,30 @@ class Runner:
         return "done"
 
     def _tries(self, part: Part, step: str, why: str, history: History, view: View) -> None:
-        retries = self.pipeline.retries[step]
-        for number in range(1, retries.tries + 1):
-            try:
-                with history.attempt(Attempt(part, step, number, why)) as result:
-                    log.info("%s %s begins: %s", part, step, why)
-                    facts = self._do(part, step, lambda n: view.moved(part, step, n), result["record"])
-                    result |= {"rows": facts.get("rows"), "bytes": facts.get("bytes")}
-                    log.info("%s %s is done: %s", part, step, facts)
-                self.there.receipts.put(part, step, facts)
-            except TransientError as error:
-                if number == retries.tries or self.stop.is_set():
-                    raise
-                seconds = _wait_seconds(retries, number, error)
-                view.retrying(part, step, str(error), seconds)
-                self.stop.wait(seconds)
-            else:
-                return
+        def attempt(number: int) -> dict[str, Any]:
+            with history.attempt(Attempt(part, step, number, why)) as result:
+                log.info("%s %s begins: %s", part, step, why)
+                facts = self._do(part, step, view, result["record"])
+                result |= {"rows": facts.get("rows"), "bytes": facts.get("bytes")}
+                log.info("%s %s is done: %s", part, step, facts)
+            return facts
 
-    def _do(
-        self, part: Part, step: str, progress: Callable[[int], None], record: Callable[[str], None]
-    ) -> dict[str, Any]:
+        facts = with_retries(
+            self.pipeline.retries[step],
+            attempt,
+            wait=self.stop.wait,
+            tell=lambda message, seconds: view.retrying(part, step, message, seconds),
+        )
+        self.there.receipts.put(part, step, facts)
+
+    def _do(self, part: Part, step: str, view: View, record: Callable[[str], None]) -> dict[str, Any]:
         if step == "load":
             return self._load(part, record)
         doing = {"download": self._download, "parquetize": self._parquetize, "upload": self._upload}
-        return doing[step](part, progress)
+        return doing[step](part, view)
 
-    def _download(self, part: Part, progress: Callable[[int], None]) -> dict[str, Any]:
-        from taxi_ingest.steps.download import download, public_url
+    def _download(self, part: Part, view: View) -> dict[str, Any]:
+        from taxi_ingest.steps.download import download
 
         wish, receipt = self.there.wish(part), self.there.receipts.get(part, "download")
         source = wish.source or (receipt["source"] if receipt else self.there.publisher.identity(part))
@@ -99,7 +95,8 @@ class Runner:
             grace_days=self.pipeline.grace_days,
             timeout_seconds=self.pipeline.timeout_seconds,
             known_to_exist=self._known_rows(part, source) is not None,
-            progress=progress,
+            progress=lambda amount: view.moved(part, "download", amount),
+            expect=lambda amount: view.expects(part, "download", amount),
         )
         shown = source if source.startswith("demo:") else public_url(url)
         return facts | {
@@ -108,11 +105,12 @@ class Runner:
             "file": str(target.relative_to(self.pipeline.data_dir)),
         }
 
-    def _parquetize(self, part: Part, progress: Callable[[int], None]) -> dict[str, Any]:
+    def _parquetize(self, part: Part, view: View) -> dict[str, Any]:
         from taxi_ingest.steps.parquetize import Limits, Raw, Writer, parquetize
 
         got = self.there.receipts.must_get(part, "download")
         path = self.there.parquet_path(part)
+        view.expects(part, "parquetize", expected_rows(part.dataset, part.month) or 0)
         facts = parquetize(
             Raw(
                 self.pipeline.data_dir / got["file"],
@@ -127,7 +125,7 @@ class Runner:
             part=part,
             writer=Writer(**self.pipeline.writer),
             limits=Limits(self.pipeline.max_rejects, self.pipeline.strict, self._expected_rows(part, got["source"])),
-            progress=progress,
+            progress=lambda amount: view.moved(part, "parquetize", amount),
         )
         return facts | {"mtime_ns": path.stat().st_mtime_ns}
 
@@ -140,18 +138,19 @@ class Runner:
         """Rows the file must roughly have; None when that is not known, and when forced."""
         return None if "parquetize" in self.pipeline.forced else self._known_rows(part, source)
 
-    def _upload(self, part: Part, progress: Callable[[int], None]) -> dict[str, Any]:
+    def _upload(self, part: Part, view: View) -> dict[str, Any]:
         from taxi_ingest.steps.upload import upload
 
         made = self.there.receipts.must_get(part, "parquetize")
         provenance = {k: str(made[k]) for k in ("source", "raw_sha256", "raw_bytes", "vintage", "rows", "rejects")}
+        view.expects(part, "upload", made["bytes"])
         facts = upload(
             self.there.parquet_path(part),
             self.pipeline.store,
             self.there.object_name(part),
             mark=made["mark"],
             facts=provenance,
-            progress=progress,
+            progress=lambda amount: view.moved(part, "upload", amount),
         )
         return facts | {"at": self.pipeline.store}
 
@@ -176,10 +175,3 @@ class Runner:
             record=record,
         )
         return facts | {"at": self.pipeline.warehouse}
-
-
-def _wait_seconds(retries: Retries, number: int, error: TransientError) -> float:
-    """Seconds before the next try: what the far side asked for, else doubling, spread by up to a quarter."""
-    if error.retry_after is not None:
-        return error.retry_after
-    return float(retries.backoff_seconds * 2 ** (number - 1) * random.uniform(1, 1.25))  # noqa: S311 - no secret

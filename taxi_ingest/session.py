@@ -12,12 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from taxi_ingest import __version__
 from taxi_ingest.catalog import Part
-from taxi_ingest.errors import LockedError, NotPublishedError, TaxiError, UsageError
-from taxi_ingest.history import History, PartResult
+from taxi_ingest.errors import NotPublishedError, TaxiError, UsageError
+from taxi_ingest.history.writing import History, PartResult
+from taxi_ingest.locking import locked
 from taxi_ingest.pipeline import STEPS, Outcome, View
 from taxi_ingest.runner import Runner
 
@@ -48,7 +47,7 @@ class Session:
         """Take the lock and open the run in the history. Raises LockedError, or UsageError for a mixed-up table."""
         pipeline = self.runner.pipeline
         pipeline.state.mkdir(parents=True, exist_ok=True)
-        self._open.enter_context(_lock(pipeline.state / "lock", wait=self._wait))
+        self._open.enter_context(locked(pipeline.state / "lock", wait=self._wait))
         self._open.enter_context(_terminate_like_interrupt())
         self._open.callback(self.runner.close)
         self.runner.there.online = True
@@ -57,8 +56,19 @@ class Session:
         self._history = History(pipeline.state / "history.sqlite", pipeline.data_dir / "logs")
         self._open.callback(self._history.close)
         self.run_id = self._history.begin(self._request, __version__)
-        for job in self._history.unfinished_jobs:
-            self.runner.there.warehouse.settle(job)
+        self._history.forget(pipeline.history_days)
+        self._settle(self._history)
+        self.view.begun(len(pipeline.parts) * len(pipeline.steps()))
+
+    def _settle(self, history: History) -> None:
+        """Wait for, or cancel, what killed runs had begun in a warehouse that goes on without us."""
+        warehouse = self.runner.there.warehouse
+        if warehouse.on_this_disk:
+            return
+        for attempt, jobs in history.unsettled_jobs():
+            for job in jobs:
+                warehouse.settle(job)
+            history.settled(attempt)
 
     def end(self) -> None:
         """Write how every step ended and let the lock go; safe to call when `begin` failed."""
@@ -140,15 +150,6 @@ def _notes(made: Mapping[str, Any]) -> Iterator[str]:
         yield f"{rows:,} rows, but {known:,} are known of this month"
     for column, text, count in made.get("unknown_codes", []):
         yield f"unknown code {text!r} in {column} became null {count:,} times"
-
-
-@contextlib.contextmanager
-def _lock(path: Path, *, wait: bool) -> Iterator[None]:
-    try:
-        with FileLock(path, timeout=-1 if wait else 0):
-            yield
-    except Timeout:
-        raise LockedError(f"Another run holds {path}. Wait for it to end, or use --wait.") from None
 
 
 @contextlib.contextmanager

@@ -62,7 +62,7 @@ class Situations:
 
     def decision(self, part: Part, step: str) -> Decision:
         """Whether `step` must run for `part`, and why."""
-        return decide(step, self._situation(part), self.wish(part))
+        return decide(step, self.situation(part), self.wish(part))
 
     def wish(self, part: Part) -> Wish:
         """What the run wants of `part`."""
@@ -70,7 +70,8 @@ class Situations:
         source = self.publisher.identity(part) if asked.source_given or "download" in asked.forced else ""
         return Wish(source, asked.writer, asked.targets, asked.kept, asked.forced, asked.strict)
 
-    def _situation(self, part: Part) -> Situation:
+    def situation(self, part: Part) -> Situation:
+        """What is known of `part`."""
         got = {step: self.receipts.get(part, step) for step in STEPS}
         parquet, agrees = self._parquet(part)
         steps = self.pipeline.steps()

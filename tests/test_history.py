@@ -10,7 +10,7 @@ import pytest
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import NotPublishedError
-from taxi_ingest.history import Attempt, History, log
+from taxi_ingest.history.writing import Attempt, History, log
 
 PART = Part("yellow", "2021-01")
 TRY = Attempt(PART, "download", 1, "not downloaded yet")

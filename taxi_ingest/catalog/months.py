@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date, timedelta
 
 from taxi_ingest.errors import UsageError
+
+LATEST = "latest"
+"""The newest month that the publisher has."""
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
@@ -14,7 +18,8 @@ def check_month(text: str) -> str:
     """Return `text` if it is a month such as `2021-01`; raise UsageError otherwise."""
     if not _MONTH.fullmatch(text):
         raise UsageError(
-            f"'{text}' is not a month. Write 2021-01, a range 2021-01..2021-12, or a list 2021-01,2021-03."
+            f"'{text}' is not a month. Write 2021-01, a range 2021-01..2021-12, a list 2021-01,2021-03, "
+            f"or {LATEST} for the newest month there is."
         )
     return text
 
@@ -23,6 +28,11 @@ def next_month(month: str) -> str:
     """The month after `month`."""
     year, number = int(month[:4]), int(month[5:])
     return f"{year + number // 12:04d}-{number % 12 + 1:02d}"
+
+
+def previous_month(month: str) -> str:
+    """The month before `month`."""
+    return f"{first_day(month) - timedelta(days=1):%Y-%m}"
 
 
 def first_day(month: str) -> date:
@@ -44,16 +54,21 @@ def month_range(first: str, last: str) -> list[str]:
     return months
 
 
-def parse_months(texts: list[str]) -> list[str]:
+def _unknown() -> str:
+    raise UsageError(f"'{LATEST}' cannot be answered here. Name the month.")
+
+
+def parse_months(texts: list[str], newest: Callable[[], str] = _unknown) -> list[str]:
     """The months named by `--month` values, in order, each once.
 
-    Accepts `2021-01`, `2021-01..2021-12`, comma lists of both; raises UsageError for anything else.
+    Accepts `2021-01`, `2021-01..2021-12`, comma lists of both, and `latest` in place of a month, for which `newest`
+    is asked; raises UsageError for anything else. A range up to a `latest` that is before its start holds nothing.
     """
     months: dict[str, None] = {}
     for item in (item.strip() for text in texts for item in text.split(",")):
         first, dots, last = item.partition("..")
-        found = month_range(check_month(first), check_month(last)) if dots else [check_month(item)]
-        if not found:
+        start, end = (newest() if end == LATEST else check_month(end) for end in (first, last if dots else first))
+        if end < start and last != LATEST:
             raise UsageError(f"The range {item} is empty: it ends before it begins. Write {last}..{first}.")
-        months.update(dict.fromkeys(found))
+        months.update(dict.fromkeys(month_range(start, end)))
     return list(months)

@@ -28,6 +28,7 @@ bytes of published Parquet files.
 
 from __future__ import annotations
 
+import bisect
 import difflib
 import functools
 import re
@@ -107,6 +108,15 @@ def expected_rows(dataset: str, month: str | None) -> int | None:
 def expected_bytes(dataset: str, month: str | None) -> int | None:
     """Size of TLC's Parquet file, or None where it is not known."""
     return _counts().get((dataset, month or ""), (None, None))[1]
+
+
+def estimated_size(dataset: str, month: str | None) -> tuple[int, int]:
+    """About how many rows and bytes TLC's Parquet file has: as counted, else as the counted month before, or after."""
+    counted = sorted(known for name, known in _counts() if name == dataset)
+    if not counted:
+        return 0, 0
+    nearest = counted[max(bisect.bisect_right(counted, month or "") - 1, 0)]
+    return _counts()[dataset, nearest]
 
 
 @functools.cache

@@ -7,26 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import ipaddress
 import json
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from taxi_ingest.catalog.months import last_day
 from taxi_ingest.errors import ContentError, NotPublishedError, SourceError, TransientError
 from taxi_ingest.files import replacing, write_text
 from taxi_ingest.readers.inspecting import inspect
+from taxi_ingest.redaction import public_url
+from taxi_ingest.redirects import answer
 
 if TYPE_CHECKING:
     import requests
 
 USER_AGENT = "taxi-ingest"
-MAX_HOPS = 5
 
 _CHUNK = 1 << 17  # what is lost of a cut line at most
 _PARTIAL = ".part"
@@ -41,6 +40,10 @@ class Published:
     last_modified: str = ""
 
 
+def _unheard(_: int) -> None:
+    """Nobody listens."""
+
+
 def download(
     url: str,
     target: Path,
@@ -49,7 +52,8 @@ def download(
     grace_days: int,
     timeout_seconds: float,
     known_to_exist: bool = False,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = _unheard,
+    expect: Callable[[int], None] = _unheard,
 ) -> dict[str, Any]:
     """Fetch `url` (http, https or file) to `target` and return what came: checksum, size, format, columns.
 
@@ -57,23 +61,17 @@ def download(
     its length is right and its content is CSV or Parquet. Raises NotPublishedError for a month that may still come
     (`grace_days` after its end), SourceError when there is no such file, TransientError when another try may help
     (a 403 for a file that is `known_to_exist` is a throttle), ContentError when something else was sent.
+    `progress` hears of each piece, in bytes, a kept part first; `expect` of the whole size, where it is announced.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + _PARTIAL)
-    tell = progress or (lambda _: None)
     if urlsplit(url).scheme == "file":
-        published = _copy(url, partial, tell)
+        published = _copy(url, partial, progress, expect)
     else:
-        published = _fetch(url, partial, timeout_seconds, tell, _Absence(url, month, grace_days, known_to_exist))
+        absence = _Absence(url, month, grace_days, known_to_exist)
+        published = _fetch(url, partial, timeout_seconds, progress, expect, absence)
     facts = _accept(partial, target, url)
     return facts | {"etag": published.etag, "last_modified": published.last_modified}
-
-
-def public_url(url: str) -> str:
-    """`url` as it may be shown and stored: without user, password, query and fragment."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 def _accept(partial: Path, target: Path, url: str) -> dict[str, Any]:
@@ -102,10 +100,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _copy(url: str, partial: Path, tell: Callable[[int], None]) -> Published:
+def _copy(url: str, partial: Path, tell: Callable[[int], None], expect: Callable[[int], None]) -> Published:
     source = Path(unquote(urlsplit(url).path))
     if not source.is_file():
         raise SourceError(f"There is no file {source}. Check the --source template, or copy the file there.")
+    expect(source.stat().st_size)
     with source.open("rb") as file, partial.open("wb") as out:
         while chunk := file.read(_CHUNK):
             out.write(chunk)
@@ -116,12 +115,19 @@ def _copy(url: str, partial: Path, tell: Callable[[int], None]) -> Published:
 # ---- over HTTP
 
 
-def _fetch(url: str, partial: Path, timeout: float, tell: Callable[[int], None], absence: _Absence) -> Published:
+def _fetch(
+    url: str,
+    partial: Path,
+    timeout: float,
+    tell: Callable[[int], None],
+    expect: Callable[[int], None],
+    absence: _Absence,
+) -> Published:
     import requests
 
     try:
         with requests.Session() as session:
-            return _receive(session, url, partial, timeout, tell, absence)
+            return _receive(session, url, partial, timeout, tell, expect, absence)
     except requests.RequestException as error:
         # requests words its errors with the whole URL, query and all; only the kind of fault is passed on
         raise TransientError(f"{public_url(url)}: the connection failed ({type(error).__name__}).") from None
@@ -133,10 +139,11 @@ def _receive(
     partial: Path,
     timeout: float,
     tell: Callable[[int], None],
+    expect: Callable[[int], None],
     absence: _Absence,
 ) -> Published:
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"} | _resume_headers(partial, url)
-    with _answer(session, url, headers, timeout) as response:
+    with answer(session, "GET", url, headers, timeout) as response:
         if response.status_code == 416:
             _discard(partial)
             raise TransientError(f"{public_url(url)}: the file changed while it was fetched.")
@@ -144,9 +151,14 @@ def _receive(
         published = Published(response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
         start = _start(response, partial)
         write_text(_notes(partial), json.dumps({"url": public_url(url)} | vars(published)))
+        total = _announced(response)
+        expect(total or 0)
         tell(start)
         received = _store(response, partial, start, tell)
-    _check_length(url, response, start + received)
+    if total is not None and start + received != total:  # what came is kept for the next try
+        raise TransientError(
+            f"{public_url(url)}: {start + received:,} of {total:,} bytes came before the line was cut."
+        )
     return published
 
 
@@ -171,11 +183,10 @@ def _store(response: requests.Response, partial: Path, start: int, tell: Callabl
     return received
 
 
-def _check_length(url: str, response: requests.Response, size: int) -> None:
-    """Raise TransientError when less came than was announced; what came is kept for the next try."""
-    total = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers.get("Content-Length")
-    if total and total.isdigit() and size != int(total):
-        raise TransientError(f"{public_url(url)}: {size:,} of {int(total):,} bytes came before the line was cut.")
+def _announced(response: requests.Response) -> int | None:
+    """The size of the whole file in bytes, as the publisher announces it."""
+    total = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers.get("Content-Length", "")
+    return int(total) if total.isdigit() else None
 
 
 def _resume_headers(partial: Path, url: str) -> dict[str, str]:
@@ -197,47 +208,6 @@ def _notes(partial: Path) -> Path:
 def _discard(partial: Path) -> None:
     partial.unlink(missing_ok=True)
     _notes(partial).unlink(missing_ok=True)
-
-
-# ---- redirects: https → https only, never towards this machine or its network
-
-
-@contextlib.contextmanager
-def _answer(
-    session: requests.Session, url: str, headers: dict[str, str], timeout: float
-) -> Iterator[requests.Response]:
-    """The answer at the end of at most MAX_HOPS redirects; a resume always starts at the original URL."""
-    at = url
-    for _ in range(MAX_HOPS + 1):
-        response = session.get(at, headers=headers, timeout=timeout, stream=True, allow_redirects=False)
-        if not response.is_redirect:
-            with response:
-                yield response
-            return
-        with response:
-            at = _next_hop(at, response.headers["Location"])
-    raise SourceError(f"{public_url(url)} redirects more than {MAX_HOPS} times. Check the --source template.")
-
-
-def _next_hop(at: str, location: str) -> str:
-    target = urljoin(at, location)
-    parts = urlsplit(target)
-    if parts.scheme != "https":
-        raise SourceError(
-            f"{public_url(at)} redirects to {parts.scheme}://{parts.hostname}, which is not https; not followed. "
-            f"Use the address it redirects to as --source, if you trust it."
-        )
-    if not _is_private(urlsplit(at).hostname) and _is_private(parts.hostname):
-        raise SourceError(f"{public_url(at)} redirects into a private network ({parts.hostname}); not followed.")
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
-
-
-def _is_private(host: str | None) -> bool:
-    try:
-        addresses = {info[4][0] for info in socket.getaddrinfo(host, None)}
-    except OSError:
-        return False
-    return any(not ipaddress.ip_address(str(address).partition("%")[0]).is_global for address in addresses)
 
 
 # ---- when the file is not there

@@ -15,7 +15,8 @@ from conftest import DATA, Publisher, answer, serve
 
 from taxi_ingest.errors import ContentError, NotPublishedError, SourceError, TaxiError, TransientError
 from taxi_ingest.files import sha256
-from taxi_ingest.steps.download import download, public_url
+from taxi_ingest.redaction import public_url
+from taxi_ingest.steps.download import download
 
 CSV = (DATA / "yellow_tripdata_2020-01.csv").read_bytes()
 GZ = gzip.compress(CSV * 40, mtime=0)

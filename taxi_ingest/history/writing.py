@@ -1,8 +1,6 @@
-"""What happened: runs, attempts and outcomes, in one SQLite file, written as it happens.
+"""The history as a run writes it: every row is committed at once, so that a killed run has told all but its end.
 
-A run is one invocation; an attempt is one try of one step of one part, with its log file; an outcome is how a step
-of a part ended in a run. Rows are committed at once, so a killed run leaves its attempts as `running`; the next run
-marks them `interrupted`.
+What such a run left as `running`, the next run marks `interrupted`.
 """
 
 from __future__ import annotations
@@ -11,36 +9,19 @@ import contextlib
 import logging
 import os
 import secrets
-import sqlite3
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import NotPublishedError
+from taxi_ingest.history.schema import open_for_writing
 from taxi_ingest.pipeline import Outcome
-
-SCHEMA_VERSION = 1
-
-_TABLES = """
-CREATE TABLE runs (
-    run TEXT PRIMARY KEY, started TEXT NOT NULL, ended TEXT, pid INTEGER NOT NULL, version TEXT NOT NULL,
-    request TEXT NOT NULL, exit INTEGER
-);
-CREATE TABLE attempts (
-    run TEXT NOT NULL REFERENCES runs, dataset TEXT NOT NULL, month TEXT, step TEXT NOT NULL, attempt INTEGER NOT NULL,
-    started TEXT NOT NULL, ended TEXT, outcome TEXT NOT NULL, why TEXT NOT NULL, rows INTEGER, bytes INTEGER,
-    error TEXT, log TEXT NOT NULL, jobs TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE outcomes (
-    run TEXT NOT NULL REFERENCES runs, dataset TEXT NOT NULL, month TEXT, step TEXT NOT NULL, outcome TEXT NOT NULL
-);
-CREATE INDEX attempts_of_run ON attempts (run);
-CREATE INDEX outcomes_of_run ON outcomes (run);
-"""
+from taxi_ingest.redaction import redacted
 
 log = logging.getLogger("taxi_ingest")
 
@@ -75,25 +56,14 @@ class History:
     """The history of one data directory, and within it the run that is under way."""
 
     def __init__(self, database: Path, logs: Path) -> None:
-        database.parent.mkdir(parents=True, exist_ok=True)
         self._logs = logs
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(database, isolation_level=None, check_same_thread=False, timeout=30)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
-            self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        self._db = open_for_writing(database)
         self.run = ""
-        self.unfinished_jobs: list[str] = []
 
     def begin(self, request: str, version: str) -> str:
-        """Open a run and return its id; what an earlier, killed run left open is marked `interrupted`.
-
-        `unfinished_jobs` then holds the far-side jobs that such a run had recorded.
-        """
-        open_jobs = "SELECT jobs FROM attempts WHERE outcome = 'running' AND jobs != ''"
-        with self._lock:
-            self.unfinished_jobs = [job for (jobs,) in self._db.execute(open_jobs) for job in jobs.split()]
+        """Open a run and return its id; what an earlier, killed run left open is marked `interrupted`."""
+        log.setLevel(logging.INFO)
         self._execute("UPDATE attempts SET outcome = 'interrupted' WHERE outcome = 'running'")
         self.run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         self._execute(
@@ -105,6 +75,28 @@ class History:
             request,
         )
         return self.run
+
+    def unsettled_jobs(self) -> list[tuple[int, list[str]]]:
+        """Far-side jobs that killed runs had recorded and nobody has asked about since, with their attempt's key."""
+        query = "SELECT rowid, jobs FROM attempts WHERE outcome = 'interrupted' AND jobs != '' AND NOT settled"
+        with self._lock:
+            return [(rowid, jobs.split()) for rowid, jobs in self._db.execute(query)]
+
+    def settled(self, attempt: int) -> None:
+        """The far side has answered for the jobs of an attempt."""
+        self._execute("UPDATE attempts SET settled = 1 WHERE rowid = ?", attempt)
+
+    def forget(self, days: int) -> None:
+        """Remove runs that began more than `days` days ago, and their logs; 0 keeps all for ever."""
+        if not days:
+            return
+        limit = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
+        with self._lock:
+            old = [run for (run,) in self._db.execute("SELECT run FROM runs WHERE started < ?", [limit])]
+        for run in old:
+            shutil.rmtree(self._logs / run, ignore_errors=True)
+            for table in ("attempts", "outcomes", "runs"):
+                self._execute(f"DELETE FROM {table} WHERE run = ?", run)  # noqa: S608 - names of ours
 
     def end(self, outcomes: dict[tuple[Part, str], Outcome], exit_code: int) -> None:
         """Close the run with how every step ended."""
@@ -142,7 +134,7 @@ class History:
             try:
                 yield result
             except BaseException as raised:
-                error = str(raised) or type(raised).__name__
+                error = redacted(str(raised)) or type(raised).__name__
                 result["outcome"] = "not_published" if isinstance(raised, NotPublishedError) else "failed"
                 log.exception("this try failed")
                 raise
@@ -174,12 +166,20 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+class _Redacting(logging.Formatter):
+    """Whatever a library puts into its errors, no secret of a URL reaches a log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, or lines with a traceback, without secrets."""
+        return redacted(super().format(record))
+
+
 @contextlib.contextmanager
 def _log_file(path: Path) -> Iterator[None]:
     """Send what this thread logs to `path`: steps of other parts log at the same time, each into its own file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(message)s"))
     thread = threading.get_ident()
     handler.addFilter(lambda record: record.thread == thread)
     log.addHandler(handler)

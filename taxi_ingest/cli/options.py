@@ -1,0 +1,69 @@
+"""What can be typed after a verb; each option once, with its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from taxi_ingest.config import Settings
+
+Month = Annotated[
+    list[str] | None,
+    typer.Option(help="2021-01, 2021-01..2021-12, 2021-01..latest, 2021-01,2021-03, or latest; may repeat."),
+]
+DatasetName = Annotated[
+    list[str] | None, typer.Option("--dataset", help="One, several with commas, or all; may repeat.")
+]
+Source = Annotated[str | None, typer.Option(help="auto, csv, tlc, demo, or a URL template with {dataset} and {month}.")]
+Store = Annotated[str | None, typer.Option(help="Where Parquet goes: a folder or gs://bucket/prefix.")]
+Warehouse = Annotated[str | None, typer.Option(help="Where rows go: duckdb:FILE or bigquery://project/dataset.")]
+Jobs = Annotated[int | None, typer.Option(help="Steps at work at once.")]
+Force = Annotated[bool, typer.Option("--force", help="Redo it, whatever receipts, store and warehouse say.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Fail on an unknown column or code.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for a run that holds the lock.")]
+Config = Annotated[str | None, typer.Option(help="The config file; otherwise TAXI_INGEST_CONFIG or ./config.toml.")]
+DataDir = Annotated[str | None, typer.Option(help="Where everything lives that is not sent elsewhere.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing when there is nothing to do.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, the rest to stderr.")]
+OnlyFailed = Annotated[bool, typer.Option("--failed", help="Only what failed or was interrupted.")]
+At = Annotated[str, typer.Option(help="When, in cron's five fields.")]
+Last = Annotated[int, typer.Option(min=0, help="How many runs, the newest first; 0 for all.")]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Options as they were typed; None or False where they were not."""
+
+    month: list[str] | None = None
+    dataset: list[str] | None = None
+    source: str | None = None
+    store: str | None = None
+    warehouse: str | None = None
+    jobs: int | None = None
+    strict: bool = False
+    wait: bool = False
+    config: str | None = None
+    data_dir: str | None = None
+    quiet: bool = False
+
+    def settings(self) -> Settings:
+        """The settings in force with these flags on top."""
+        from taxi_ingest import config
+
+        flags: dict[str, Any] = {
+            "shared.month": ",".join(self.month) if self.month else None,
+            "shared.dataset": ",".join(self.dataset) if self.dataset else None,
+            "global.source": self.source,
+            "global.store": self.store,
+            "global.warehouse": self.warehouse,
+            "global.jobs": self.jobs,
+            "global.data_dir": self.data_dir,
+            "global.strict": self.strict or None,
+            "global.wait": self.wait or None,
+            "global.quiet": self.quiet or None,
+        }
+        given = {name: value for name, value in flags.items() if value is not None}
+        return config.read(given, config=self.config)

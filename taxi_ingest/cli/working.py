@@ -1,0 +1,146 @@
+"""The verbs that work: run, and the four steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from taxi_ingest.cli.options import (
+    AsJson,
+    Config,
+    DataDir,
+    DatasetName,
+    Force,
+    Given,
+    Jobs,
+    Month,
+    Quiet,
+    Source,
+    Store,
+    Strict,
+    Wait,
+    Warehouse,
+)
+
+if TYPE_CHECKING:
+    from taxi_ingest.session import Session
+
+
+def command(verb: str) -> Callable[..., None]:
+    """The command of one working verb: "run" or a step."""
+
+    def work(  # noqa: PLR0913, PLR0917 - typer makes an option of each
+        month: Month = None,
+        dataset: DatasetName = None,
+        source: Source = None,
+        store: Store = None,
+        warehouse: Warehouse = None,
+        jobs: Jobs = None,
+        force: Force = False,
+        strict: Strict = False,
+        wait: Wait = False,
+        config: Config = None,
+        data_dir: DataDir = None,
+        quiet: Quiet = False,
+        as_json: AsJson = False,
+    ) -> None:
+        given = Given(month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet)
+        raise typer.Exit(_work_or_stop(verb, given, force=force, as_json=as_json))
+
+    return work
+
+
+def keep(text: str, folder: Path) -> str:
+    """Write a traceback to a log file below `folder` and say where it is."""
+    from taxi_ingest.redaction import redacted
+
+    path = folder / "logs" / f"bug-{time.strftime('%Y%m%dT%H%M%S')}.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(redacted(text), encoding="utf-8")
+    except OSError:
+        return f"its log could not be written to {path}, so here it is:\n{redacted(text)}"
+    return f"its log is {path.resolve()}"
+
+
+def _work_or_stop(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
+    """Work until done or interrupted."""
+    from taxi_ingest import report
+
+    try:
+        return _work(verb, given, force=force, as_json=as_json)
+    except KeyboardInterrupt:
+        report.error("interrupted; what was finished stays finished")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # steps are still inside Arrow and DuckDB, whose threads must not meet a Python that shuts down around them
+        os._exit(130)
+
+
+def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
+    """Run the pipeline for `verb` and show what came of it; returns the exit code."""
+    from taxi_ingest import report, request, session, tasks
+    from taxi_ingest.report import live, results
+    from taxi_ingest.runner import Runner
+
+    settings = given.settings()
+    quiet = settings.global_.quiet
+    pipeline, notices = request.pipeline(settings, verb=verb, force=force)
+    out = report.console(stderr=as_json)
+    if not quiet:
+        report.say(out, notices)
+    begun = time.monotonic()
+    with live.view(out, quiet=quiet) as view:
+        work = session.Session(Runner(pipeline), view, _request(), wait=settings.global_.wait)
+        tasks.run(work)
+    code = work.exit_code()
+    if as_json:
+        sys.stdout.write(json.dumps(_document(work, code), indent=2) + "\n")
+    if not quiet:
+        results.summary(out, work.results(), time.monotonic() - begun, _hint(work, verb))
+    for bug in work.bugs:
+        report.error(f"This is a bug in taxi-ingest; {keep(bug, pipeline.data_dir)}")
+    return code
+
+
+def _request() -> str:
+    """What was typed, as it may be recorded."""
+    from taxi_ingest.redaction import redacted
+
+    return redacted(" ".join(sys.argv[1:]))
+
+
+def _hint(session: Session, verb: str) -> str:
+    """The line that opens the first table that was loaded."""
+    from taxi_ingest import warehouses
+    from taxi_ingest.catalog.reading import dataset
+
+    loaded = [r.part for r in session.results() if r.steps.get("load") in {"done", "up_to_date"}]
+    if verb not in {"run", "load"} or not loaded:
+        return ""
+    return warehouses.connect(session.runner.pipeline.warehouse).opens(dataset(loaded[0].dataset).table)
+
+
+def _document(session: Session, code: int) -> dict[str, Any]:
+    return {
+        "run": session.run_id,
+        "exit": code,
+        "parts": [
+            {
+                "dataset": result.part.dataset,
+                "month": result.part.month,
+                "source": result.source,
+                "rows": result.rows,
+                "rejects": result.rejects,
+                "steps": result.steps,
+            }
+            for result in session.results()
+        ],
+    }

@@ -1,0 +1,181 @@
+"""The history as those read it who look back. Nothing is written, so it works while a run is on.
+
+Whoever asks says whether a run is `at_work` (see `locking.is_locked`): a run without an end is that one, or it was
+killed and reads as interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.errors import UsageError
+from taxi_ingest.history.schema import open_for_reading
+
+LATEST = "latest"
+EXIT_INTERRUPTED = 130
+
+RunState = Literal["running", "finished", "interrupted"]
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """One run. Times are ISO 8601 in UTC; `seconds` until now while it runs; `outcomes` counts steps of parts."""
+
+    run: str
+    state: RunState
+    exit: int | None
+    started: str
+    ended: str | None
+    seconds: float | None
+    version: str
+    request: str
+    parts: int
+    outcomes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class PastAttempt:
+    """One try of one step of one part; `log` is a path within the data directory."""
+
+    run: str
+    dataset: str
+    month: str | None
+    step: str
+    attempt: int
+    outcome: str
+    started: str
+    ended: str | None
+    seconds: float | None
+    why: str
+    rows: int | None
+    bytes: int | None
+    error: str | None
+    log: str
+
+    @property
+    def part(self) -> Part:
+        """The part it was about."""
+        return Part(self.dataset, self.month)
+
+
+class PastRuns:
+    """The runs of one data directory."""
+
+    def __init__(self, db: sqlite3.Connection | None, *, at_work: bool) -> None:
+        self._db = db
+        self._at_work = at_work
+
+    def newest(self, count: int, *, failed: bool = False) -> list[PastRun]:
+        """The newest `count` runs (0: all), the newest first; with `failed` those that left something undone."""
+        runs = [self._run(row) for row in self._ask("SELECT * FROM runs ORDER BY started DESC, rowid DESC")]
+        wanted = [run for run in runs if not failed or _left_undone(run)]
+        return wanted[:count] if count else wanted
+
+    def named(self, name: str) -> PastRun:
+        """The run of that id, of an id that only it begins with, or the newest for "latest". Raises UsageError."""
+        runs = self.newest(0)
+        found = runs[:1] if name == LATEST else [run for run in runs if run.run.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        if not runs:
+            raise UsageError("There is no run yet. See `taxi-ingest run --help`, or name another --data-dir.")
+        several = f"{len(found)} runs begin with '{name}'" if found else f"There is no run '{name}'"
+        known = ", ".join(run.run for run in (found or runs)[:3])
+        raise UsageError(f"{several}. Such as: {known}. `taxi-ingest history` lists them.")
+
+    def attempts(self, run: PastRun, *, failed: bool = False) -> list[PastAttempt]:
+        """The attempts of a run as they began; with `failed` those that did not end well."""
+        rows = self._ask("SELECT * FROM attempts WHERE run = ? ORDER BY started, rowid", run.run)
+        found = [self._attempt(row, running=run.state == "running") for row in rows]
+        return [attempt for attempt in found if not failed or attempt.outcome in {"failed", "interrupted"}]
+
+    def outcomes(self, run: PastRun) -> list[tuple[Part, str, str]]:
+        """How every step of every part ended in a run: part, step, outcome. Empty for one that did not end."""
+        rows = self._ask("SELECT * FROM outcomes WHERE run = ? ORDER BY rowid", run.run)
+        return [(Part(row["dataset"], row["month"]), row["step"], row["outcome"]) for row in rows]
+
+    def last_attempts(self) -> dict[tuple[Part, str], PastAttempt]:
+        """The last attempt of every step of every part, over all runs."""
+        newest = self.newest(1)
+        running = newest[0].run if newest and newest[0].state == "running" else ""
+        rows = self._ask(
+            "SELECT * FROM attempts WHERE rowid IN (SELECT max(rowid) FROM attempts GROUP BY dataset, month, step)"
+        )
+        found = (self._attempt(row, running=row["run"] == running) for row in rows)
+        return {(attempt.part, attempt.step): attempt for attempt in found}
+
+    def _run(self, row: sqlite3.Row) -> PastRun:
+        counts = self._ask("SELECT outcome, count(*) AS n FROM outcomes WHERE run = ? GROUP BY outcome", row["run"])
+        (parts,) = self._ask(
+            "SELECT count(*) AS n FROM (SELECT dataset, month FROM outcomes WHERE run = ?1"
+            " UNION SELECT dataset, month FROM attempts WHERE run = ?1)",
+            row["run"],
+        )
+        state = self._state(row)
+        return PastRun(
+            run=row["run"],
+            state=state,
+            exit=row["exit"],
+            started=row["started"],
+            ended=row["ended"],
+            seconds=_seconds(row["started"], row["ended"]) if row["ended"] or state == "running" else None,
+            version=row["version"],
+            request=row["request"],
+            parts=parts["n"],
+            outcomes={count["outcome"]: count["n"] for count in counts},
+        )
+
+    def _state(self, row: sqlite3.Row) -> RunState:
+        if row["ended"]:
+            return "interrupted" if row["exit"] == EXIT_INTERRUPTED else "finished"
+        (newest,) = self._ask("SELECT run FROM runs ORDER BY started DESC, rowid DESC LIMIT 1")
+        return "running" if self._at_work and newest["run"] == row["run"] else "interrupted"
+
+    def _attempt(self, row: sqlite3.Row, *, running: bool) -> PastAttempt:
+        outcome = "interrupted" if row["outcome"] == "running" and not running else row["outcome"]
+        ended = row["ended"]
+        return PastAttempt(
+            run=row["run"],
+            dataset=row["dataset"],
+            month=row["month"],
+            step=row["step"],
+            attempt=row["attempt"],
+            outcome=outcome,
+            started=row["started"],
+            ended=ended,
+            seconds=_seconds(row["started"], ended) if ended or running else None,
+            why=row["why"],
+            rows=row["rows"],
+            bytes=row["bytes"],
+            error=row["error"],
+            log=row["log"],
+        )
+
+    def _ask(self, query: str, *values: str) -> list[sqlite3.Row]:
+        return self._db.execute(query, values).fetchall() if self._db else []
+
+
+@contextlib.contextmanager
+def past_runs(database: Path, *, at_work: bool) -> Iterator[PastRuns]:
+    """The runs in the history at `database`; none when there is no such file."""
+    if not database.exists():
+        yield PastRuns(None, at_work=at_work)
+        return
+    with contextlib.closing(open_for_reading(database)) as db:
+        yield PastRuns(db, at_work=at_work)
+
+
+def _left_undone(run: PastRun) -> bool:
+    return run.state == "interrupted" or (run.state == "finished" and run.exit not in {0, 4})
+
+
+def _seconds(started: str, ended: str | None) -> float:
+    end = datetime.fromisoformat(ended) if ended else datetime.now(UTC)
+    return round((end - datetime.fromisoformat(started)).total_seconds(), 3)

@@ -1,0 +1,71 @@
+"""What `latest` stands for: the newest month that the publisher has, found by asking for one month after another."""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from taxi_ingest import demo, publishers
+from taxi_ingest.catalog import Dataset, Part
+from taxi_ingest.catalog.months import month_range
+from taxi_ingest.catalog.reading import auto_source, sources
+from taxi_ingest.errors import SourceError, TransientError
+from taxi_ingest.redaction import public_url
+from taxi_ingest.redirects import answer
+from taxi_ingest.retrying import Retries, with_retries
+
+MONTHS_ASKED = 24
+"""How many months back the publisher is asked: TLC is late by two, copies of one's own may be by more."""
+
+_NOT_THERE = {403, 404, 410}
+
+
+def newest_month(known: Dataset, source: str, *, retries: Retries, timeout_seconds: float) -> str:
+    """The newest month of a dataset at `source` (a name, "auto", "demo" or a URL template).
+
+    Raises SourceError when the last MONTHS_ASKED are not there, TransientError when the publisher cannot be asked.
+    """
+    months = month_range(known.first, f"{date.today():%Y-%m}")[::-1]
+    if source == publishers.DEMO:
+        return next((month for month in months if demo.layout(Part(known.name, month))), known.first)
+    name = auto_source(Part(known.name, months[0])) if source == publishers.AUTO else source
+    if publishers.is_named(name):
+        _, last = sources()[name].months.get(known.name, ("", known.first))
+        if last:
+            return last
+    for month in months[:MONTHS_ASKED]:
+        if _asked(Part(known.name, month), name, retries, timeout_seconds):
+            return month
+    raise SourceError(
+        f"{public_url(name)} has none of the last {MONTHS_ASKED} months of {known.name}. "
+        "Name the month, or check --source."
+    )
+
+
+def _asked(part: Part, source: str, retries: Retries, timeout_seconds: float) -> bool:
+    publisher = publishers.Publisher(source, {})
+    url = publisher.url(part, publisher.identity(part))
+    return with_retries(retries, lambda _: _is_there(url, timeout_seconds), wait=_sleep)
+
+
+def _is_there(url: str, timeout_seconds: float) -> bool:
+    """Whether there is a file at `url`; none of it is fetched."""
+    if urlsplit(url).scheme == "file":
+        return Path(unquote(urlsplit(url).path)).is_file()
+    import requests
+
+    try:
+        with requests.Session() as session, answer(session, "HEAD", url, {}, timeout_seconds) as response:
+            status = response.status_code
+    except requests.RequestException as error:
+        raise TransientError(f"{public_url(url)}: the connection failed ({type(error).__name__}).") from None
+    if status == 200 or status in _NOT_THERE:
+        return status == 200
+    raise TransientError(f"{public_url(url)}: the publisher answered {status} when asked whether the file is there.")
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False

@@ -1,0 +1,39 @@
+"""Everything a person sees. The only importer of rich.
+
+`plain` and `live` are the views that a run tells what happens; `results` shows what came of it; `past` the history,
+`grids` the status, `plans` the plan, `listing` settings, catalog and checks; `words` how amounts and outcomes are put.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that wraps nothing and colours only terminals; rich honours NO_COLOR."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def say(out: Console, sentences: Sequence[str]) -> None:
+    """Print sentences as they are."""
+    for sentence in sentences:
+        out.print(sentence, markup=False)
+
+
+def error(message: str, file: TextIO | None = None) -> None:
+    """Print what went wrong to stderr (or `file`)."""
+    out = Console(file=file, highlight=False, soft_wrap=True) if file else console(stderr=True)
+    out.print(Text.assemble(("error:", "bright_red"), f" {message}"))
+
+
+def lines(out: Console, rows: Sequence[tuple[str, ...]]) -> None:
+    """Rows of text in columns as wide as they must be, whatever the width of the terminal."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        out.print(f"  {line}".rstrip(), markup=False)
+    out.print()

@@ -1,0 +1,80 @@
+"""The status: a line a year, a cell a month, a letter a step; readable without colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.pipeline import STEPS
+from taxi_ingest.status import Cell, Grid, State
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+_LOOKS: dict[State, tuple[str, str]] = {
+    "done": ("", "bright_green"),
+    "stale": ("", "bright_yellow"),
+    "running": (">", "bright_yellow"),
+    "failed": ("x", "bright_red"),
+    "interrupted": ("!", "bright_magenta"),
+    "not_published": ("-", "bright_cyan"),
+    "missing": (".", "dim"),
+}
+"""Sign and colour of a state; done and stale show the step's letter, large and small."""
+
+_TELLING = {"failed", "interrupted", "stale"}
+
+
+def status(out: Console, grid: Grid, data_dir: Path) -> None:
+    """The grid, what the signs mean, and why what is not done is not."""
+    if not grid:
+        out.print(f"Nothing was done in {data_dir} yet.", markup=False)
+        return
+    for dataset, parts in groupby(grid, key=lambda part: part.dataset):
+        _dataset(out, dataset, {part: grid[part] for part in parts})
+    letters = ", ".join(f"{step[0].upper()} {step}" for step in STEPS)
+    out.print(f"{letters}; small letter: out of date", markup=False)
+    signs = ((state, sign) for state, (sign, _) in _LOOKS.items() if sign)
+    out.print(", ".join(f"{sign} {state.replace('_', ' ')}" for state, sign in signs), markup=False)
+    for part, steps in grid.items():
+        for step, cell in steps.items():
+            if cell.state in _TELLING:
+                out.print(f"{part} {step} {_worded(cell)}", markup=False)
+
+
+def _dataset(out: Console, dataset: str, parts: Mapping[Part, Mapping[str, Cell]]) -> None:
+    months = {part.month: steps for part, steps in parts.items()}
+    if None in months:
+        out.print(Text(f"{dataset:8}").append_text(_cell(months[None])))
+        out.print()
+        return
+    out.print(f"{dataset:8}{'  '.join(_MONTHS)}", markup=False)
+    for year in sorted({month[:4] for month in months if month}):
+        line = Text(f"  {year}  ")
+        for number in range(1, 13):
+            line.append_text(_cell(months.get(f"{year}-{number:02d}"))).append(" ")
+        line.rstrip()
+        out.print(line)
+    out.print()
+
+
+def _cell(steps: Mapping[str, Cell] | None) -> Text:
+    if steps is None:
+        return Text(" " * len(STEPS))
+    text = Text()
+    for step, cell in steps.items():
+        sign, colour = _LOOKS[cell.state]
+        letter = step[0].upper() if cell.state == "done" else step[0]
+        text.append(sign or letter, colour)
+    return text
+
+
+def _worded(cell: Cell) -> str:
+    return f"is out of date: {cell.why}" if cell.state == "stale" else f"{cell.state}: {cell.why}"

@@ -1,0 +1,61 @@
+"""Settings, checks and the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from taxi_ingest.catalog import Dataset, Part, Source
+from taxi_ingest.report import lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def settings(out: Console, items: Sequence[tuple[str, object, str, str]]) -> None:
+    """The settings in force: name, value, origin, environment variable."""
+    rows = [("setting", "value", "from", "or set")]
+    rows += [(name, _toml(value), origin, variable) for name, value, origin, variable in items]
+    lines(out, rows)
+
+
+def checks(out: Console, found: Sequence[tuple[bool, str]]) -> None:
+    """What was looked at: whether it is well, and a sentence."""
+    for well, sentence in found:
+        out.print(Text.assemble(("ok   ", "bright_green") if well else ("wrong", "bright_red"), f" {sentence}"))
+
+
+def catalog(out: Console, datasets: Sequence[Dataset], sources: Sequence[Source], *, columns: bool) -> None:
+    """What is published: per dataset its table, sources and layouts, and its columns when they are asked for."""
+    for known in datasets:
+        out.print(f"[bold]{known.name}[/]  {known.title}; table {known.table}")
+        lines(out, [("source", "months", "format"), *_coverage(known, sources)])
+        vintages = [(v.name, _span(v.first, v.last), f"{len(v.columns)} columns", v.quirks) for v in known.vintages]
+        lines(out, [("vintage", "months", "", "quirks"), *vintages])
+        if columns:
+            named = [(c.name, c.type, c.unit, c.since, c.meaning) for c in known.columns]
+            lines(out, [("column", "type", "unit", "since", "meaning"), *named])
+
+
+def _coverage(known: Dataset, sources: Sequence[Source]) -> list[tuple[str, ...]]:
+    covered: list[tuple[str, ...]] = []
+    for source in sources:
+        if known.name in source.months:
+            covered.append((source.name, _span(*source.months[known.name]), source.format))
+        elif known.name in source.files:
+            covered.append((source.name, "no months", source.format_of(Part(known.name))))
+    return covered
+
+
+def _span(first: str, last: str) -> str:
+    return f"{first}..{last}" if first else ""
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,0 +1,95 @@
+"""Runs, attempts and logs, for those who look back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.history.reading import PastAttempt, PastRun
+from taxi_ingest.report import words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ENDINGS = {
+    0: ("ok", "bright_green"),
+    1: ("failed", "bright_red"),
+    2: ("refused", "bright_red"),
+    3: ("bug", "bright_red"),
+    4: ("not published", "bright_cyan"),
+}
+
+
+def runs(out: Console, found: Sequence[PastRun], data_dir: Path) -> None:
+    """One line a run: id, start on this machine's clock, duration, end, what was asked for."""
+    if not found:
+        out.print(f"There is no such run in {data_dir}.", markup=False)
+        return
+    head = f"{'run':20}  {'started':16}  {'took':>8}  {'ended':13}  "
+    out.print(f"{head}request")
+    for run in found:
+        line = Text(f"{run.run:20}  {words.local_time(run.started)[:16]}  {words.took(run.seconds):>8}  ")
+        word, colour = _ending(run)
+        line.append(f"{word:13}  ", colour).append(_fitting(out, run.request, len(head)))
+        out.print(line)
+
+
+def run(out: Console, one: PastRun, attempts: Sequence[PastAttempt], outcomes: Sequence[tuple[Part, str, str]]) -> None:
+    """One run: what was asked for, every attempt with its end, and what was not reached."""
+    word, colour = _ending(one)
+    out.print(f"{one.run}: {one.request}  (taxi-ingest {one.version})", markup=False)
+    out.print(
+        Text.assemble(
+            f"{words.local_time(one.started)}, ", (word, colour), f", {words.took(one.seconds) or 'nobody knows when'}"
+        )
+    )
+    wide = max((len(str(attempt.part)) for attempt in attempts), default=4)
+    head = f"{'part':{wide}}  {'step':10}  try  {'outcome':13}  {'took':>8}  {'amount':>15}  "
+    if attempts:
+        out.print(f"\n{head}why")
+    for attempt in attempts:
+        _attempt(out, attempt, wide, len(head))
+    _unreached(out, outcomes)
+
+
+def log(out: Console, attempt: PastAttempt, text: str) -> None:
+    """The log of one attempt under a line that says whose it is."""
+    word, colour = words.MARKS[attempt.outcome]
+    heading = f"==> {attempt.part} {attempt.step}, try {attempt.attempt}, "
+    out.print(Text.assemble(heading, (word, colour), f": {attempt.log}"))
+    out.print(text.rstrip("\n"), markup=False)
+
+
+def _attempt(out: Console, attempt: PastAttempt, wide: int, width: int) -> None:
+    word, colour = words.MARKS[attempt.outcome]
+    number = attempt.rows if attempt.rows is not None else attempt.bytes
+    amount = "" if number is None else words.amount("parquetize" if attempt.rows is not None else "", number)
+    line = Text(f"{attempt.part!s:{wide}}  {attempt.step:10}  {attempt.attempt:3}  ")
+    line.append(f"{word:13}", colour).append(f"  {words.took(attempt.seconds):>8}  {amount:>15}  ")
+    out.print(line.append(_fitting(out, attempt.why, width)))
+    if attempt.error:
+        out.print(f"    {attempt.error}", markup=False)
+
+
+def _unreached(out: Console, outcomes: Sequence[tuple[Part, str, str]]) -> None:
+    for part, theirs in groupby(outcomes, key=lambda one: one[0]):
+        blocked = [step for _, step, outcome in theirs if outcome == "blocked"]
+        if blocked:
+            out.print(f"{part}: {', '.join(blocked)} blocked by the failure before", markup=False)
+
+
+def _ending(one: PastRun) -> tuple[str, str]:
+    if one.state != "finished" or one.exit is None:
+        return words.MARKS["interrupted" if one.state == "finished" else one.state]
+    return _ENDINGS.get(one.exit, (f"exit {one.exit}", "bright_red"))
+
+
+def _fitting(out: Console, text: str, used: int) -> str:
+    """`text` cut to what is left of a terminal's line; whole where lines have no end."""
+    room = max(out.width - used, 12)
+    return text if not out.is_terminal or len(text) <= room else f"{text[: room - 1]}…"

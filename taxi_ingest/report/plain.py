@@ -1,0 +1,75 @@
+"""The view for files, pipes and cron: a line an event, with the time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.pipeline import Outcome
+from taxi_ingest.report import console, say, words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_NEEDS_ATTENTION = {"failed", "blocked"}
+
+
+class PlainView:
+    """A line an event. When `quiet`, a line only for work that was done and for what needs attention."""
+
+    def __init__(self, out: Console, *, quiet: bool = False) -> None:
+        self._out = out
+        self._quiet = quiet
+        self._begun: dict[tuple[Part, str], float] = {}
+        self._amounts: dict[tuple[Part, str], int] = {}
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to put away."""
+
+    def begun(self, steps: int) -> None:
+        """Nothing to say yet."""
+
+    def started(self, part: Part, step: str, why: str) -> None:
+        """Say that a step is at work, and why."""
+        self._begun[part, step] = time.monotonic()
+        if not self._quiet:
+            self._say(f"{part} {step}: {why}")
+
+    def expects(self, part: Part, step: str, amount: int) -> None:
+        """Nothing to say: the end of the step tells what it was."""
+
+    def moved(self, part: Part, step: str, amount: int) -> None:
+        """Add up what the end of the step tells."""
+        self._amounts[part, step] = self._amounts.get((part, step), 0) + amount
+
+    def ended(self, part: Part, step: str, outcome: Outcome, message: str) -> None:
+        """Say how a step ended, if it did anything or has something to say."""
+        begun = self._begun.get((part, step))
+        if message:
+            if not self._quiet or outcome in _NEEDS_ATTENTION:
+                self._say(f"{part} {step}: {words.MARKS[outcome][0]}: {message}")
+        elif outcome == "done" and begun is not None:
+            moved = self._amounts.get((part, step), 0)
+            amount = f", {words.amount(step, moved)}" if moved else ""
+            self._say(f"{part} {step}: done in {words.took(time.monotonic() - begun)}{amount}")
+
+    def retrying(self, part: Part, step: str, message: str, seconds: float) -> None:
+        """Say that a passing fault is waited out."""
+        self._amounts[part, step] = 0
+        if not self._quiet:
+            self._say(f"{part} {step}: {message} Trying again in {seconds:.0f} s.")
+
+    def _say(self, text: str) -> None:
+        self._out.print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", markup=False)
+
+
+def plain(notices: Sequence[str]) -> PlainView:
+    """The view of plain `doit`, after the notices."""
+    out = console(stderr=True)
+    say(out, notices)
+    return PlainView(out)

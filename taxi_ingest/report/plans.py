@@ -1,0 +1,56 @@
+"""The plan: months with the same work stand together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from taxi_ingest.plan import Plan, PlannedPart
+from taxi_ingest.report import words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_LOOKS = {"run": "bright_green", "maybe": "bright_yellow", "up_to_date": "dim"}
+
+
+def plan(out: Console, planned: Plan) -> None:
+    """What would run and why, then the sums."""
+    for _, alike in groupby(planned.parts, key=_work):
+        _group(out, list(alike))
+    idle = sum(part.idle for part in planned.parts)
+    up_to_date = f", {idle:,} up to date" if idle else ""
+    out.print(
+        f"{words.count(len(planned.parts), 'part')}{up_to_date}; about {words.rows(planned.rows)} rows, "
+        f"{words.size(planned.download_bytes)} to download, {words.size(planned.disk_bytes)} of disk, "
+        f"{words.size(planned.disk_free)} free."
+    )
+    if not planned.fits:
+        out.print(Text("That is more than the disk has. Take fewer months, or another --data-dir.", "bright_red"))
+
+
+def _work(one: PlannedPart) -> tuple[object, ...]:
+    return one.part.dataset, _publisher(one), list(one.steps.items())
+
+
+def _publisher(one: PlannedPart) -> str:
+    return "demo" if one.source.startswith("demo:") else one.source
+
+
+def _group(out: Console, alike: Sequence[PlannedPart]) -> None:
+    first, last = alike[0].part, alike[-1].part
+    name = str(first) if first == last else f"{first}..{last.month}"
+    months = f" ({len(alike)} months)" if len(alike) > 1 else ""
+    if alike[0].idle:
+        out.print(f"{name}{months}: up to date", markup=False)
+        return
+    rows, size = sum(one.rows for one in alike), sum(one.download_bytes for one in alike)
+    amounts = (f"about {words.rows(rows)} rows" if rows else "", f"{words.size(size)} to download" if size else "")
+    worth = ", ".join(amount for amount in amounts if amount) or "size not known"
+    out.print(f"{name}{months} from {_publisher(alike[0])}: {worth}", markup=False)
+    for step, foreseen in alike[0].steps.items():
+        word = foreseen.action.replace("_", " ")
+        out.print(Text.assemble(f"  {step:10}  ", (f"{word:10}", _LOOKS[foreseen.action]), f"  {foreseen.why}"))

@@ -1,0 +1,58 @@
+"""What came of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from taxi_ingest.history.writing import PartResult
+from taxi_ingest.pipeline import STEPS, Outcome
+from taxi_ingest.report import say, words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: str) -> None:
+    """What came of a run: a row a part that was worked on, totals, and the line that opens the table."""
+    worked = [result for result in results if set(result.steps.values()) - {"up_to_date"}]
+    if worked:
+        out.print(_results_table(worked))
+    for result in worked:
+        say(out, [f"  {result.part}: {note}" for note in result.notes])
+    rows = sum(result.rows or 0 for result in results)
+    rejects = sum(result.rejects or 0 for result in results)
+    idle = len(results) - len(worked)
+    up_to_date = f", {idle:,} already up to date" if idle else ""
+    out.print(
+        f"{words.count(len(results), 'part')}{up_to_date}: {rows:,} rows, {rejects:,} rejects, {words.took(seconds)}."
+    )
+    if hint:
+        out.print(f"Look at it: {hint}", markup=False)
+
+
+def _results_table(results: Sequence[PartResult]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("part")
+    for step in STEPS:
+        table.add_column(step)
+    for heading in ("rows", "rejects", "seconds"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        table.add_row(
+            str(result.part),
+            *(_cell(result.steps.get(step)) for step in STEPS),
+            "" if result.rows is None else f"{result.rows:,}",
+            "" if result.rejects is None else f"{result.rejects:,}",
+            f"{result.seconds:.1f}",
+        )
+    return table
+
+
+def _cell(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return ""
+    word, colour = words.MARKS[outcome]
+    return f"[{colour}]{word}[/]"
