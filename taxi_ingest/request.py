@@ -167,6 +167,8 @@ def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
     for known in chosen:
         wanted = _wanted(known, settings)
         there = [part for part in wanted if _exists(known, part, source)]
+        if not wanted:
+            notices.append(f"{known.name} has no month of {settings.shared.month} yet.")
         if len(there) < len(wanted):
             notices.append(_left_out(known, [p for p in wanted if p not in there], source))
         parts += there

@@ -15,7 +15,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
 from taxi_ingest.history.writing import Attempt, History
 from taxi_ingest.pipeline import Outcome, Pipeline, View
-from taxi_ingest.redaction import public_url
+from taxi_ingest.redaction import public_url, redacted
 from taxi_ingest.retrying import with_retries
 from taxi_ingest.situations import Situations, stem
 
@@ -70,7 +70,7 @@ class Runner:
             self.pipeline.retries[step],
             attempt,
             wait=self.stop.wait,
-            tell=lambda message, seconds: view.retrying(part, step, message, seconds),
+            tell=lambda message, seconds: view.retrying(part, step, redacted(message), seconds),
         )
         self.there.receipts.put(part, step, facts)
 

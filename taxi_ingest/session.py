@@ -18,6 +18,7 @@ from taxi_ingest.errors import NotPublishedError, TaxiError, UsageError
 from taxi_ingest.history.writing import History, PartResult
 from taxi_ingest.locking import locked
 from taxi_ingest.pipeline import STEPS, Outcome, View
+from taxi_ingest.redaction import redacted
 from taxi_ingest.runner import Runner
 
 log = logging.getLogger("taxi_ingest")
@@ -132,6 +133,7 @@ class Session:
         )
 
     def _ended(self, part: Part, step: str, outcome: Outcome, message: str) -> None:
+        message = redacted(message)
         self.outcomes[part, step] = outcome
         self.messages[part, step] = message
         self.view.ended(part, step, outcome, message)

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from emulators.fixtures import bigquery_server, gcs_server  # noqa: F401 - fixtures for all
 
@@ -78,6 +79,7 @@ class Publisher:
     files: dict[str, bytes | Answer] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    methods: list[str] = field(default_factory=list)
     everything: Answer | None = None
 
     @property
@@ -95,6 +97,7 @@ def publisher() -> Iterator[Publisher]:
 
         def do_GET(self) -> None:
             there.requests.append(self.path)
+            there.methods.append(self.command)
             there.headers.append(dict(self.headers))
             found = there.everything or there.files.get(self.path)
             if callable(found):
@@ -103,6 +106,8 @@ def publisher() -> Iterator[Publisher]:
                 answer(self, 404, b"not here")
             else:
                 serve(self, found)
+
+        do_HEAD = do_GET  # noqa: N815 - the server's name
 
         def log_message(self, *args: object) -> None:
             pass
@@ -124,7 +129,8 @@ def answer(to: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str)
         to.send_header(name.replace("_", "-"), value)
     to.send_header("Content-Length", str(len(body)))
     to.end_headers()
-    to.wfile.write(body)
+    if to.command != "HEAD":
+        to.wfile.write(body)
 
 
 def serve(to: BaseHTTPRequestHandler, body: bytes, etag: str = '"1"') -> None:
@@ -181,3 +187,46 @@ def process(command: list[str], cwd: Path, environment: dict[str, str] | None = 
         timeout=240,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+MONTH = DATA / "yellow_tripdata_2020-01.csv"
+ALL_UP_TO_DATE = dict.fromkeys(("download", "parquetize", "upload", "load"), "up_to_date")
+
+
+def only(*done: str) -> dict[str, str]:
+    """Outcomes in which just these steps did anything."""
+    return ALL_UP_TO_DATE | dict.fromkeys(done, "done")
+
+
+def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(database), read_only=True) as db:
+        return db.execute(sql).fetchall()
+
+
+class Loaded:
+    """A month loaded into `data` from a publisher."""
+
+    def __init__(self, taxi: Command, publisher: Publisher, folder: Path) -> None:
+        publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
+        self.taxi = taxi
+        self.arguments = ("--month", "2020-01", "--source", publisher.template, "--json")
+        self.publisher = publisher
+        self.data = folder / "data"
+        self.first = self.run()
+        publisher.requests.clear()
+
+    def run(self, *more: str, verb: str = "run", **environment: str) -> Ran:
+        return self.taxi(verb, *self.arguments, *more, **environment)
+
+    def look(self, verb: str, *more: str, **environment: str) -> Any:
+        """The document of a verb that looks back."""
+        return self.taxi(verb, *more, "--json", **environment).document
+
+    @property
+    def table(self) -> list[tuple[Any, ...]]:
+        return query(self.data / "taxi.duckdb", "FROM yellow_tripdata")
+
+
+@pytest.fixture
+def loaded(taxi: Command, publisher: Publisher, tmp_path: Path) -> Loaded:
+    return Loaded(taxi, publisher, tmp_path)

@@ -98,10 +98,14 @@ def test_every_exit_code_has_a_meaning() -> None:
     assert sorted(EXIT_CODES) == [0, 1, 2, 3, 4, 75, 130]
 
 
-def test_quiet_says_nothing_when_all_is_well(taxi: Command) -> None:
+def test_quiet_says_what_was_done_and_nothing_when_nothing_is_to_do(taxi: Command) -> None:
     arguments = ("run", "--source", "demo", "--month", "2021-01", "--quiet")
-    ran = taxi(*arguments, TAXI_INGEST_DEMO__ROWS="100")
-    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    first = taxi(*arguments, TAXI_INGEST_DEMO__ROWS="100")
+    said = [re.sub(r"[\d.]+ s", "… s", line[20:]) for line in first.out.splitlines()]
+    assert "yellow-2021-01 parquetize: done in … s, 100 rows" in said
+    assert len(said) == 4
+    again = taxi(*arguments, TAXI_INGEST_DEMO__ROWS="100")
+    assert (again.code, again.out, again.err) == (0, "", "")
 
 
 def test_json_is_the_only_thing_on_stdout(taxi: Command) -> None:

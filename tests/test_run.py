@@ -11,46 +11,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import DATA, REPOSITORY, Command, Publisher, Ran, process
+from conftest import ALL_UP_TO_DATE, MONTH, REPOSITORY, Command, Loaded, Publisher, Ran, only, process, query
 from filelock import FileLock
-
-MONTH = DATA / "yellow_tripdata_2020-01.csv"
-ALL_UP_TO_DATE = dict.fromkeys(("download", "parquetize", "upload", "load"), "up_to_date")
-
-
-def only(*done: str) -> dict[str, str]:
-    """Outcomes in which just these steps did anything."""
-    return ALL_UP_TO_DATE | dict.fromkeys(done, "done")
-
-
-def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(database), read_only=True) as db:
-        return db.execute(sql).fetchall()
-
-
-class Loaded:
-    """A month loaded into `data` from a publisher."""
-
-    def __init__(self, taxi: Command, publisher: Publisher, folder: Path) -> None:
-        publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
-        self._taxi = taxi
-        self.arguments = ("--month", "2020-01", "--source", publisher.template, "--json")
-        self.publisher = publisher
-        self.data = folder / "data"
-        self.first = self.run()
-        publisher.requests.clear()
-
-    def run(self, *more: str, verb: str = "run", **environment: str) -> Ran:
-        return self._taxi(verb, *self.arguments, *more, **environment)
-
-    @property
-    def table(self) -> list[tuple[Any, ...]]:
-        return query(self.data / "taxi.duckdb", "FROM yellow_tripdata")
-
-
-@pytest.fixture
-def loaded(taxi: Command, publisher: Publisher, tmp_path: Path) -> Loaded:
-    return Loaded(taxi, publisher, tmp_path)
 
 
 def test_a_real_month_becomes_a_table_of_all_its_rows(loaded: Loaded) -> None:

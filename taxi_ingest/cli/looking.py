@@ -209,8 +209,12 @@ def cron(
 ) -> None:
     """Print a line for crontab."""
     from taxi_ingest.cron import crontab_line
+    from taxi_ingest.errors import UsageError
+    from taxi_ingest.redaction import public_url
 
     Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
+    if source and public_url(source) != source and "://" in source:
+        raise UsageError("A crontab is no place for a secret: put this source into config.toml and leave --source out.")
     options = {
         "--month": ",".join(month or ["latest"]),
         "--dataset": ",".join(dataset or []),

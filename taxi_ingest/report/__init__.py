@@ -12,6 +12,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
+from taxi_ingest.redaction import redacted
+
 
 def console(*, stderr: bool = False) -> Console:
     """A console that wraps nothing and colours only terminals; rich honours NO_COLOR."""
@@ -25,9 +27,9 @@ def say(out: Console, sentences: Sequence[str]) -> None:
 
 
 def error(message: str, file: TextIO | None = None) -> None:
-    """Print what went wrong to stderr (or `file`)."""
+    """Print what went wrong to stderr (or `file`), whatever it quotes without secrets."""
     out = Console(file=file, highlight=False, soft_wrap=True) if file else console(stderr=True)
-    out.print(Text.assemble(("error:", "bright_red"), f" {message}"))
+    out.print(Text.assemble(("error:", "bright_red"), f" {redacted(message)}"))
 
 
 def lines(out: Console, rows: Sequence[tuple[str, ...]]) -> None:

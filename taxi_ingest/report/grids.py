@@ -11,6 +11,7 @@ from rich.text import Text
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.pipeline import STEPS
+from taxi_ingest.report.past import nothing_yet
 from taxi_ingest.status import Cell, Grid, State
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _TELLING = {"failed", "interrupted", "stale"}
 def status(out: Console, grid: Grid, data_dir: Path) -> None:
     """The grid, what the signs mean, and why what is not done is not."""
     if not grid:
-        out.print(f"Nothing was done in {data_dir} yet.", markup=False)
+        nothing_yet(out, data_dir)
         return
     for dataset, parts in groupby(grid, key=lambda part: part.dataset):
         _dataset(out, dataset, {part: grid[part] for part in parts})

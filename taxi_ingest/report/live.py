@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +125,7 @@ class _Overall:
         """Draw it as things stand."""
         now = self._tally.now()
         line = Table.grid(padding=(0, 1))
-        left = "" if now.seconds_left is None else f", {words.took(max(now.seconds_left, 1))} left"
+        left = "" if now.seconds_left is None else f", {timedelta(seconds=round(now.seconds_left))} left"
         line.add_row(
             ProgressBar(total=1, completed=now.share, width=_BAR),
             Text(

@@ -28,7 +28,7 @@ _ENDINGS = {
 def runs(out: Console, found: Sequence[PastRun], data_dir: Path) -> None:
     """One line a run: id, start on this machine's clock, duration, end, what was asked for."""
     if not found:
-        out.print(f"There is no such run in {data_dir}.", markup=False)
+        nothing_yet(out, data_dir)
         return
     head = f"{'run':20}  {'started':16}  {'took':>8}  {'ended':13}  "
     out.print(f"{head}request")
@@ -37,6 +37,13 @@ def runs(out: Console, found: Sequence[PastRun], data_dir: Path) -> None:
         word, colour = _ending(run)
         line.append(f"{word:13}  ", colour).append(_fitting(out, run.request, len(head)))
         out.print(line)
+
+
+def nothing_yet(out: Console, data_dir: Path) -> None:
+    """Say that there is nothing to tell, and where the demo's work is told."""
+    out.print(f"There is nothing to tell of {data_dir}.", markup=False)
+    if Path("demo-data", "state").is_dir() and not (data_dir / "state").exists():
+        out.print("The demo's data is looked at with --data-dir demo-data.")
 
 
 def run(out: Console, one: PastRun, attempts: Sequence[PastAttempt], outcomes: Sequence[tuple[Part, str, str]]) -> None:
