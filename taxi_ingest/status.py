@@ -46,5 +46,5 @@ def _cell(there: Situations, part: Part, step: str, last: PastAttempt | None) ->
     if decision.action != "run":
         return Cell("done")
     if last is not None and last.outcome in _UNDONE:
-        return Cell(_UNDONE[last.outcome], last.error or "the run was killed")
+        return Cell(_UNDONE[last.outcome], last.error or "the run was stopped")
     return Cell("stale" if there.receipts.get(part, step) else "missing", decision.why)

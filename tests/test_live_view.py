@@ -56,7 +56,7 @@ def test_bars_the_whole_run_and_finished_steps_are_shown(tmp_path: Path) -> None
     _, drawn = on_a_terminal(RUN, tmp_path, 100)
     text = without_colour(drawn)
     assert re.search(r"yellow-2021-0\d download ━+", text)
-    assert re.search(r"\d+ of 12 steps; .* rows, .*/s; .*, .*/s, \d:\d\d:\d\d left", text)
+    assert re.search(r"\d+/12 steps, \d:\d\d:\d\d left, .* rows, .*/s, .*B, .*B/s", text)
     assert re.search(r"done yellow-2021-02 parquetize: in \d+\.\d s, 20,000 rows", text)
     assert "3 parts: 60,000 rows, 0 rejects" in text
 

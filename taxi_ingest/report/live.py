@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from taxi_ingest.catalog import Part
@@ -124,14 +124,11 @@ class _Overall:
     def __rich__(self) -> RenderableType:
         """Draw it as things stand."""
         now = self._tally.now()
-        line = Table.grid(padding=(0, 1))
         left = "" if now.seconds_left is None else f", {timedelta(seconds=round(now.seconds_left))} left"
+        line = Table.grid(Column(width=_BAR), Column(no_wrap=True, overflow="ellipsis"), padding=(0, 1))
         line.add_row(
             ProgressBar(total=1, completed=now.share, width=_BAR),
-            Text(
-                f"{now.finished:,} of {now.steps:,} steps; "
-                f"{words.rows(now.rows)} rows, {words.rows(now.rows_a_second)}/s; "
-                f"{words.size(now.bytes)}, {words.size(now.bytes_a_second)}/s{left}"
-            ),
+            f"{now.finished:,}/{now.steps:,} steps{left}, {words.rows(now.rows)} rows, "
+            f"{words.rows(now.rows_a_second)}/s, {words.size(now.bytes)}, {words.size(now.bytes_a_second)}/s",
         )
         return line

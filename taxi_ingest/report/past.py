@@ -16,6 +16,8 @@ from taxi_ingest.report import words
 if TYPE_CHECKING:
     from rich.console import Console
 
+_WORTH_A_COLUMN = 12  # characters
+
 _ENDINGS = {
     0: ("ok", "bright_green"),
     1: ("failed", "bright_red"),
@@ -58,7 +60,7 @@ def run(out: Console, one: PastRun, attempts: Sequence[PastAttempt], outcomes: S
     wide = max((len(str(attempt.part)) for attempt in attempts), default=4)
     head = f"{'part':{wide}}  {'step':10}  try  {'outcome':13}  {'took':>8}  {'amount':>15}  "
     if attempts:
-        out.print(f"\n{head}why")
+        out.print(f"\n{head}{_fitting(out, 'why', len(head))}".rstrip())
     for attempt in attempts:
         _attempt(out, attempt, wide, len(head))
     _unreached(out, outcomes)
@@ -97,6 +99,8 @@ def _ending(one: PastRun) -> tuple[str, str]:
 
 
 def _fitting(out: Console, text: str, used: int) -> str:
-    """`text` cut to what is left of a terminal's line; whole where lines have no end."""
-    room = max(out.width - used, 12)
+    """`text` cut to what is left of a terminal's line, or left out; whole where lines have no end."""
+    room = out.width - used
+    if out.is_terminal and room < _WORTH_A_COLUMN:
+        return ""
     return text if not out.is_terminal or len(text) <= room else f"{text[: room - 1]}…"
