@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from taxi_ingest import demo, publishers
+from taxi_ingest import publishers
 from taxi_ingest.catalog import Dataset, Part
 from taxi_ingest.catalog.months import month_range
 from taxi_ingest.catalog.reading import auto_source, sources
@@ -29,6 +29,8 @@ def newest_month(known: Dataset, source: str, *, retries: Retries, timeout_secon
     """
     months = month_range(known.first, f"{date.today():%Y-%m}")[::-1]
     if source == publishers.DEMO:
+        from taxi_ingest import demo
+
         return next((month for month in months if demo.layout(Part(known.name, month))), known.first)
     name = auto_source(Part(known.name, months[0])) if source == publishers.AUTO else source
     if publishers.is_named(name):

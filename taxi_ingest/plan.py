@@ -84,7 +84,7 @@ class Plan:
 
 def plan(pipeline: Pipeline) -> Plan:
     """What running `pipeline` would do."""
-    there = Situations(pipeline, online=True)
+    there = Situations(pipeline, asks="all")
     parts = tuple(_planned(there, part) for part in pipeline.parts)
     return Plan(parts, shutil.disk_usage(_nearest_folder(pipeline.data_dir)).free)
 

@@ -74,11 +74,11 @@ class Receipts:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: dict[Path, Receipt | None] = {}
+        self._read: dict[tuple[Part, str], Receipt | None] = {}
 
-    def path(self, part: Part, step: str) -> Path:
-        """Where the receipt of a step of a part lies."""
-        return self._folder / part.dataset / (part.month or _NO_MONTH) / f"{step}.json"
+    def path(self, part: Part, step: str) -> str:
+        """Where the receipt of a step of a part lies; a text, for there are thousands of them."""
+        return f"{self._folder}/{part.dataset}/{part.month or _NO_MONTH}/{step}.json"
 
     def parts(self) -> list[Part]:
         """The parts that have a receipt, by dataset and month."""
@@ -87,10 +87,10 @@ class Receipts:
 
     def get(self, part: Part, step: str) -> Receipt | None:
         """The receipt, or None when there is none or it is damaged (the work is then judged by what is there)."""
-        path = self.path(part, step)
-        if path not in self._read:
-            self._read[path] = _read_json(path)
-        return self._read[path]
+        key = (part, step)
+        if key not in self._read:
+            self._read[key] = _read_json(self.path(part, step))
+        return self._read[key]
 
     def must_get(self, part: Part, step: str) -> Receipt:
         """The receipt of a step that must have ended before; a missing one is a bug."""
@@ -101,14 +101,14 @@ class Receipts:
 
     def put(self, part: Part, step: str, facts: Mapping[str, Any]) -> None:
         """Leave the receipt of a finished step."""
-        path = self.path(part, step)
-        write_text(path, json.dumps(facts, indent=1, sort_keys=True) + "\n")
-        self._read[path] = dict(facts)
+        write_text(Path(self.path(part, step)), json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        self._read[part, step] = dict(facts)
 
 
-def _read_json(path: Path) -> Receipt | None:
+def _read_json(path: str) -> Receipt | None:
     try:
-        found = json.loads(path.read_bytes())
+        with open(path, "rb") as file:  # noqa: PTH123 - making a Path takes longer than reading the file
+            found = json.loads(file.read())
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None

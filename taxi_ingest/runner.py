@@ -72,7 +72,7 @@ class Runner:
             wait=self.stop.wait,
             tell=lambda message, seconds: view.retrying(part, step, redacted(message), seconds),
         )
-        self.there.receipts.put(part, step, facts)
+        self.there.finished(part, step, facts)
 
     def _do(self, part: Part, step: str, view: View, record: Callable[[str], None]) -> dict[str, Any]:
         if step == "load":

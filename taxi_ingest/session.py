@@ -51,7 +51,7 @@ class Session:
         self._open.enter_context(locked(pipeline.state / "lock", wait=self._wait))
         self._open.enter_context(_terminate_like_interrupt())
         self._open.callback(self.runner.close)
-        self.runner.there.online = True
+        self.runner.there.asks = "all"
         _sweep(pipeline.data_dir)
         _refuse_demo_among_real(self.runner)
         self._history = History(pipeline.state / "history.sqlite", pipeline.data_dir / "logs")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from taxi_ingest import publishers, stores, warehouses
 from taxi_ingest.catalog import Part
@@ -15,35 +15,39 @@ from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.files import crc32c, sha256
 from taxi_ingest.pipeline import STEPS, Pipeline
 from taxi_ingest.receipts import Decision, Receipts, Situation, Wish, decide, wanted_mark
-from taxi_ingest.stores import Held
-from taxi_ingest.warehouses import HeldMonth
+from taxi_ingest.stores import Held, Store
+from taxi_ingest.warehouses import Months, Warehouse
 
 log = logging.getLogger("taxi_ingest")
+
+
+Asks = Literal["nobody", "this disk", "all"]
 
 
 class Situations:
     """Looks at the parts of one pipeline. Each far side is asked once, when its answer is first needed.
 
-    While `online` is false no network is used: a far side that is not on this disk is believed to hold what our
-    receipts say. Methods may be called from several threads.
+    A far side that `asks` leaves out is believed to hold what our receipts say: "this disk" needs no network,
+    "nobody" not even a database that another program may hold. Methods may be called from several threads.
     """
 
-    def __init__(self, pipeline: Pipeline, *, online: bool = False) -> None:
+    def __init__(self, pipeline: Pipeline, *, asks: Asks = "this disk") -> None:
         self.pipeline = pipeline
-        self.online = online
+        self.asks: Asks = asks
         self.receipts = Receipts(pipeline.state / "receipts")
         self.publisher = publishers.Publisher(pipeline.source, pipeline.demo)
         self.store = stores.connect(pipeline.store)
         self.warehouse = warehouses.connect(pipeline.warehouse)
         self._asking = threading.Lock()
         self._objects: dict[str, Mapping[str, Held]] = {}
-        self._months: dict[str, Mapping[str | None, HeldMonth]] = {}
+        self._months: dict[str, Months] = {}
+        self._seen: dict[Part, Situation] = {}
 
     # ---- where things lie
 
     def parquet_path(self, part: Part) -> Path:
         """The Parquet file of a part."""
-        return self.pipeline.data_dir / "parquet" / part.dataset / f"{stem(part)}.parquet"
+        return Path(f"{self.pipeline.data_dir}/parquet/{part.dataset}/{stem(part)}.parquet")
 
     def object_name(self, part: Part) -> str:
         """The object of a part within the store."""
@@ -56,7 +60,7 @@ class Situations:
     def raw_path(self, part: Part) -> Path | None:
         """The raw file of a part, None before it was downloaded once."""
         receipt = self.receipts.get(part, "download")
-        return self.pipeline.data_dir / receipt["file"] if receipt else None
+        return Path(f"{self.pipeline.data_dir}/{receipt['file']}") if receipt else None
 
     # ---- deciding
 
@@ -71,7 +75,17 @@ class Situations:
         return Wish(source, asked.writer, asked.targets, asked.kept, asked.forced, asked.strict)
 
     def situation(self, part: Part) -> Situation:
-        """What is known of `part`."""
+        """What is known of `part`; looked at once, and again after each step that did something."""
+        if part not in self._seen:
+            self._seen[part] = self._look(part)
+        return self._seen[part]
+
+    def finished(self, part: Part, step: str, facts: Mapping[str, Any]) -> None:
+        """Leave the receipt of a step that did something."""
+        self.receipts.put(part, step, facts)
+        self._seen.pop(part, None)
+
+    def _look(self, part: Part) -> Situation:
         got = {step: self.receipts.get(part, step) for step in STEPS}
         parquet, agrees = self._parquet(part)
         steps = self.pipeline.steps()
@@ -94,9 +108,12 @@ class Situations:
     def _raw_there(self, part: Part) -> bool:
         """Whether the raw file is there as its receipt says; hashed only when it was touched since."""
         path, receipt = self.raw_path(part), self.receipts.get(part, "download")
-        if path is None or receipt is None or not path.exists():
+        if path is None or receipt is None:
             return False
-        stat = path.stat()
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return False
         if stat.st_size != receipt["bytes"]:
             return False
         return bool(stat.st_mtime_ns == receipt["mtime_ns"] or sha256(path) == receipt["sha256"])
@@ -122,7 +139,7 @@ class Situations:
         return {**(receipt or found), "bytes": path.stat().st_size, "crc32c": checksum, "mtime_ns": mtime_ns}
 
     def _held_object(self, part: Part) -> tuple[str, str] | None:
-        if not (self.online or self.store.on_this_disk):
+        if not self._is_asked(self.store):
             receipt = self.receipts.get(part, "upload")
             return (receipt["mark"], receipt["crc32c"]) if receipt and receipt["at"] == self.pipeline.store else None
         with self._asking:
@@ -132,17 +149,23 @@ class Situations:
         return (held.mark, held.crc32c) if held else None
 
     def _held_month(self, part: Part) -> tuple[str, bool] | None:
-        if not (self.online or self.warehouse.on_this_disk):
+        if not self._is_asked(self.warehouse):
             receipt = self.receipts.get(part, "load")
             return (receipt["mark"], True) if receipt and receipt["at"] == self.pipeline.warehouse else None
         held = self.held_months(part.dataset).get(part.month)
         return (held.mark, held.rows == held.loaded) if held else None
 
-    def held_months(self, dataset: str) -> Mapping[str | None, HeldMonth]:
+    def _is_asked(self, far_side: Store | Warehouse) -> bool:
+        return self.asks == "all" or (self.asks == "this disk" and far_side.on_this_disk)
+
+    def held_months(self, dataset: str) -> Months:
         """What the warehouse holds of `dataset`, asked once a run."""
         with self._asking:
             if dataset not in self._months:
-                self._months[dataset] = self.warehouse.held(dataset_named(dataset).table)
+                asked = {dataset, *(part.dataset for part in self.pipeline.parts)}
+                tables = {name: dataset_named(name).table for name in asked}
+                held = self.warehouse.held(*tables.values())
+                self._months |= {name: held[table] for name, table in tables.items()}
             return self._months[dataset]
 
     def adopt(self, part: Part, step: str) -> None:
@@ -150,7 +173,7 @@ class Situations:
         log.info("%s %s is adopted", part, step)
         if step == "parquetize":
             found, _ = self._parquet(part)
-            self.receipts.put(part, step, dict(found or {}))
+            self.finished(part, step, dict(found or {}))
             return
         at = {"upload": self.pipeline.store, "load": self.pipeline.warehouse}[step]
         facts: dict[str, Any] = {"at": at, "mark": wanted_mark(self.receipts.get(part, "download"), part)}
@@ -162,7 +185,7 @@ class Situations:
                 "table": dataset_named(part.dataset).table,
                 "rows": self.held_months(part.dataset)[part.month].rows,
             }
-        self.receipts.put(part, step, facts)
+        self.finished(part, step, facts)
 
 
 def stem(part: Part) -> str:

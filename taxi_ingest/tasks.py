@@ -11,6 +11,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 from doit.cmd_base import ModuleTaskLoader
@@ -85,8 +86,8 @@ def _task(session: Session, part: Part, step: str) -> dict[str, Any]:
     return {
         "name": str(part),
         "actions": [(_do, [session, part, step])],
-        "file_dep": [str(receipts.path(part, STEPS[before]))] if before >= 0 else [],
-        "targets": [*kept, str(receipts.path(part, step))],
+        "file_dep": [receipts.path(part, STEPS[before])] if before >= 0 else [],
+        "targets": [*kept, receipts.path(part, step)],
         "uptodate": [_UpToDate(runner, part, step)],
         "clean": [(_clean, [runner, part, step])],
         "io": {"capture": False},
@@ -129,7 +130,7 @@ def _clean(runner: Runner, part: Part, step: str, dryrun: bool) -> None:
         "download": [raw] if raw else [],
         "parquetize": [runner.there.parquet_path(part), runner.there.rejects_path(part)],
     }.get(step, [])
-    for path in [*files, runner.there.receipts.path(part, step)]:
+    for path in [*files, Path(runner.there.receipts.path(part, step))]:
         if path.exists():
             sys.stdout.write(f"{step}:{part} - removing file '{path}'\n")
             if not dryrun:

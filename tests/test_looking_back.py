@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from conftest import MONTH, Command, Loaded, Publisher
 
@@ -214,6 +215,15 @@ def test_status_narrows_to_months_and_datasets(loaded: Loaded) -> None:
 def test_status_asks_no_one(loaded: Loaded) -> None:
     loaded.look("status")
     assert loaded.publisher.requests == []
+
+
+def test_status_does_not_wait_for_a_database_that_somebody_has_open(loaded: Loaded) -> None:
+    with duckdb.connect(str(loaded.data / "taxi.duckdb")):
+        begun = time.monotonic()
+        document = loaded.look("status")
+        took = time.monotonic() - begun
+    assert states(document, "2020-01") == dict.fromkeys(STEPS, "done")
+    assert took < 15  # a run would wait twice as long
 
 
 # ---- logs

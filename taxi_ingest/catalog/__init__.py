@@ -9,6 +9,7 @@ the identity of the rows that come of it.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -64,6 +65,16 @@ class Vintage:
     last: str = ""
     quirks: str = ""
 
+    @functools.cached_property
+    def folded(self) -> frozenset[str]:
+        """The published names as they are compared."""
+        return frozenset(fold(name) for name in self.columns)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The checksum of what decides which rows a file of this layout gives."""
+        return _digest((self.format, self.names, self.leaves_out))
+
     def covers(self, month: str | None) -> bool:
         """Whether files of `month` were published in this layout."""
         return month is None or (self.first <= month and (not self.last or month <= self.last))
@@ -82,6 +93,11 @@ class Dataset:
     cluster_by: str = ""
     monthly: bool = True
     default: bool = False
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The checksum of what decides the types and codes of its rows."""
+        return _digest([(c.name, c.type, c.codes) for c in self.columns])
 
 
 @dataclass(frozen=True, order=True)
@@ -157,17 +173,18 @@ def fit(dataset: Dataset, file_format: str, header: Sequence[str], month: str | 
     difference.
     """
     folded = [fold(name) for name in header]
-    doubled = sorted({name for name in folded if folded.count(name) > 1})
-    if doubled:
+    have = set(folded)
+    if len(have) < len(folded):
+        doubled = sorted({name for name in folded if folded.count(name) > 1})
         raise SchemaError(f"The file names a column twice: {', '.join(doubled)}.")
     candidates = [v for v in dataset.vintages if v.format == file_format]
     own = next((v for v in candidates if v.covers(month)), None)
-    fitting = [v for v in candidates if {fold(c) for c in v.columns} <= set(folded)]
+    fitting = [v for v in candidates if v.folded <= have]
     if not fitting:
         nearest = own or (candidates[-1] if candidates else None)
         raise SchemaError(_no_fit(dataset, file_format, header, month, nearest))
     best = min(fitting, key=lambda v: (len(folded) - len(v.columns), v is not own))
-    known = {fold(c) for c in best.columns} | {PANDAS_INDEX}
+    known = best.folded | {PANDAS_INDEX}
     return Fit(
         vintage=best,
         unknown=tuple(name.strip() for name in header if fold(name) not in known),
@@ -209,9 +226,7 @@ def mark(raw_sha256: str, raw_bytes: int, dataset: Dataset, vintage: Vintage) ->
     Made of the published bytes, what the catalog says of them, and READER_VERSION; never of our own Parquet,
     whose footer names the Arrow version. Month ranges and descriptions do not change rows and are left out.
     """
-    columns = [(c.name, c.type, c.codes) for c in dataset.columns]
-    layout = (vintage.format, vintage.names, vintage.leaves_out)
-    return _digest([raw_sha256, raw_bytes, _digest(columns), _digest(layout), READER_VERSION])
+    return _digest([raw_sha256, raw_bytes, dataset.digest, vintage.digest, READER_VERSION])
 
 
 def _digest(value: object) -> str:

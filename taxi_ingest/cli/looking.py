@@ -71,16 +71,22 @@ def status(
     """Show how far every part is."""
     from taxi_ingest import report, request
     from taxi_ingest import status as looking
+    from taxi_ingest.errors import TransientError
     from taxi_ingest.report import grids
     from taxi_ingest.situations import Situations
 
     settings = Given(config=config, data_dir=data_dir).settings()
     wanted = request.chooser(months=month or [], datasets=dataset or [])
     there = Situations(request.pipeline_of(settings, ()))
+    there.warehouse.patience = 0.0
     with _past_runs(there.pipeline.data_dir) as past:
         attempts = past.last_attempts()
     parts = [part for part in looking.known_parts(there, attempts) if wanted(part)]
-    grid = looking.grid(there, parts, attempts)
+    try:
+        grid = looking.grid(there, parts, attempts)
+    except TransientError:
+        there.asks = "nobody"  # a run, or somebody at a prompt, has the database open
+        grid = looking.grid(there, parts, attempts)
     if as_json:
         cells = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in grid[p].items()} for p in parts]
         _print_json({"parts": cells})
@@ -106,8 +112,10 @@ def history(
             found = past.newest(last, failed=failed)
             if as_json:
                 _print_json({"runs": [asdict(one) for one in found]})
-            else:
+            elif found or not failed:
                 reporting.runs(report.console(), found, folder)
+            else:
+                report.say(report.console(), ["No run left anything undone."])
             return
         one = past.named(run)
         attempts, outcomes = past.attempts(one, failed=failed), past.outcomes(one)

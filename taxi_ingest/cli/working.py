@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -87,24 +88,25 @@ def _work_or_stop(verb: str, given: Given, *, force: bool, as_json: bool) -> int
 def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     """Run the pipeline for `verb` and show what came of it; returns the exit code."""
     from taxi_ingest import report, request, session, tasks
-    from taxi_ingest.report import live, results
+    from taxi_ingest.report import results, views
     from taxi_ingest.runner import Runner
 
+    gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
     settings = given.settings()
     quiet = settings.global_.quiet
     pipeline, notices = request.pipeline(settings, verb=verb, force=force)
-    out = report.console(stderr=as_json)
+    stream = sys.stderr if as_json else sys.stdout
     if not quiet:
-        report.say(out, notices)
+        report.say(report.console(stderr=as_json), notices)
     begun = time.monotonic()
-    with live.view(out, quiet=quiet) as view:
+    with views.view(stream, quiet=quiet) as view:
         work = session.Session(Runner(pipeline), view, _request(), wait=settings.global_.wait)
         tasks.run(work)
     code = work.exit_code()
     if as_json:
         sys.stdout.write(json.dumps(_document(work, code), indent=2) + "\n")
     if not quiet:
-        results.summary(out, work.results(), time.monotonic() - begun, _hint(work, verb))
+        results.summary(report.console(stderr=as_json), work.results(), time.monotonic() - begun, _hint(work, verb))
     for bug in work.bugs:
         report.error(f"This is a bug in taxi-ingest; {keep(bug, pipeline.data_dir)}")
     return code

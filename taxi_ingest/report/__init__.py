@@ -7,16 +7,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TextIO
-
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING, TextIO
 
 from taxi_ingest.redaction import redacted
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def console(*, stderr: bool = False) -> Console:
     """A console that wraps nothing and colours only terminals; rich honours NO_COLOR."""
+    from rich.console import Console
+
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
@@ -28,6 +30,9 @@ def say(out: Console, sentences: Sequence[str]) -> None:
 
 def error(message: str, file: TextIO | None = None) -> None:
     """Print what went wrong to stderr (or `file`), whatever it quotes without secrets."""
+    from rich.console import Console
+    from rich.text import Text
+
     out = Console(file=file, highlight=False, soft_wrap=True) if file else console(stderr=True)
     out.print(Text.assemble(("error:", "bright_red"), f" {redacted(message)}"))
 

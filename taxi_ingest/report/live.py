@@ -18,18 +18,12 @@ from rich.text import Text
 from taxi_ingest.catalog import Part
 from taxi_ingest.pipeline import Outcome
 from taxi_ingest.report import words
-from taxi_ingest.report.plain import PlainView
 from taxi_ingest.report.progress import Tally
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _BAR = 14  # characters; with the longest part and step, and the amounts, a line has 80
-
-
-def view(out: Console, *, quiet: bool) -> PlainView | LiveView:
-    """The view that fits `out`."""
-    return LiveView(out) if out.is_terminal and not quiet else PlainView(out, quiet=quiet)
 
 
 class LiveView:

@@ -1,17 +1,15 @@
-"""The view for files, pipes and cron: a line an event, with the time."""
+"""The view for files, pipes and cron: a line an event, with the time. Does without rich: cron starts often."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TextIO
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.pipeline import Outcome
 from taxi_ingest.report import console, say, words
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 _NEEDS_ATTENTION = {"failed", "blocked"}
 
@@ -19,7 +17,7 @@ _NEEDS_ATTENTION = {"failed", "blocked"}
 class PlainView:
     """A line an event. When `quiet`, a line only for work that was done and for what needs attention."""
 
-    def __init__(self, out: Console, *, quiet: bool = False) -> None:
+    def __init__(self, out: TextIO, *, quiet: bool = False) -> None:
         self._out = out
         self._quiet = quiet
         self._begun: dict[tuple[Part, str], float] = {}
@@ -65,11 +63,11 @@ class PlainView:
             self._say(f"{part} {step}: {message} Trying again in {seconds:.0f} s.")
 
     def _say(self, text: str) -> None:
-        self._out.print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", markup=False)
+        self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        self._out.flush()
 
 
 def plain(notices: Sequence[str]) -> PlainView:
     """The view of plain `doit`, after the notices."""
-    out = console(stderr=True)
-    say(out, notices)
-    return PlainView(out)
+    say(console(stderr=True), notices)
+    return PlainView(sys.stderr)

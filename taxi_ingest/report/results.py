@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from taxi_ingest.history.writing import PartResult
 from taxi_ingest.pipeline import STEPS, Outcome
 from taxi_ingest.report import say, words
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: str) -> None:
@@ -34,6 +33,8 @@ def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: s
 
 
 def _results_table(results: Sequence[PartResult]) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     table.add_column("part")
     for step in STEPS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +27,10 @@ class HeldMonth:
     rows: int
     loaded: int
     source: str
+
+
+Months = Mapping[str | None, HeldMonth]
+"""What is held of one table, by month; under None for a table without months."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,11 @@ class Warehouse(Protocol):
         """A shell command that shows the first rows of `table`."""
         ...
 
-    def held(self, table: str) -> dict[str | None, HeldMonth]:
-        """Every month in `table` (None for one without months), in one cheap question; {} when there is no table."""
+    patience: float
+    """Seconds that are waited for another program to let go of it, before TransientError."""
+
+    def held(self, *tables: str) -> dict[str, Months]:
+        """Every month in each of `tables`, in one cheap question a table; no months where there is no table."""
         ...
 
     def replace(

@@ -20,7 +20,7 @@ from google.api_core import exceptions as answers
 
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import TransientError, WarehouseError
-from taxi_ingest.warehouses import HeldMonth, Table
+from taxi_ingest.warehouses import HeldMonth, Months, Table
 from taxi_ingest.warehouses import bigquery_tables as tables
 from taxi_ingest.warehouses.bigquery_errors import no_project, words
 from taxi_ingest.warehouses.bigquery_jobs import Jobs, Record, bucket_location, calls, who
@@ -43,6 +43,7 @@ class BigQuery:
 
     reads: Sequence[str] = ("gs",)
     on_this_disk = False
+    patience = 0.0
 
     def __init__(self, url: str, place: Address) -> None:
         self.url = url
@@ -54,8 +55,11 @@ class BigQuery:
         """A line for the shell. `bq head` reads what it shows; a query with LIMIT would read, and bill, all rows."""
         return f"bq head --max_rows=10 {shlex.quote(f'{self._place}.{check_table(table)}')}"
 
-    def held(self, table: str) -> dict[str | None, HeldMonth]:
+    def held(self, *tables: str) -> dict[str, Months]:
         """Every month whose newest load is done, with the rows that are there now."""
+        return {table: self._held(table) for table in tables}
+
+    def _held(self, table: str) -> Months:
         with words(self._place):
             try:
                 held = self._marks.held(check_table(table))

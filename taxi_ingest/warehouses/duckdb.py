@@ -14,7 +14,7 @@ from typing import Any
 from taxi_ingest.catalog import FILE_MONTH, Column
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.errors import TransientError, UsageError, WarehouseError
-from taxi_ingest.warehouses import HeldMonth, Table
+from taxi_ingest.warehouses import HeldMonth, Months, Table
 
 SQL_TYPES = {"int64": "BIGINT", "double": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
 WAIT_SECONDS = 30.0
@@ -42,28 +42,19 @@ class DuckDB:
     def __init__(self, url: str, path: Path) -> None:
         self.url = url
         self.path = path
+        self.patience = WAIT_SECONDS
 
     def opens(self, table: str) -> str:
         """A line for the shell: this Python has duckdb, while the program `duckdb` may not be there."""
         show = f"import duckdb; duckdb.connect('{self.path}').sql('FROM {table} LIMIT 10').show()"
         return f'{sys.executable} -c "{show}"'
 
-    def held(self, table: str) -> dict[str | None, HeldMonth]:
-        """Every recorded month of `table`, with the rows that are there now."""
+    def held(self, *tables: str) -> dict[str, Months]:
+        """Every recorded month of `tables`, with the rows that are there now."""
         if not self.path.exists():
-            return {}
+            return {table: {} for table in tables}
         with self._open(read_only=True) as db:
-            if not {table, "_loads"} <= _tables(db):
-                return {}
-            loads = db.execute(
-                f'SELECT file_month, mark, "rows", source FROM {_LOADS} WHERE table_name = ?',  # noqa: S608
-                [table],
-            ).fetchall()
-            rows = _rows_by_month(db, table)
-        return {
-            month.strftime("%Y-%m") if month else None: HeldMonth(mark, rows.get(month, 0), loaded, source)
-            for month, mark, loaded, source in loads
-        }
+            return {table: _held(db, table) for table in tables}
 
     def replace(
         self,
@@ -122,7 +113,7 @@ class DuckDB:
         import duckdb
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        give_up = time.monotonic() + WAIT_SECONDS
+        give_up = time.monotonic() + self.patience
         while True:
             try:
                 return duckdb.connect(str(self.path), read_only=read_only)
@@ -172,13 +163,41 @@ def _comment(column: Column) -> str:
     return f"{column.meaning} [{column.unit}]" if column.unit else column.meaning
 
 
-def _rows_by_month(db: Any, table: str) -> dict[Any, int]:
-    columns = {
-        name
-        for (name,) in db.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [table]).fetchall()
+def _held(db: Any, table: str) -> Months:
+    loads = _recorded(db, table)
+    rows = _rows_by_month(db, table) if loads else None
+    if rows is None:
+        return {}
+    return {
+        month.strftime("%Y-%m") if month else None: HeldMonth(mark, rows.get(month, 0), loaded, source)
+        for month, mark, loaded, source in loads
     }
-    month = FILE_MONTH if FILE_MONTH in columns else "NULL"
-    return dict(db.execute(f"SELECT {month}, count(*) FROM {_quoted(table)} GROUP BY ALL").fetchall())  # noqa: S608
+
+
+def _recorded(db: Any, table: str) -> list[tuple[Any, ...]]:
+    """What is recorded of the months of a table; asking for it costs less than asking whether it is there."""
+    import duckdb
+
+    query = f'SELECT file_month, mark, "rows", source FROM {_LOADS} WHERE table_name = ?'  # noqa: S608
+    try:
+        return list(db.execute(query, [table]).fetchall())
+    except duckdb.CatalogException:
+        return []
+
+
+def _rows_by_month(db: Any, table: str) -> dict[Any, int] | None:
+    """Rows there are now by month, under None for a table without months; None where there is no such table."""
+    import duckdb
+
+    for month in (FILE_MONTH, "NULL"):
+        query = f"SELECT {month}, count(*) FROM {_quoted(table)} GROUP BY ALL"  # noqa: S608
+        try:
+            return dict(db.execute(query).fetchall())
+        except duckdb.BinderException:
+            continue
+        except duckdb.CatalogException:
+            break
+    return None
 
 
 def _tables(db: Any) -> set[str]:

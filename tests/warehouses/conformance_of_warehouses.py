@@ -66,12 +66,12 @@ def write(path: Path, table: Table, month: str | None, vendors: list[int]) -> No
 
 
 def test_nothing_is_held_before_the_first_load(bench: Bench) -> None:
-    assert bench.warehouse.held("trips") == {}
+    assert bench.warehouse.held("trips")["trips"] == {}
 
 
 def test_a_month_is_loaded_whole_with_its_mark(bench: Bench) -> None:
     assert bench.load("2021-01", [1, 2, 3]) == 3
-    assert bench.warehouse.held("trips") == {"2021-01": HeldMonth("m1", 3, 3, "csv")}
+    assert bench.warehouse.held("trips")["trips"] == {"2021-01": HeldMonth("m1", 3, 3, "csv")}
     assert bench.vendors() == [1, 2, 3]
 
 
@@ -93,7 +93,7 @@ def test_other_content_replaces_exactly_its_month(bench: Bench) -> None:
     bench.load("2021-02", [4])
     bench.load("2021-01", [7, 8], mark="m2")
     assert bench.vendors() == [4, 7, 8]
-    assert {month: held.mark for month, held in bench.warehouse.held("trips").items()} == {
+    assert {month: held.mark for month, held in bench.warehouse.held("trips")["trips"].items()} == {
         "2021-01": "m2",
         "2021-02": "m1",
     }
@@ -103,7 +103,7 @@ def test_a_month_deleted_behind_our_back_is_not_whole(bench: Bench) -> None:
     bench.load("2021-01", [1, 2, 3])
     bench.load("2021-02", [4])
     bench.query("DELETE FROM trips WHERE file_month = DATE '2021-01-01'")
-    held = bench.warehouse.held("trips")
+    held = bench.warehouse.held("trips")["trips"]
     assert "2021-01" not in held or held["2021-01"].rows != held["2021-01"].loaded
     assert held["2021-02"] == HeldMonth("m1", 1, 1, "csv")
 
@@ -111,7 +111,7 @@ def test_a_month_deleted_behind_our_back_is_not_whole(bench: Bench) -> None:
 def test_a_dropped_table_holds_nothing(bench: Bench) -> None:
     bench.load("2021-01", [1, 2, 3])
     bench.query("DROP TABLE trips")
-    assert bench.warehouse.held("trips") == {}
+    assert bench.warehouse.held("trips")["trips"] == {}
     assert bench.load("2021-01", [1, 2, 3]) == 3
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_is_not_there_leaves_the_old_month(bench: Bench) -> None:
 def test_other_rows_than_promised_do_not_count_as_held(bench: Bench) -> None:
     with pytest.raises(TaxiError):
         bench.load("2021-01", [1, 2, 3], rows=4)
-    held = bench.warehouse.held("trips").get("2021-01")
+    held = bench.warehouse.held("trips")["trips"].get("2021-01")
     assert held is None or held.rows != held.loaded
 
 
@@ -140,7 +140,7 @@ def test_a_table_without_months_is_replaced_whole(bench: Bench) -> None:
     bench.load(None, [1, 2], table=ZONES)
     bench.load(None, [3], mark="m2", table=ZONES)
     assert bench.vendors("zones") == [3]
-    assert bench.warehouse.held("zones") == {None: HeldMonth("m2", 1, 1, "csv")}
+    assert bench.warehouse.held("zones")["zones"] == {None: HeldMonth("m2", 1, 1, "csv")}
 
 
 def test_two_writers_of_different_months_both_succeed(bench: Bench) -> None:
@@ -159,5 +159,5 @@ def test_two_writers_of_one_month_leave_one_of_them(bench: Bench) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    held = bench.warehouse.held("trips")["2021-01"]
+    held = bench.warehouse.held("trips")["trips"]["2021-01"]
     assert (bench.vendors(), held.mark) in [([2, 2], "m2"), ([3, 3], "m3")]

@@ -99,20 +99,23 @@ def test_a_new_dataset_is_made_where_the_url_says(bench: Bench, client: bigquery
 def test_without_its_record_of_loads_no_month_is_held(bench: Bench) -> None:
     bench.load("2021-01", [1, 2])
     bench.query("DROP TABLE _loads")
-    assert bench.warehouse.held("trips") == {}
+    assert bench.warehouse.held("trips")["trips"] == {}
 
 
 def test_a_month_without_its_record_is_loaded_again_and_nothing_doubled(bench: Bench) -> None:
     bench.load("2021-01", [1, 2])
     bench.query("DROP TABLE _loads")
     bench.load("2021-01", [1, 2])
-    assert (bench.vendors(), bench.warehouse.held("trips")) == ([1, 2], {"2021-01": HeldMonth("m1", 2, 2, "csv")})
+    assert (bench.vendors(), bench.warehouse.held("trips")["trips"]) == (
+        [1, 2],
+        {"2021-01": HeldMonth("m1", 2, 2, "csv")},
+    )
 
 
 def test_a_load_that_started_and_is_not_done_is_not_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.load("2021-01", [1, 2])
     broken_off(bench, monkeypatch, "_merge")
-    assert (bench.warehouse.held("trips"), bench.vendors()) == ({}, [1, 2])
+    assert (bench.warehouse.held("trips")["trips"], bench.vendors()) == ({}, [1, 2])
 
 
 @pytest.mark.parametrize("vendors", [[7, 8], [7, 8, 9]], ids=["equal row count", "other row count"])
@@ -121,14 +124,17 @@ def test_a_crash_between_load_and_mark_leaves_a_month_that_is_not_held(
 ) -> None:
     bench.load("2021-01", [1, 2])
     broken_off(bench, monkeypatch, "_count", vendors)
-    assert (bench.vendors(), bench.warehouse.held("trips")) == (vendors, {})
+    assert (bench.vendors(), bench.warehouse.held("trips")["trips"]) == (vendors, {})
 
 
 def test_the_next_load_mends_what_a_crash_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.load("2021-01", [1, 2])
     broken_off(bench, monkeypatch, "_count", [7, 8])
     bench.load("2021-01", [7, 8], mark="m2")
-    assert (bench.vendors(), bench.warehouse.held("trips")) == ([7, 8], {"2021-01": HeldMonth("m2", 2, 2, "csv")})
+    assert (bench.vendors(), bench.warehouse.held("trips")["trips"]) == (
+        [7, 8],
+        {"2021-01": HeldMonth("m2", 2, 2, "csv")},
+    )
 
 
 def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, at: str, vendors: list[int] | None = None) -> None:
@@ -154,14 +160,14 @@ def test_two_runs_that_crossed_leave_a_month_that_is_not_held(bench: Bench, clie
     for second, (state, load) in enumerate([("started", "a"), ("started", "b"), ("done", "a"), ("done", "b")]):
         at = f"TIMESTAMP '2099-01-01 00:00:0{second}+00'"
         bench.query(f"INSERT INTO _loads VALUES ({told}, '{state}', {at}, '{load}')")
-    assert bench.warehouse.held("trips") == {}
+    assert bench.warehouse.held("trips")["trips"] == {}
 
 
 def test_a_clock_that_is_behind_does_not_hide_the_newest_load(bench: Bench) -> None:
     bench.load("2021-01", [1, 2])
     bench.query("UPDATE _loads SET `at` = TIMESTAMP '2099-01-01 00:00:00+00' WHERE TRUE")
     bench.load("2021-01", [3], mark="m2")
-    assert bench.warehouse.held("trips") == {"2021-01": HeldMonth("m2", 1, 1, "csv")}
+    assert bench.warehouse.held("trips")["trips"] == {"2021-01": HeldMonth("m2", 1, 1, "csv")}
 
 
 def test_a_month_loaded_into_a_table_of_another_name_is_a_failed_load(
@@ -176,13 +182,13 @@ def test_a_month_loaded_into_a_table_of_another_name_is_a_failed_load(
     partition = warehouses.connect(bench.warehouse.url.removesuffix("?method=merge"))
     with pytest.raises(WarehouseError, match="trips 2021-01 has 0 rows in "):
         Bench(partition, bench.hand_over, bench.query, bench.folder).load("2021-01", [1, 2])
-    assert bench.warehouse.held("trips") == {"2021-02": HeldMonth("m1", 1, 1, "csv")}
+    assert bench.warehouse.held("trips")["trips"] == {"2021-02": HeldMonth("m1", 1, 1, "csv")}
 
 
 def test_a_table_partitioned_otherwise_is_counted(bench: Bench) -> None:
     bench.load("2021-01", [1, 2])
     bench.query("CREATE OR REPLACE TABLE trips AS SELECT * FROM trips")
-    assert bench.warehouse.held("trips") == {"2021-01": HeldMonth("m1", 2, 2, "csv")}
+    assert bench.warehouse.held("trips")["trips"] == {"2021-01": HeldMonth("m1", 2, 2, "csv")}
 
 
 def test_a_failed_merge_leaves_the_old_month(bench: Bench, tables: Callable[[], list[str]]) -> None:

@@ -405,7 +405,7 @@ def test_a_server_that_is_not_there_is_told(warehouse: Warehouse, monkeypatch: p
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", "http://127.0.0.1:9")
     monkeypatch.setattr(f"{JOBS}.RETRY_SECONDS", 0.1)
     with pytest.raises(TransientError, match="cannot be reached"):
-        warehouse.held("trips")
+        warehouse.held("trips")["trips"]
 
 
 def test_missing_credentials_are_told_with_the_command_that_makes_them(
@@ -413,19 +413,19 @@ def test_missing_credentials_are_told_with_the_command_that_makes_them(
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(WarehouseError, match="gcloud auth application-default login"):
-        warehouses.connect(f"bigquery://{PROJECT}/{DATASET}").held("trips")
+        warehouses.connect(f"bigquery://{PROJECT}/{DATASET}").held("trips")["trips"]
 
 
 def test_a_project_that_is_none_is_told_when_asked_for_what_it_holds(google: Recording, warehouse: Warehouse) -> None:
     google.always["jobs.query"] = refuse(404, "notFound", "Not found: Project wire-project")
     with pytest.raises(WarehouseError, match="There is no project wire-project"):
-        warehouse.held("trips")
+        warehouse.held("trips")["trips"]
 
 
 def test_a_dataset_that_is_not_there_holds_nothing(google: Recording, warehouse: Warehouse) -> None:
     missing = "Not found: Dataset wire-project:taxi was not found in location US"
     google.always["jobs.query"] = refuse(404, "notFound", missing)
-    assert warehouse.held("trips") == {}
+    assert warehouse.held("trips")["trips"] == {}
 
 
 def test_a_dataset_that_may_not_be_made_is_told_with_the_command(google: Recording, warehouse: Warehouse) -> None:
