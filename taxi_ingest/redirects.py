@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import requests
 
 MAX_HOPS = 5
+USER_AGENT = "taxi-ingest"
 
 
 @contextlib.contextmanager
@@ -29,7 +30,7 @@ def answer(
     at = url
     for _ in range(MAX_HOPS + 1):
         response = session.request(
-            method, at, headers=dict(headers), timeout=timeout, stream=True, allow_redirects=False
+            method, at, headers={"User-Agent": USER_AGENT, **headers}, timeout=timeout, stream=True, allow_redirects=False
         )
         if not response.is_redirect:
             with response:

@@ -25,7 +25,6 @@ from taxi_ingest.redirects import answer
 if TYPE_CHECKING:
     import requests
 
-USER_AGENT = "taxi-ingest"
 
 _CHUNK = 1 << 17  # what is lost of a cut line at most
 _PARTIAL = ".part"
@@ -142,7 +141,7 @@ def _receive(
     expect: Callable[[int], None],
     absence: _Absence,
 ) -> Published:
-    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"} | _resume_headers(partial, url)
+    headers = {"Accept-Encoding": "identity"} | _resume_headers(partial, url)
     with answer(session, "GET", url, headers, timeout) as response:
         if response.status_code == 416:
             _discard(partial)
