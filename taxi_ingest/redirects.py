@@ -28,10 +28,9 @@ def answer(
     Raises SourceError for a redirect that is not followed, and whatever requests raises.
     """
     at = url
+    ours = {"User-Agent": USER_AGENT, **headers}
     for _ in range(MAX_HOPS + 1):
-        response = session.request(
-            method, at, headers={"User-Agent": USER_AGENT, **headers}, timeout=timeout, stream=True, allow_redirects=False
-        )
+        response = session.request(method, at, headers=ours, timeout=timeout, stream=True, allow_redirects=False)
         if not response.is_redirect:
             with response:
                 yield response
