@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
-from conftest import Command, Publisher
+from conftest import Command, Publisher, process
 from filelock import FileLock
 
 from taxi_ingest.cli import EXIT_CODES
@@ -112,3 +113,15 @@ def test_json_is_the_only_thing_on_stdout(taxi: Command) -> None:
     ran = taxi("run", "--source", "demo", "--month", "2021-01", "--json", TAXI_INGEST_DEMO__ROWS="100")
     assert ran.document["parts"][0]["source"] == "demo:yellow/2021-01?rows=100&seed=1"
     assert "parquetize" in ran.err
+
+
+def test_a_run_goes_on_when_nobody_reads_what_it_prints(taxi: Command, tmp_path: Path) -> None:
+    piped = f"({sys.executable} -m taxi_ingest run --source demo --month 2021-01..2021-03; echo $? > code) | head -n 1"
+    process(["sh", "-c", piped], tmp_path, {"TAXI_INGEST_DEMO__ROWS": "100"})
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert len(taxi("status", "--data-dir", "demo-data", "--json").document["parts"]) == 3
+
+
+def test_a_list_that_is_not_read_to_its_end_is_no_failure(tmp_path: Path) -> None:
+    ran = process(["sh", "-c", f"({sys.executable} -m taxi_ingest catalog; echo $? > code) | head -n 1"], tmp_path)
+    assert ((tmp_path / "code").read_text(), ran.err) == ("0\n", "")

@@ -75,7 +75,8 @@ def main() -> None:
     from taxi_ingest import report
 
     try:
-        app(standalone_mode=True)
+        with report.readers_may_leave():
+            app(standalone_mode=True)
     except UsageError as error:
         report.error(str(error))
         sys.exit(2)

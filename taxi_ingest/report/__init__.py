@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from taxi_ingest.redaction import redacted
@@ -20,6 +23,26 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def readers_may_leave() -> Iterator[None]:
+    """Print on when nobody reads any more (`taxi-ingest … | head`): into nothing, and the work goes on."""
+    try:
+        yield
+    except BrokenPipeError:
+        _print_into_nothing()
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _print_into_nothing()
+
+
+def _print_into_nothing() -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
 
 
 def say(out: Console, sentences: Sequence[str]) -> None:
