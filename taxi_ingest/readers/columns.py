@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 
 from taxi_ingest.catalog import Column, fold
 
+# Texts repeat: as dictionaries each is looked at once, and Parquet takes them as they are.
 _TYPES: dict[str, Any] = {
     "int64": pa.int64(),
     "double": pa.float64(),
-    "string": pa.string(),
+    "string": pa.dictionary(pa.int32(), pa.string()),
     "timestamp": pa.timestamp("us"),
 }
 
@@ -56,7 +57,7 @@ class Converted:
 
 
 def arrow_type(column: Column) -> Any:
-    """The Arrow type of a canonical column."""
+    """The Arrow type of a canonical column; text is dictionary-encoded."""
     return _TYPES[column.type]
 
 
@@ -68,10 +69,13 @@ def schema_of(columns: Sequence[Column]) -> Any:
 def convert(texts: Any, column: Column) -> Converted:
     """Turn an Arrow array of strings (null = empty) into the canonical type of `column`.
 
-    The strings of a code column may be dictionary-encoded. Never raises for a value.
+    The strings of a text column may be dictionary-encoded. Never raises for a value.
     """
     if column.type == "string":
-        return _coded_text(texts, column) if column.codes else Converted(trimmed(texts))
+        encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
+        if column.codes:
+            return _coded_text(encoded, column)
+        return Converted(_relabelled(encoded, trimmed(encoded.dictionary)))
     try:
         return Converted(pc.cast(texts, arrow_type(column)), direct=True)
     except pa.ArrowInvalid:
@@ -166,8 +170,7 @@ def _coded(uniques: Any, values: Any, lost: Any, column: Column) -> tuple[Any, s
     return pc.replace_with_mask(values, lost, pa.array(codes, pa.int64())), unknown
 
 
-def _coded_text(texts: Any, column: Column) -> Converted:
-    encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
+def _coded_text(encoded: Any, column: Column) -> Converted:
     own = {fold(str(code)): str(code) for code in column.codes.values() if code != ""}
     unknown: set[str] = set()
     values: list[str | None] = []
@@ -176,8 +179,17 @@ def _coded_text(texts: Any, column: Column) -> Converted:
         if code is None:
             unknown.add(text)
         values.append(str(code) if code not in {None, ""} else None)
-    array = pa.array(values, pa.string()).take(encoded.indices)
+    array = _relabelled(encoded, pa.array(values, pa.string()))
     return Converted(array, None, _occurrences(encoded.dictionary, encoded.indices, unknown))
+
+
+def _relabelled(encoded: Any, texts: Any) -> Any:
+    """The same rows with other `texts` for the entries of the dictionary, each text once and none null."""
+    unique = texts.dictionary_encode()
+    indices = encoded.indices
+    if len(unique.dictionary) < len(texts):  # Parquet's writer would mistake entries that are null or come twice
+        indices = unique.indices.take(indices)
+    return pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), unique.dictionary, safe=False)
 
 
 def _occurrences(uniques: Any, indices: Any, wanted: set[str]) -> Counter[str]:

@@ -111,12 +111,13 @@ class Parser:
         named = {position: name for name, position in layout.positions.items()}
         self._fields = [named.get(i, f" {i}") for i in range(layout.width)]  # no column starts with a space
         self.spares = [self._fields[i] for i in layout.spares]
-        self._typed = {c.name: _parsed_type(c) for c in layout.columns if c.name in layout.positions}
+        self._typed = {c.name: arrow_type(c) for c in layout.columns if c.name in layout.positions}
+        self._values = {c.name for c in layout.columns if c.type != "string"}
         # An open quote at the very end would go unnoticed without a line behind it.
         self._sentinel = b'""' + b"," * (layout.width - 1) + b"\n"
 
     def parse(self, lines: Lines, as_text: Iterable[str]) -> Parsed | None:
-        """Parse lines, some columns as text.
+        """Parse lines, the values of some columns as text.
 
         None when a cell is not of its type, or when lines and rows do not add up.
         """
@@ -127,14 +128,14 @@ class Parser:
         text = lines.parsed + self._sentinel if guarded else lines.parsed
         ragged: dict[int, int] = {}
         try:
-            table = self._arrow(text, frozenset(as_text), ragged)
+            table = self._arrow(text, self._values.intersection(as_text), ragged)
         except pa.ArrowInvalid:
             return None
         if table.num_rows + len(ragged) != lines.count.lines + guarded:
             return None
         return Parsed(table.slice(0, table.num_rows - guarded), ragged)
 
-    def _arrow(self, text: bytes, as_text: frozenset[str], ragged: dict[int, int]) -> Any:
+    def _arrow(self, text: bytes, as_text: set[str], ragged: dict[int, int]) -> Any:
         def leave_out(row: Any) -> str:
             ragged[row.number - 1] = row.actual_columns
             return "skip"
@@ -183,9 +184,3 @@ class Parser:
     def count_reason(self, width: int) -> str:
         """Why a row of `width` fields is rejected."""
         return f"{width} field{'s' if width != 1 else ''}, {self._layout.names} expected"
-
-
-def _parsed_type(column: Column) -> Any:
-    """What to parse a column as: codes that are text as a dictionary, so that each is looked up once."""
-    coded_text = column.type == "string" and column.codes
-    return pa.dictionary(pa.int32(), pa.string()) if coded_text else arrow_type(column)
