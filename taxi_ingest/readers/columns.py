@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -40,6 +41,9 @@ _SURE = {
 _WHOLE_DECIMAL = r"^-?\d{1,15}\.0*$"
 _LARGEST_EXACT = 2.0**53
 
+_SMALL = 512
+"""Fewer texts are not worth another cast."""
+
 
 @dataclass(frozen=True)
 class Converted:
@@ -66,6 +70,16 @@ def schema_of(columns: Sequence[Column]) -> Any:
     return pa.schema([(column.name, arrow_type(column)) for column in columns])
 
 
+def nulls(rows: int, kind: Any) -> Any:
+    """An Arrow array of nulls; arrays of a size share their memory, which is then cleared only once."""
+    return _nulls(1 << rows.bit_length(), kind)[:rows]
+
+
+@lru_cache(maxsize=16)
+def _nulls(rows: int, kind: Any) -> Any:
+    return pa.nulls(rows, kind)
+
+
 def convert(texts: Any, column: Column) -> Converted:
     """Turn an Arrow array of strings (null = empty) into the canonical type of `column`.
 
@@ -76,10 +90,8 @@ def convert(texts: Any, column: Column) -> Converted:
         if column.codes:
             return _coded_text(encoded, column)
         return Converted(_relabelled(encoded, trimmed(encoded.dictionary)))
-    try:
-        return Converted(pc.cast(texts, arrow_type(column)), direct=True)
-    except pa.ArrowInvalid:
-        return _by_unique(trimmed(texts), column)
+    values = _cast(texts, column)
+    return _dirty(texts, column) if values is None else Converted(values, direct=True)
 
 
 def complaint(column: Column, text: str | None) -> str:
@@ -96,6 +108,34 @@ def trimmed(texts: Any) -> Any:
     if empty.true_count:
         texts = pc.if_else(empty, pa.scalar(None, pa.string()), texts)
     return texts
+
+
+def _cast(texts: Any, column: Column) -> Any:
+    """The values of texts that are values as they stand; None if one of them is not."""
+    try:
+        return pc.cast(texts, arrow_type(column))
+    except pa.ArrowInvalid:
+        return None
+
+
+def _dirty(texts: Any, column: Column) -> Converted:
+    """Convert texts that do not cast: by halves as long as one of them does, which spares most of a few bad ones."""
+    middle = len(texts) // 2
+    if middle >= _SMALL:
+        first, last = _cast(texts[:middle], column), _cast(texts[middle:], column)
+        if first is not None:
+            return _joined(Converted(first), _dirty(texts[middle:], column))
+        if last is not None:
+            return _joined(_dirty(texts[:middle], column), Converted(last))
+    return _by_unique(trimmed(texts), column)
+
+
+def _joined(first: Converted, last: Converted) -> Converted:
+    bad = None
+    if first.bad is not None or last.bad is not None:
+        masks = (pa.repeat(False, len(c.array)) if c.bad is None else c.bad for c in (first, last))
+        bad = pa.concat_arrays(list(masks))
+    return Converted(pa.concat_arrays([first.array, last.array]), bad, first.unknown + last.unknown)
 
 
 def _by_unique(texts: Any, column: Column) -> Converted:

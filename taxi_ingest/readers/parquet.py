@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from taxi_ingest.catalog import Column, Dataset, Vintage, fold
 from taxi_ingest.errors import ContentError, SchemaError
 from taxi_ingest.readers import Batch, Reject
-from taxi_ingest.readers.columns import Converted, arrow_type, complaint, convert, schema_of
+from taxi_ingest.readers.columns import Converted, arrow_type, complaint, convert, nulls, schema_of
 
 # Some published files are one row group, which Arrow would otherwise hold in memory whole.
 _STREAMED = {"buffer_size": 1 << 20, "pre_buffer": False}
@@ -169,7 +169,7 @@ class _Converter:
     def _table(self, converted: dict[str, Converted], rows: int) -> Any:
         """All canonical columns in order, those not published as nulls."""
         arrays = [
-            converted[field.name].array if field.name in converted else pa.nulls(rows, field.type)
+            converted[field.name].array if field.name in converted else nulls(rows, field.type)
             for field in self._schema
         ]
         return pa.table(arrays, schema=self._schema)
@@ -187,7 +187,7 @@ class _Converter:
     def _converted(self, array: Any, source: _Source, first: int) -> Converted:
         column = source.column
         if pa.types.is_null(source.kind):
-            return Converted(pa.nulls(len(array), arrow_type(column)))
+            return Converted(nulls(len(array), arrow_type(column)))
         if column.type == "string" and pa.types.is_dictionary(array.type):
             texts = self._valid(pc.cast(array.dictionary, pa.string()), source)
             return convert(pa.DictionaryArray.from_arrays(array.indices, texts, safe=False), column)
