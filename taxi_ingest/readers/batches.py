@@ -21,7 +21,6 @@ from taxi_ingest.readers.blocks import is_utf8
 from taxi_ingest.readers.columns import Converted, complaint, convert, nulls, schema_of, trimmed
 from taxi_ingest.readers.parsing import Layout, Lines, Parsed, Parser
 
-
 _FEW = 16
 """So many rows are cut out of a table without copying it; with more, the pieces would be too many to write."""
 
