@@ -31,14 +31,23 @@ class Reject:
 class Batch:
     """Some rows in file order: all canonical columns of the dataset, without `file_month`.
 
+    `encoded` has text as dictionaries, as it came about and as it is written; `table` is the same in plain types.
     `lines` is how many lines (rows) of the file this batch accounts for, counted apart from the parser and without
     header and blank lines; `codes` counts the unknown text codes that became null, by (column, text).
     """
 
-    table: pa.Table
+    encoded: pa.Table
     lines: int
     rejects: list[Reject] = field(default_factory=list)
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows in plain types."""
+        import pyarrow as pa
+
+        plain = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in self.encoded.schema]
+        return self.encoded.cast(pa.schema(plain))
 
 
 @dataclass(frozen=True)

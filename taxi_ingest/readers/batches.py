@@ -9,7 +9,7 @@ changes what comes of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +18,11 @@ import pyarrow.compute as pc
 
 from taxi_ingest.readers import Batch, Reject
 from taxi_ingest.readers.blocks import is_utf8
-from taxi_ingest.readers.columns import Converted, complaint, convert, schema_of, trimmed
+from taxi_ingest.readers.columns import Converted, complaint, convert, nulls, schema_of, trimmed
 from taxi_ingest.readers.parsing import Layout, Lines, Parsed, Parser
+
+_FEW = 16
+"""So many rows are cut out of a table without copying it; with more, the pieces would be too many to write."""
 
 
 @dataclass
@@ -89,14 +92,16 @@ class BlockReader:
             for row in set(_true(converted.bad)) - surplus:
                 text = parsed.table[name][row].as_py()
                 reasons.setdefault(row, []).append(complaint(self._by_name[name], text))
-        kept = _all_but(reasons, parsed.table.num_rows) if reasons else None
-        if kept is not None:
-            ordinals = parsed.ordinals()
-            rejects += [lines.reject(ordinals[row], "; ".join(why)) for row, why in reasons.items()]
+        table = self._table(arrays, parsed.table.num_rows)
+        if reasons:
+            rejects += [lines.reject(parsed.ordinal(row), "; ".join(why)) for row, why in reasons.items()]
             rejects.sort(key=lambda reject: reject.line)
-            unknown = {name: self._converted(name, parsed.table.filter(kept)).unknown for name in unknown}
+            table = _without(sorted(reasons), table)
+            if unknown:
+                kept = _without(sorted(reasons), parsed.table)
+                unknown = {name: self._converted(name, kept).unknown for name in unknown}
         codes = Counter({(name, text): n for name, texts in unknown.items() for text, n in texts.items()})
-        return _Outcome([self._table(arrays, parsed.table.num_rows, kept)], rejects, codes)
+        return _Outcome([table], rejects, codes)
 
     def _converted(self, name: str, table: Any) -> Converted:
         array = _one_array(table[name])
@@ -108,13 +113,12 @@ class BlockReader:
             self._as_text.add(name)
         return converted
 
-    def _table(self, arrays: dict[str, Any], rows: int, kept: Any) -> Any:
-        """All canonical columns in order, those not published as nulls; without the rows that are not `kept`."""
-        table = pa.table(
-            [arrays[field.name] if field.name in arrays else pa.nulls(rows, field.type) for field in self._schema],
+    def _table(self, arrays: dict[str, Any], rows: int) -> Any:
+        """All canonical columns in order, those not published as nulls."""
+        return pa.table(
+            [arrays[field.name] if field.name in arrays else nulls(rows, field.type) for field in self._schema],
             schema=self._schema,
         )
-        return table if kept is None else table.filter(kept)
 
     def _surplus(self, table: Any) -> dict[int, list[str]]:
         """The rows that have something in a field after the named ones."""
@@ -148,6 +152,14 @@ def _true(mask: Any) -> list[int]:
     """The positions at which a mask (or None: nowhere) is true."""
     positions: list[int] = [] if mask is None else pc.indices_nonzero(mask).to_pylist()
     return positions
+
+
+def _without(rows: Sequence[int], table: Any) -> Any:
+    """The table without some rows, given in order."""
+    if len(rows) > _FEW:
+        return table.filter(_all_but(rows, table.num_rows))
+    starts, ends = [0, *(row + 1 for row in rows)], [*rows, table.num_rows]
+    return pa.concat_tables([table.slice(start, end - start) for start, end in zip(starts, ends, strict=True)])
 
 
 def _all_but(rows: Iterable[int], total: int) -> Any:

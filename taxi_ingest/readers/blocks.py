@@ -95,11 +95,6 @@ def count(block: bytes) -> Count:
     return Count(physical, physical - blank, cr.true_count - crlf.true_count)
 
 
-def line_ends(block: bytes) -> Any:
-    """The position of each LF, as an Arrow array."""
-    return pc.indices_nonzero(_where(block, 0x0A))
-
-
 def _where(block: bytes, octet: int) -> Any:
     octets = pa.Array.from_buffers(pa.uint8(), len(block), [None, pa.py_buffer(block)])
     return pc.equal(octets, pa.scalar(octet, pa.uint8()))

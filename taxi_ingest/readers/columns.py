@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -17,10 +18,11 @@ import pyarrow.compute as pc
 
 from taxi_ingest.catalog import Column, fold
 
+# Texts repeat: as dictionaries each is looked at once, and Parquet takes them as they are.
 _TYPES: dict[str, Any] = {
     "int64": pa.int64(),
     "double": pa.float64(),
-    "string": pa.string(),
+    "string": pa.dictionary(pa.int32(), pa.string()),
     "timestamp": pa.timestamp("us"),
 }
 
@@ -39,6 +41,10 @@ _SURE = {
 _WHOLE_DECIMAL = r"^-?\d{1,15}\.0*$"
 _LARGEST_EXACT = 2.0**53
 
+_HEAD = 32
+_SMALL = 512
+"""Fewer texts are not worth another cast."""
+
 
 @dataclass(frozen=True)
 class Converted:
@@ -56,7 +62,7 @@ class Converted:
 
 
 def arrow_type(column: Column) -> Any:
-    """The Arrow type of a canonical column."""
+    """The Arrow type of a canonical column; text is dictionary-encoded."""
     return _TYPES[column.type]
 
 
@@ -65,17 +71,28 @@ def schema_of(columns: Sequence[Column]) -> Any:
     return pa.schema([(column.name, arrow_type(column)) for column in columns])
 
 
+def nulls(rows: int, kind: Any) -> Any:
+    """An Arrow array of nulls; arrays of a size share their memory, which is then cleared only once."""
+    return _nulls(1 << rows.bit_length(), kind)[:rows]
+
+
+@lru_cache(maxsize=16)
+def _nulls(rows: int, kind: Any) -> Any:
+    return pa.nulls(rows, kind)
+
+
 def convert(texts: Any, column: Column) -> Converted:
     """Turn an Arrow array of strings (null = empty) into the canonical type of `column`.
 
-    The strings of a code column may be dictionary-encoded. Never raises for a value.
+    The strings of a text column may be dictionary-encoded. Never raises for a value.
     """
     if column.type == "string":
-        return _coded_text(texts, column) if column.codes else Converted(trimmed(texts))
-    try:
-        return Converted(pc.cast(texts, arrow_type(column)), direct=True)
-    except pa.ArrowInvalid:
-        return _by_unique(trimmed(texts), column)
+        encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
+        if column.codes:
+            return _coded_text(encoded, column)
+        return Converted(_relabelled(encoded, trimmed(encoded.dictionary)))
+    values = _cast(texts, column)
+    return _dirty(texts, column) if values is None else Converted(values, direct=True)
 
 
 def complaint(column: Column, text: str | None) -> str:
@@ -92,6 +109,35 @@ def trimmed(texts: Any) -> Any:
     if empty.true_count:
         texts = pc.if_else(empty, pa.scalar(None, pa.string()), texts)
     return texts
+
+
+def _cast(texts: Any, column: Column) -> Any:
+    """The values of texts that are values as they stand; None if one of them is not."""
+    try:
+        pc.cast(texts[:_HEAD], arrow_type(column))  # a cast costs most when all fail, which the first ones show
+        return pc.cast(texts, arrow_type(column))
+    except pa.ArrowInvalid:
+        return None
+
+
+def _dirty(texts: Any, column: Column) -> Converted:
+    """Convert texts that do not cast: by halves as long as one of them does, which spares most of a few bad ones."""
+    middle = len(texts) // 2
+    if middle >= _SMALL:
+        first, last = _cast(texts[:middle], column), _cast(texts[middle:], column)
+        if first is not None:
+            return _joined(Converted(first), _dirty(texts[middle:], column))
+        if last is not None:
+            return _joined(_dirty(texts[:middle], column), Converted(last))
+    return _by_unique(trimmed(texts), column)
+
+
+def _joined(first: Converted, last: Converted) -> Converted:
+    bad = None
+    if first.bad is not None or last.bad is not None:
+        masks = (pa.repeat(False, len(c.array)) if c.bad is None else c.bad for c in (first, last))
+        bad = pa.concat_arrays(list(masks))
+    return Converted(pa.concat_arrays([first.array, last.array]), bad, first.unknown + last.unknown)
 
 
 def _by_unique(texts: Any, column: Column) -> Converted:
@@ -166,8 +212,7 @@ def _coded(uniques: Any, values: Any, lost: Any, column: Column) -> tuple[Any, s
     return pc.replace_with_mask(values, lost, pa.array(codes, pa.int64())), unknown
 
 
-def _coded_text(texts: Any, column: Column) -> Converted:
-    encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
+def _coded_text(encoded: Any, column: Column) -> Converted:
     own = {fold(str(code)): str(code) for code in column.codes.values() if code != ""}
     unknown: set[str] = set()
     values: list[str | None] = []
@@ -176,8 +221,17 @@ def _coded_text(texts: Any, column: Column) -> Converted:
         if code is None:
             unknown.add(text)
         values.append(str(code) if code not in {None, ""} else None)
-    array = pa.array(values, pa.string()).take(encoded.indices)
+    array = _relabelled(encoded, pa.array(values, pa.string()))
     return Converted(array, None, _occurrences(encoded.dictionary, encoded.indices, unknown))
+
+
+def _relabelled(encoded: Any, texts: Any) -> Any:
+    """The same rows with other `texts` for the entries of the dictionary, each text once and none null."""
+    unique = texts.dictionary_encode()
+    indices = encoded.indices
+    if len(unique.dictionary) < len(texts):  # Parquet's writer would mistake entries that are null or come twice
+        indices = unique.indices.take(indices)
+    return pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), unique.dictionary, safe=False)
 
 
 def _occurrences(uniques: Any, indices: Any, wanted: set[str]) -> Counter[str]:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from taxi_ingest.catalog import Column, Dataset, Vintage, fold
 from taxi_ingest.errors import ContentError, SchemaError
 from taxi_ingest.readers import Batch, Reject
-from taxi_ingest.readers.columns import Converted, arrow_type, complaint, convert, schema_of, trimmed
+from taxi_ingest.readers.columns import Converted, arrow_type, complaint, convert, nulls, schema_of
 
 # Some published files are one row group, which Arrow would otherwise hold in memory whole.
 _STREAMED = {"buffer_size": 1 << 20, "pre_buffer": False}
@@ -169,7 +169,7 @@ class _Converter:
     def _table(self, converted: dict[str, Converted], rows: int) -> Any:
         """All canonical columns in order, those not published as nulls."""
         arrays = [
-            converted[field.name].array if field.name in converted else pa.nulls(rows, field.type)
+            converted[field.name].array if field.name in converted else nulls(rows, field.type)
             for field in self._schema
         ]
         return pa.table(arrays, schema=self._schema)
@@ -187,21 +187,15 @@ class _Converter:
     def _converted(self, array: Any, source: _Source, first: int) -> Converted:
         column = source.column
         if pa.types.is_null(source.kind):
-            return Converted(pa.nulls(len(array), arrow_type(column)))
+            return Converted(nulls(len(array), arrow_type(column)))
         if column.type == "string" and pa.types.is_dictionary(array.type):
-            return self._text(array, source)
+            texts = self._valid(pc.cast(array.dictionary, pa.string()), source)
+            return convert(pa.DictionaryArray.from_arrays(array.indices, texts, safe=False), column)
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
         if _is_text(array.type) or column.type == "string":
             return convert(self._valid(pc.cast(array, pa.string()), source), column)
         return Converted(self._cast(array, source, first))
-
-    def _text(self, array: Any, source: _Source) -> Converted:
-        """Dictionary-encoded text to text."""
-        texts = self._valid(pc.cast(array.dictionary, pa.string()), source)
-        if source.column.codes:
-            return convert(pa.DictionaryArray.from_arrays(array.indices, texts), source.column)
-        return Converted(trimmed(texts).take(array.indices))
 
     def _valid(self, texts: Any, source: _Source) -> Any:
         """Parquet promises UTF-8, but nobody checks; a database would refuse the file later."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -14,11 +16,14 @@ import pyarrow.csv as pa_csv
 
 from taxi_ingest.catalog import Column
 from taxi_ingest.readers import Reject
-from taxi_ingest.readers.blocks import Count, count, fields, is_blank, is_utf8, line_ends
+from taxi_ingest.readers.blocks import Count, count, fields, is_blank, is_utf8
 from taxi_ingest.readers.columns import arrow_type
 
 SPARE = 2
 """How many empty fields a row may have after those the header names."""
+
+_STRETCH = 8 << 10
+"""Bytes. How closely the line ends of a block are counted: to find a line, that much is searched."""
 
 _EMPTY_FIELD = re.compile(rb',[ \t\v\f]*(?:"[ \t\v\f]*"[ \t\v\f]*)?$')
 
@@ -67,17 +72,23 @@ class Lines:
 
     def reject(self, ordinal: int, reason: str) -> Reject:
         """Reject the line that is number `ordinal`, from 0, of those that are not blank."""
-        index = self._filled[ordinal]
-        return Reject(self.before + index + 1, reason, self.line(index).decode("utf-8", errors="replace"))
+        line = self.line(ordinal).decode("utf-8", errors="replace")
+        return Reject(self.before + self._filled[ordinal] + 1, reason, line)
 
-    def line(self, index: int) -> bytes:
-        """Line number `index`, from 0, blank ones counted, without its line end."""
-        start = self._ends[index - 1].as_py() + 1 if index else 0
-        return self.published[start : self._ends[index].as_py()].removesuffix(b"\r")
+    def line(self, ordinal: int) -> bytes:
+        """The line that is number `ordinal`, from 0, of those that are not blank, without its line end."""
+        index = self._filled[ordinal]
+        stretch = max(bisect_left(self._above, index) - 1, 0)
+        start = stretch * _STRETCH
+        for _ in range(index - self._above[stretch]):
+            start = self.published.index(b"\n", start) + 1
+        return self.published[start : self.published.index(b"\n", start)].removesuffix(b"\r")
 
     @cached_property
-    def _ends(self) -> Any:
-        return line_ends(self.published)
+    def _above(self) -> list[int]:
+        """How many lines end above each stretch of the block."""
+        starts = range(0, len(self.published), _STRETCH)
+        return list(accumulate((self.published.count(b"\n", s, s + _STRETCH) for s in starts), initial=0))
 
     @cached_property
     def _filled(self) -> Sequence[int]:
@@ -97,10 +108,13 @@ class Parsed:
     table: Any
     ragged: dict[int, int]
 
-    def ordinals(self) -> Sequence[int]:
-        """The line of each row, as an ordinal from 0 among those not blank."""
-        total = self.table.num_rows + len(self.ragged)
-        return [i for i in range(total) if i not in self.ragged] if self.ragged else range(total)
+    def ordinal(self, row: int) -> int:
+        """The line of a row, as an ordinal from 0 among those not blank."""
+        for left_out in self.ragged:  # they are in order
+            if left_out > row:
+                break
+            row += 1
+        return row
 
 
 class Parser:
@@ -111,12 +125,13 @@ class Parser:
         named = {position: name for name, position in layout.positions.items()}
         self._fields = [named.get(i, f" {i}") for i in range(layout.width)]  # no column starts with a space
         self.spares = [self._fields[i] for i in layout.spares]
-        self._typed = {c.name: _parsed_type(c) for c in layout.columns if c.name in layout.positions}
+        self._typed = {c.name: arrow_type(c) for c in layout.columns if c.name in layout.positions}
+        self._values = {c.name for c in layout.columns if c.type != "string"}
         # An open quote at the very end would go unnoticed without a line behind it.
         self._sentinel = b'""' + b"," * (layout.width - 1) + b"\n"
 
     def parse(self, lines: Lines, as_text: Iterable[str]) -> Parsed | None:
-        """Parse lines, some columns as text.
+        """Parse lines, the values of some columns as text.
 
         None when a cell is not of its type, or when lines and rows do not add up.
         """
@@ -127,14 +142,14 @@ class Parser:
         text = lines.parsed + self._sentinel if guarded else lines.parsed
         ragged: dict[int, int] = {}
         try:
-            table = self._arrow(text, frozenset(as_text), ragged)
+            table = self._arrow(text, self._values.intersection(as_text), ragged)
         except pa.ArrowInvalid:
             return None
         if table.num_rows + len(ragged) != lines.count.lines + guarded:
             return None
         return Parsed(table.slice(0, table.num_rows - guarded), ragged)
 
-    def _arrow(self, text: bytes, as_text: frozenset[str], ragged: dict[int, int]) -> Any:
+    def _arrow(self, text: bytes, as_text: set[str], ragged: dict[int, int]) -> Any:
         def leave_out(row: Any) -> str:
             ragged[row.number - 1] = row.actual_columns
             return "skip"
@@ -158,15 +173,15 @@ class Parser:
         Returns the lines once more with the legal ones made usual (b"" if there are none), and the rejects.
         """
         rejects, fixed = [], {}
-        seen = [line for line in lines.parsed.split(b"\n")[:-1] if not is_blank(line)]
         for ordinal, width in parsed.ragged.items():
-            usual = self._usual(seen[ordinal].removesuffix(b"\r"), width)
+            usual = self._usual(lines.line(ordinal), width)
             if usual is None:
                 rejects.append(lines.reject(ordinal, self.count_reason(width)))
             else:
                 fixed[ordinal] = usual
         if not fixed:
             return b"", rejects
+        seen = (line for line in lines.parsed.split(b"\n")[:-1] if not is_blank(line))
         return b"".join(fixed.get(i, line) + b"\n" for i, line in enumerate(seen)), rejects
 
     def _usual(self, line: bytes, width: int) -> bytes | None:
@@ -183,9 +198,3 @@ class Parser:
     def count_reason(self, width: int) -> str:
         """Why a row of `width` fields is rejected."""
         return f"{width} field{'s' if width != 1 else ''}, {self._layout.names} expected"
-
-
-def _parsed_type(column: Column) -> Any:
-    """What to parse a column as: codes that are text as a dictionary, so that each is looked up once."""
-    coded_text = column.type == "string" and column.codes
-    return pa.dictionary(pa.int32(), pa.string()) if coded_text else arrow_type(column)

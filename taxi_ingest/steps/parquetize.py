@@ -24,17 +24,11 @@ from taxi_ingest.catalog.months import first_day
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import RejectsError, SchemaError
 from taxi_ingest.files import crc32c, replacing
+from taxi_ingest.readers.columns import schema_of
 
 FOOTER_KEY = b"taxi_ingest"
 ALLOWED_REJECTS = 10
 """So many rejects never fail a file, however short it is."""
-
-ARROW_TYPES = {
-    "int64": pa.int64(),
-    "double": pa.float64(),
-    "string": pa.string(),
-    "timestamp": pa.timestamp("us"),
-}
 
 
 @dataclass(frozen=True)
@@ -141,10 +135,8 @@ def _provenance(raw: Raw, dataset: Dataset, fitted: Fit, writer: Writer) -> dict
 
 
 def _schema(dataset: Dataset) -> pa.Schema:
-    fields = [pa.field(c.name, ARROW_TYPES[c.type]) for c in dataset.columns]
-    if dataset.monthly:
-        fields.append(pa.field(FILE_MONTH, pa.date32()))
-    return pa.schema(fields)
+    schema = schema_of(dataset.columns)
+    return schema.append(pa.field(FILE_MONTH, pa.date32())) if dataset.monthly else schema
 
 
 def _counted(
@@ -156,12 +148,12 @@ def _counted(
         out.writerow(["line", "reason", "raw"])
         for batch in batches:
             tally.lines += batch.lines
-            tally.rows += batch.table.num_rows
+            tally.rows += batch.encoded.num_rows
             tally.rejects += len(batch.rejects)
             tally.codes += batch.codes
             out.writerows((r.line, r.reason, r.raw) for r in batch.rejects)
-            progress(batch.table.num_rows)
-            yield batch.table
+            progress(batch.encoded.num_rows)
+            yield batch.encoded
 
 
 def _write(
@@ -176,10 +168,15 @@ def _write(
     """Write `tables` in row groups of exactly the wanted size and end with the provenance in the footer."""
     codec = None if writer.compression == "none" else writer.compression
     level = writer.level if codec in {"zstd", "gzip"} else None
-    groups = (_with_month(group, schema, month) for group in _row_groups(tables, writer.row_group_rows))
+    groups = (_with_month(group, month) for group in _row_groups(tables, writer.row_group_rows))
     first = next(groups, schema.empty_table())
     with pq.ParquetWriter(
-        path, schema, compression=codec, compression_level=level, use_dictionary=_dictionaries(first)
+        path,
+        schema,
+        compression=codec,
+        compression_level=level,
+        use_dictionary=_dictionaries(first),
+        store_schema=False,  # it would make dictionaries of the texts for readers, too
     ) as out:
         for group in itertools.chain([first], groups):
             out.write_table(group)
@@ -212,11 +209,12 @@ def _row_groups(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def _with_month(table: pa.Table, schema: pa.Schema, month: str | None) -> pa.Table:
+def _with_month(table: pa.Table, month: str | None) -> pa.Table:
+    """The table as it is written: with its month, and one dictionary a column, as Parquet wants it."""
     if month is not None:
         day = pa.repeat(pa.scalar(first_day(month), pa.date32()), table.num_rows)
         table = table.append_column(FILE_MONTH, day)
-    return table.cast(schema)
+    return table.unify_dictionaries()
 
 
 def _verdict(tally: _Tally, limits: Limits, rejects: Path) -> Exception | None:
