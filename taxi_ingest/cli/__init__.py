@@ -70,13 +70,25 @@ def _top(
     pass
 
 
+class _NoPandas:
+    """Where pandas is installed, pyarrow and Google's client import it at first use: 0.25 s for nothing."""
+
+    @staticmethod
+    def find_spec(fullname: str, _path: object, _target: object = None) -> None:
+        """Find no pandas, and leave every other module to the other finders."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname, name=fullname)
+
+
 def main() -> None:
     """Run the command line and exit with one of EXIT_CODES."""
     from taxi_ingest import report
+    from taxi_ingest.report import pipes
 
+    sys.meta_path.insert(0, _NoPandas())
+    pipes.outlive_readers()
     try:
-        with report.readers_may_leave():
-            app(standalone_mode=True)
+        app(standalone_mode=True)
     except UsageError as error:
         report.error(str(error))
         sys.exit(2)

@@ -97,18 +97,16 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     pipeline, notices = request.pipeline(settings, verb=verb, force=force)
     stream = sys.stderr if as_json else sys.stdout
     if not quiet and notices:
-        with report.readers_may_leave():
-            report.say(report.console(stderr=as_json), notices)
+        report.say(report.console(stderr=as_json), notices)
     begun = time.monotonic()
     with views.view(stream, quiet=quiet) as view:
         work = session.Session(Runner(pipeline), view, _request(), wait=settings.global_.wait)
         tasks.run(work)
     code = work.exit_code()
-    with report.readers_may_leave():
-        if as_json:
-            sys.stdout.write(json.dumps(_document(work, code), indent=2) + "\n")
-        if not quiet:
-            results.summary(report.console(stderr=as_json), work.results(), time.monotonic() - begun, _hint(work, verb))
+    if as_json:
+        sys.stdout.write(json.dumps(_document(work, code), indent=2) + "\n")
+    if not quiet:
+        results.summary(report.console(stderr=as_json), work.results(), time.monotonic() - begun, _hint(work, verb))
     for bug in work.bugs:
         report.error(f"This is a bug in taxi-ingest; {keep(bug, pipeline.data_dir)}")
     return code

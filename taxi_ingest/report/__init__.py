@@ -1,15 +1,13 @@
 """Everything a person sees. The only importer of rich.
 
 `plain` and `live` are the views that a run tells what happens; `results` shows what came of it; `past` the history,
-`grids` the status, `plans` the plan, `listing` settings, catalog and checks; `words` how amounts and outcomes are put.
+`grids` the status, `plans` the plan, `listing` settings, catalog and checks; `words` how amounts and outcomes are put;
+`pipes` bears a reader who leaves.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from taxi_ingest.redaction import redacted
@@ -23,26 +21,6 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
-
-
-@contextlib.contextmanager
-def readers_may_leave() -> Iterator[None]:
-    """Print on when nobody reads any more (`taxi-ingest … | head`): into nothing, and the work goes on."""
-    try:
-        yield
-    except BrokenPipeError:
-        _print_into_nothing()
-    finally:
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _print_into_nothing()
-
-
-def _print_into_nothing() -> None:
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
-    os.close(nothing)
 
 
 def say(out: Console, sentences: Sequence[str]) -> None:

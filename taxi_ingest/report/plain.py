@@ -9,7 +9,7 @@ from typing import TextIO
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.pipeline import Outcome
-from taxi_ingest.report import console, readers_may_leave, say, words
+from taxi_ingest.report import console, pipes, say, words
 
 _NEEDS_ATTENTION = {"failed", "blocked"}
 
@@ -63,12 +63,12 @@ class PlainView:
             self._say(f"{part} {step}: {message} Trying again in {seconds:.0f} s.")
 
     def _say(self, text: str) -> None:
-        with readers_may_leave():
-            self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-            self._out.flush()
+        self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        self._out.flush()
 
 
 def plain(notices: Sequence[str]) -> PlainView:
     """The view of plain `doit`, after the notices."""
+    pipes.outlive_readers()
     say(console(stderr=True), notices)
     return PlainView(sys.stderr)
