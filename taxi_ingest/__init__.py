@@ -18,7 +18,8 @@ The map, from the command line down; a module imports only from lines below its 
     pipeline                one request as plain values
     catalog/, retrying      datasets, vintages, sources, as data; what passes by itself is waited out
     files, locking          files that appear whole or not at all; the one lock of a data directory
-    redaction, errors       what may be shown of a URL; what can go wrong, as one tree
+    redaction, no_pandas    what may be shown of a URL; pandas is left alone where it is installed
+    errors                  what can go wrong, as one tree
 
 Words:
 
