@@ -12,13 +12,14 @@ The map, from the command line down; a module imports only from lines below its 
     history/, situations    what happened (SQLite); what is there, and the decision that follows
     newest, steps/          what `latest` stands for; download, parquetize, upload, load: one verb a file
     readers/                a published file → batches in the canonical schema, plus rejects
+    row_groups, footers     a Parquet file whose row groups are encoded side by side; Parquet's footer
     stores/, warehouses/    where Parquet goes; where rows go: a contract each, one module a kind
     receipts, publishers    the pure decision "must this run, and why"; where a published file is
     demo, redirects         made-up months on loopback; which redirects are followed
     pipeline                one request as plain values
     catalog/, retrying      datasets, vintages, sources, as data; what passes by itself is waited out
     files, locking          files that appear whole or not at all; the one lock of a data directory
-    redaction, no_pandas    what may be shown of a URL; pandas is left alone where it is installed
+    redaction, unneeded     what may be shown of a URL; numpy and pandas, which take time to import
     errors                  what can go wrong, as one tree
 
 Words:

@@ -16,7 +16,7 @@ import typer
 from taxi_ingest import __version__
 from taxi_ingest.cli import looking, working
 from taxi_ingest.errors import LockedError, TaxiError, UsageError
-from taxi_ingest.no_pandas import hide_pandas
+from taxi_ingest.unneeded import hide_unneeded
 
 EXIT_CODES = {
     0: "everything asked for is done or was up to date",
@@ -76,7 +76,7 @@ def main() -> None:
     from taxi_ingest import report
     from taxi_ingest.report import pipes
 
-    hide_pandas()
+    hide_unneeded()
     pipes.outlive_readers()
     try:
         app(standalone_mode=True)

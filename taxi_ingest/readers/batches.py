@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taxi_ingest.readers import Batch, Reject
-from taxi_ingest.readers.blocks import is_utf8
+from taxi_ingest.readers.blocks import Octets, is_utf8
 from taxi_ingest.readers.columns import Converted, complaint, convert, nulls, schema_of, trimmed
 from taxi_ingest.readers.parsing import Layout, Lines, Parsed, Parser
 
@@ -54,7 +54,7 @@ class BlockReader:
         self._by_name = {column.name: column for column in layout.columns}
         self._as_text: set[str] = set()
 
-    def batch(self, block: bytes) -> tuple[Batch, int]:
+    def batch(self, block: Octets) -> tuple[Batch, int]:
         """Read whole lines, the last one ending in LF.
 
         Returns the Batch, whose reject lines count from 1 at the start of the block, and the number of lines with

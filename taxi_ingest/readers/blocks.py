@@ -28,6 +28,8 @@ except ImportError:
     _open_gzip = gzip.open
     _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
 
+Octets = bytes | bytearray
+
 GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 LONGEST_LINE = 16 << 20
@@ -55,22 +57,51 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         ) from error
 
 
-def blocks(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    """Yield the stream in pieces of about `size` bytes, each of whole lines and ending in LF, without BOM.
+class Blocks:
+    """A stream in pieces of about `size` bytes, each of whole lines and ending in LF, without BOM.
 
-    Raises ContentError when a line is longer than LONGEST_LINE.
+    A block that is given back lends its memory to a later one: fresh memory costs as much as decompressing into it.
     """
-    held = [stream.read(len(BOM)).removeprefix(BOM)]  # the start of a line whose end is still to come
-    while data := stream.read(size):
-        end = data.rfind(b"\n") + 1
-        if end:
-            yield b"".join((*held, memoryview(data)[:end]))
-            held.clear()
-        held.append(data[end:])
-        if sum(map(len, held)) > LONGEST_LINE:
-            raise ContentError("A line is longer than 16 MiB, so this is no CSV file: download it again.")
-    if last := b"".join(held):
-        yield last if last.endswith(b"\n") else last + b"\n"
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream = stream
+        self._size = size
+        self._spent: list[bytearray] = []
+
+    def give_back(self, block: bytearray) -> None:
+        """Nobody looks at `block` any more."""
+        self._spent.append(block)
+
+    def __iter__(self) -> Iterator[bytearray]:
+        """Yield the blocks. Raises ContentError when a line is longer than LONGEST_LINE."""
+        held = bytearray(self._stream.read(len(BOM)).removeprefix(BOM))  # a line whose end is still to come
+        while True:
+            block = self._filled(held)
+            if len(block) == len(held):
+                break
+            end = block.rfind(b"\n", len(held)) + 1
+            held = block[end:]
+            if len(held) > LONGEST_LINE:
+                raise ContentError("A line is longer than 16 MiB, so this is no CSV file: download it again.")
+            if end:
+                del block[end:]
+                yield block
+        if held:
+            yield held if held.endswith(b"\n") else held + b"\n"
+
+    def _filled(self, start: bytearray) -> bytearray:
+        """`start` and, as far as there are so many, the next `size` bytes."""
+        block = self._spent.pop() if self._spent else bytearray()
+        length = len(start) + self._size
+        del block[length:]
+        block += bytes(length - len(block))
+        block[: len(start)] = start
+        filled = len(start)
+        with memoryview(block) as view:
+            while filled < length and (read := self._stream.readinto(view[filled:])):  # type: ignore[attr-defined]
+                filled += read
+        del block[filled:]
+        return block
 
 
 @dataclass(frozen=True)
@@ -82,7 +113,7 @@ class Count:
     stray_cr: int
 
 
-def count(block: bytes) -> Count:
+def count(block: Octets) -> Count:
     """Count the lines of a block that ends in LF. Done by Arrow, because it lets other threads run meanwhile."""
     lf = _where(block, 0x0A)
     physical = lf.true_count
@@ -95,7 +126,7 @@ def count(block: bytes) -> Count:
     return Count(physical, physical - blank, cr.true_count - crlf.true_count)
 
 
-def _where(block: bytes, octet: int) -> Any:
+def _where(block: Octets, octet: int) -> Any:
     octets = pa.Array.from_buffers(pa.uint8(), len(block), [None, pa.py_buffer(block)])
     return pc.equal(octets, pa.scalar(octet, pa.uint8()))
 
@@ -109,12 +140,12 @@ def _pairs(first: Any, second: Any) -> int:
     return found
 
 
-def is_blank(line: bytes) -> bool:
+def is_blank(line: Octets) -> bool:
     """Whether a line, without its LF, is blank."""
-    return line in {b"", b"\r"}
+    return line in (b"", b"\r")  # a bytearray has no place in a set
 
 
-def is_utf8(data: bytes) -> bool:
+def is_utf8(data: Octets) -> bool:
     """Whether all bytes are valid UTF-8; quick for ASCII."""
     if data.isascii():
         return True
@@ -125,7 +156,7 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-def fields(line: bytes) -> list[str]:
+def fields(line: Octets) -> list[str]:
     """The fields of one line, with or without its line end; none if they make no sense."""
     text = line.rstrip(b"\r\n").decode("utf-8", errors="replace")
     try:
@@ -134,6 +165,6 @@ def fields(line: bytes) -> list[str]:
         return []
 
 
-def header_names(line: bytes) -> tuple[str, ...]:
+def header_names(line: Octets) -> tuple[str, ...]:
     """The column names in a header line: unquoted, trimmed, otherwise as published."""
     return tuple(name.strip() for name in fields(line.removeprefix(BOM)))

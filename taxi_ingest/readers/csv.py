@@ -12,19 +12,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 from taxi_ingest.catalog import Dataset, Vintage, fold
 from taxi_ingest.errors import ContentError
 from taxi_ingest.readers import Batch
 from taxi_ingest.readers.batches import BlockReader
-from taxi_ingest.readers.blocks import blocks, header_names, is_blank, open_bytes
+from taxi_ingest.readers.blocks import Blocks, header_names, is_blank, open_bytes
 from taxi_ingest.readers.parsing import Layout, usual_width
 
 T = TypeVar("T")
 
-_AHEAD = 5
-"""How many blocks are under way: enough to keep the parsers busy while the consumer writes a row group."""
+_AHEAD = 6
+"""How many blocks are under way: about a row group, so that the parsers work on while the consumer takes one."""
 
 _SAMPLE = 100
 """How many lines decide how many fields most rows have."""
@@ -39,21 +39,28 @@ def read(
     of them. Raises ContentError when the file breaks off, is empty, or names no column of the vintage.
     """
     with open_bytes(path) as stream:
-        header, above, body = _header(path, stream, block_bytes)
-        first = next(body, b"")
+        source = Blocks(stream, block_bytes)
+        header, above, body = _header(path, source)
+        first = next(body, bytearray())
         layout = _layout(path, header, first, dataset, vintage)
         reader = BlockReader(layout)
+
+        def work(block: bytearray) -> tuple[Batch, int]:
+            done = reader.batch(block)
+            source.give_back(block)
+            return done
+
         before = above
-        for batch, physical in _in_order(chain([first], body), reader.batch, threads):
+        for batch, physical in _in_order(chain([first], body), work, threads):
             batch.rejects = [replace(reject, line=reject.line + before) for reject in batch.rejects]
             before += physical
             yield batch
 
 
-def _header(path: Path, stream: BinaryIO, block_bytes: int) -> tuple[tuple[str, ...], int, Iterator[bytes]]:
+def _header(path: Path, source: Blocks) -> tuple[tuple[str, ...], int, Iterator[bytearray]]:
     """The column names, how many lines they and the blank ones above take, and the blocks that follow."""
     above = 0
-    body = blocks(stream, block_bytes)
+    body = iter(source)
     for block in body:
         start = 0
         while start < len(block):
@@ -69,7 +76,7 @@ def _header(path: Path, stream: BinaryIO, block_bytes: int) -> tuple[tuple[str, 
     raise ContentError(f"{path.name} is empty: delete it and download it again.")
 
 
-def _layout(path: Path, header: tuple[str, ...], first: bytes, dataset: Dataset, vintage: Vintage) -> Layout:
+def _layout(path: Path, header: tuple[str, ...], first: bytearray, dataset: Dataset, vintage: Vintage) -> Layout:
     published = {vintage.names.get(fold(name)): position for position, name in enumerate(header)}
     positions = {c.name: published[c.name] for c in dataset.columns if c.name in published}
     if not positions:
@@ -78,10 +85,10 @@ def _layout(path: Path, header: tuple[str, ...], first: bytes, dataset: Dataset,
     return Layout(dataset.columns, positions, len(header), width)
 
 
-def _in_order(source: Iterator[bytes], work: Callable[[bytes], T], threads: int) -> Iterator[T]:
+def _in_order(source: Iterator[bytearray], work: Callable[[bytearray], T], threads: int) -> Iterator[T]:
     """Yield `work` of each item in order, done by `threads` threads; one more takes the items from `source`."""
 
-    def work_on(item: Future[bytes | None]) -> T | None:
+    def work_on(item: Future[bytearray | None]) -> T | None:
         block = item.result()
         return None if block is None else work(block)
 

@@ -44,7 +44,7 @@ class _Source:
     column: Column
 
 
-def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 131_072) -> Iterator[Batch]:
+def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32_768) -> Iterator[Batch]:
     """Yield the rows of a Parquet file in file order, at most `batch_rows` a batch.
 
     Columns are found by name through `vintage.names`; others are not read. `lines` is what the footer says. The

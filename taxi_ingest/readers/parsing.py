@@ -16,7 +16,7 @@ import pyarrow.csv as pa_csv
 
 from taxi_ingest.catalog import Column
 from taxi_ingest.readers import Reject
-from taxi_ingest.readers.blocks import Count, count, fields, is_blank, is_utf8
+from taxi_ingest.readers.blocks import Count, Octets, count, fields, is_blank, is_utf8
 from taxi_ingest.readers.columns import arrow_type
 
 SPARE = 2
@@ -46,7 +46,7 @@ class Layout:
         return range(self.names, self.width)
 
 
-def usual_width(lines: Iterable[bytes], names: int) -> int:
+def usual_width(lines: Iterable[Octets], names: int) -> int:
     """The field count most of these data lines have, among the legal ones; by default as many as there are names."""
     seen = Counter(len(fields(line)) for line in lines if not is_blank(line))
     legal = {width: n for width, n in seen.items() if names <= width <= names + SPARE}
@@ -60,10 +60,10 @@ class Lines:
     the parser then gets to see.
     """
 
-    def __init__(self, published: bytes, before: int = 0, normal: bytes = b"") -> None:
+    def __init__(self, published: Octets, before: int = 0, normal: bytes = b"") -> None:
         self.published = published
         self.before = before
-        self.parsed = normal or published
+        self.parsed: Octets = normal or published
 
     @cached_property
     def count(self) -> Count:
@@ -75,7 +75,7 @@ class Lines:
         line = self.line(ordinal).decode("utf-8", errors="replace")
         return Reject(self.before + self._filled[ordinal] + 1, reason, line)
 
-    def line(self, ordinal: int) -> bytes:
+    def line(self, ordinal: int) -> Octets:
         """The line that is number `ordinal`, from 0, of those that are not blank, without its line end."""
         index = self._filled[ordinal]
         stretch = max(bisect_left(self._above, index) - 1, 0)
@@ -95,7 +95,8 @@ class Lines:
         """The indices of the lines that are not blank."""
         if self.count.lines == self.count.physical:
             return range(self.count.lines)
-        return [i for i, line in enumerate(self.published.split(b"\n")[:-1]) if not is_blank(line)]
+        lines: Sequence[Octets] = self.published.split(b"\n")[:-1]
+        return [i for i, line in enumerate(lines) if not is_blank(line)]
 
 
 @dataclass(frozen=True)
@@ -142,14 +143,14 @@ class Parser:
         text = lines.parsed + self._sentinel if guarded else lines.parsed
         ragged: dict[int, int] = {}
         try:
-            table = self._arrow(text, self._values.intersection(as_text), ragged)
+            table = self._arrow(text, self._values.intersection(as_text), ragged, quotes=guarded)
         except pa.ArrowInvalid:
             return None
         if table.num_rows + len(ragged) != lines.count.lines + guarded:
             return None
         return Parsed(table.slice(0, table.num_rows - guarded), ragged)
 
-    def _arrow(self, text: bytes, as_text: set[str], ragged: dict[int, int]) -> Any:
+    def _arrow(self, text: Octets, as_text: set[str], ragged: dict[int, int], *, quotes: bool) -> Any:
         def leave_out(row: Any) -> str:
             ragged[row.number - 1] = row.actual_columns
             return "skip"
@@ -158,7 +159,7 @@ class Parser:
         return pa_csv.read_csv(
             pa.py_buffer(text),
             pa_csv.ReadOptions(column_names=self._fields, use_threads=False, block_size=len(text) + 1),
-            pa_csv.ParseOptions(invalid_row_handler=leave_out),
+            pa_csv.ParseOptions(quote_char='"' if quotes else False, invalid_row_handler=leave_out),
             pa_csv.ConvertOptions(
                 column_types=types | dict.fromkeys(self.spares, pa.string()),
                 include_columns=[*self._typed, *self.spares],
@@ -184,7 +185,7 @@ class Parser:
         seen = (line for line in lines.parsed.split(b"\n")[:-1] if not is_blank(line))
         return b"".join(fixed.get(i, line) + b"\n" for i, line in enumerate(seen)), rejects
 
-    def _usual(self, line: bytes, width: int) -> bytes | None:
+    def _usual(self, line: Octets, width: int) -> Octets | None:
         """A row with the usual number of fields, or None if its width is not legal."""
         layout = self._layout
         if not layout.names <= width <= layout.names + SPARE:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from taxi_ingest import readers
+from taxi_ingest import readers, row_groups
 from taxi_ingest.catalog import FILE_MONTH, Dataset, Fit, Part, fit, mark
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.catalog.reading import dataset as dataset_named
@@ -29,6 +29,9 @@ from taxi_ingest.readers.columns import schema_of
 FOOTER_KEY = b"taxi_ingest"
 ALLOWED_REJECTS = 10
 """So many rejects never fail a file, however short it is."""
+
+_ENCODERS = {"csv": 1, "parquet": 2}
+"""Threads that encode row groups, by format: as many as have nothing to read, on two processors."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,10 @@ class _Tally:
     rejects: int = 0
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
+    def written(self) -> dict[str, int]:
+        """What the footer tells of it."""
+        return {"rows": self.rows, "rejects": self.rejects}
+
 
 def parquetize(
     raw: Raw,
@@ -91,6 +98,7 @@ def parquetize(
     RejectsError is raised. It is raised, too, when `limits` does not allow so many rejects or so few rows, and
     SchemaError when it allows no unknown column or text code. `progress` gets the rows of each batch.
     """
+    _save_memory()
     known = dataset_named(part.dataset)
     fitted = fit(known, raw.format, raw.columns, part.month)
     if limits.strict and fitted.unknown:
@@ -102,16 +110,21 @@ def parquetize(
         tally = _Tally()
         batches = readers.reader(raw.format)(raw.path, known, fitted.vintage)
         tables = _counted(batches, tally, rejected, progress or (lambda _: None))
-        provenance = _write(
-            tables, scratch, _schema(known), part.month, writer, tally, _provenance(raw, known, fitted, writer)
-        )
+        done = _provenance(raw, known, fitted, writer)
+        groups = _row_groups(tables, writer.row_group_rows)
+        _write(groups, scratch, known, part.month, writer, _ENCODERS[raw.format], lambda: done | tally.written())
         failure = _verdict(tally, limits, rejects)
         if failure is not None:
             _keep_rejects(rejected, rejects)
             raise failure
     if not tally.rejects:
         rejects.unlink()
-    return provenance | _notes(fitted, tally, limits) | {"bytes": parquet.stat().st_size, "crc32c": crc32c(parquet)}
+    return (
+        done
+        | tally.written()
+        | _notes(fitted, tally, limits)
+        | {"bytes": parquet.stat().st_size, "crc32c": crc32c(parquet)}
+    )
 
 
 def footer(parquet: Path) -> dict[str, Any] | None:
@@ -121,6 +134,12 @@ def footer(parquet: Path) -> dict[str, Any] | None:
         return json.loads(metadata[FOOTER_KEY])  # type: ignore[no-any-return]
     except (OSError, pa.ArrowInvalid, KeyError, ValueError):
         return None
+
+
+def _save_memory() -> None:
+    """Let Arrow use jemalloc where it is built in: what one thread makes and another frees leaves less behind."""
+    if "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
 def _provenance(raw: Raw, dataset: Dataset, fitted: Fit, writer: Writer) -> dict[str, Any]:
@@ -157,32 +176,33 @@ def _counted(
 
 
 def _write(
-    tables: Iterator[pa.Table],
+    groups: Iterator[pa.Table],
     path: Path,
-    schema: pa.Schema,
+    dataset: Dataset,
     month: str | None,
     writer: Writer,
-    tally: _Tally,
-    provenance: dict[str, Any],
-) -> dict[str, Any]:
-    """Write `tables` in row groups of exactly the wanted size and end with the provenance in the footer."""
+    threads: int,
+    provenance: Callable[[], dict[str, Any]],
+) -> None:
+    """Write `groups` as row groups, with the provenance, asked for at the end, in the footer."""
+    schema = _schema(dataset)
     codec = None if writer.compression == "none" else writer.compression
-    level = writer.level if codec in {"zstd", "gzip"} else None
-    groups = (_with_month(group, month) for group in _row_groups(tables, writer.row_group_rows))
-    first = next(groups, schema.empty_table())
-    with pq.ParquetWriter(
+    monthly = (_with_month(group, month) for group in groups)
+    first = next(monthly, schema.empty_table())
+    options = {
+        "compression": codec,
+        "compression_level": writer.level if codec in {"zstd", "gzip"} else None,
+        "use_dictionary": _dictionaries(first),
+        "store_schema": False,  # it would make dictionaries of the texts for readers, too
+    }
+    row_groups.write(
         path,
+        itertools.chain([first], monthly),
         schema,
-        compression=codec,
-        compression_level=level,
-        use_dictionary=_dictionaries(first),
-        store_schema=False,  # it would make dictionaries of the texts for readers, too
-    ) as out:
-        for group in itertools.chain([first], groups):
-            out.write_table(group)
-        done = provenance | {"rows": tally.rows, "rejects": tally.rejects}
-        out.add_key_value_metadata({FOOTER_KEY: json.dumps(done, sort_keys=True).encode()})
-    return done
+        options,
+        lambda: {FOOTER_KEY: json.dumps(provenance(), sort_keys=True).encode()},
+        threads=threads,
+    )
 
 
 def _dictionaries(first: pa.Table) -> list[str]:

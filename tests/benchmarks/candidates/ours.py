@@ -11,13 +11,13 @@ from pathlib import Path
 from columns import columns
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.no_pandas import hide_pandas
 from taxi_ingest.steps.parquetize import Limits, Raw, Writer, parquetize
+from taxi_ingest.unneeded import hide_unneeded
 
 source, output = Path(sys.argv[1]), Path(sys.argv[2])
 dataset, month = sys.argv[3:]
 kind = "parquet" if source.suffix == ".parquet" else "csv"
-hide_pandas()  # as the command does
+hide_unneeded()  # as the command does
 parquetize(
     Raw(source, source.name, "0" * 64, source.stat().st_size, kind, tuple(columns(dataset, month, kind))),
     output,

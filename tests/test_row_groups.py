@@ -1,0 +1,100 @@
+"""Row groups that are encoded side by side make the same file as row groups written one after the other."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import DATA
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taxi_ingest import footers, row_groups
+
+SCHEMA = pa.schema([("n", pa.int64()), ("x", pa.float64()), ("t", pa.timestamp("us")), ("s", pa.string())])
+OPTIONS = {"compression": "zstd", "use_dictionary": ["n", "s"], "store_schema": False}
+
+
+def group(first: int, rows: int) -> pa.Table:
+    numbers = [None if n % 7 == 0 else n for n in range(first, first + rows)]
+    columns = [numbers, [n and n / 3 for n in numbers], numbers, [str(n % 5) for n in range(rows)]]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, SCHEMA, strict=True)], schema=SCHEMA)
+
+
+def written(path: Path, groups: list[pa.Table], threads: int = 2) -> pq.ParquetFile:
+    row_groups.write(path, groups, SCHEMA, OPTIONS, lambda: {b"key": b"value"}, threads=threads)
+    return pq.ParquetFile(path, page_checksum_verification=True)
+
+
+def footer_of(path: Path) -> bytes:
+    data = path.read_bytes()
+    length: int = struct.unpack("<I", data[-8:-4])[0]
+    return data[-8 - length : -8]
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=6), threads=st.integers(1, 4))
+def test_each_table_is_one_row_group_in_order(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], threads: int
+) -> None:
+    groups = [group(1000 * n, rows) for n, rows in enumerate(sizes)]
+    file = written(tmp_path_factory.mktemp("groups") / "a.parquet", groups, threads)
+    assert [file.read_row_group(i) for i in range(file.num_row_groups)] == groups
+
+
+def test_another_engine_reads_the_same_rows(tmp_path: Path) -> None:
+    groups = [group(0, 5000), group(5000, 100), group(5100, 3000)]
+    written(tmp_path / "a.parquet", groups)
+    read = duckdb.sql(f"SELECT * FROM read_parquet('{tmp_path / 'a.parquet'}')").fetchall()
+    assert read == [tuple(row.values()) for row in pa.concat_tables(groups).to_pylist()]
+
+
+def test_the_file_is_byte_for_byte_what_arrow_writes_with_one_thread(tmp_path: Path) -> None:
+    groups = [group(0, 5000), group(5000, 100), group(5100, 3000)]
+    written(tmp_path / "ours.parquet", groups)
+    with pq.ParquetWriter(tmp_path / "arrow.parquet", SCHEMA, **OPTIONS) as writer:
+        for table in groups:
+            writer.write_table(table)
+        writer.add_key_value_metadata({b"key": b"value"})
+    assert (tmp_path / "ours.parquet").read_bytes() == (tmp_path / "arrow.parquet").read_bytes()
+
+
+def test_a_file_may_have_no_row(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.parquet", [SCHEMA.empty_table()])
+    assert (file.metadata.num_row_groups, file.schema_arrow) == (0, SCHEMA)
+
+
+def test_metadata_is_asked_for_when_all_groups_are_there(tmp_path: Path) -> None:
+    made = 0
+
+    def groups() -> Iterator[pa.Table]:
+        nonlocal made
+        for n in range(5):
+            made += 1
+            yield group(10 * n, 10)
+
+    row_groups.write(
+        tmp_path / "a.parquet", groups(), SCHEMA, OPTIONS, lambda: {b"made": str(made).encode()}, threads=2
+    )
+    assert pq.read_metadata(tmp_path / "a.parquet").metadata == {b"made": b"5"}
+
+
+def test_what_fails_while_groups_are_made_fails_the_whole(tmp_path: Path) -> None:
+    def groups() -> Iterator[pa.Table]:
+        yield group(0, 10)
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        row_groups.write(tmp_path / "a.parquet", groups(), SCHEMA, OPTIONS, dict, threads=2)
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("*.parquet")), ids=lambda path: path.name)
+def test_a_footer_of_any_writer_survives_being_read_and_written(path: Path) -> None:
+    before: Any = footers.parsed(footer_of(path))
+    assert footers.parsed(footers.serialized(before)) == before
