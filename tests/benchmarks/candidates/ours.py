@@ -11,13 +11,14 @@ from pathlib import Path
 from columns import columns
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.steps.parquetize import Limits, Raw, Writer, parquetize
 from taxi_ingest.unneeded import hide_unneeded
+
+hide_unneeded()  # as the command does, before anything imports pyarrow
+from taxi_ingest.steps.parquetize import Limits, Raw, Writer, parquetize  # noqa: E402
 
 source, output = Path(sys.argv[1]), Path(sys.argv[2])
 dataset, month = sys.argv[3:]
 kind = "parquet" if source.suffix == ".parquet" else "csv"
-hide_unneeded()  # as the command does
 parquetize(
     Raw(source, source.name, "0" * 64, source.stat().st_size, kind, tuple(columns(dataset, month, kind))),
     output,
