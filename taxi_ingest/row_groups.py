@@ -24,7 +24,6 @@ _MAGIC = b"PAR1"
 def write(
     path: Path,
     groups: Iterable[pa.Table],
-    schema: pa.Schema,
     options: Mapping[str, Any],
     metadata: Callable[[], dict[bytes, bytes]],
     *,
@@ -32,13 +31,13 @@ def write(
 ) -> None:
     """Write each table as one row group, in order; there is at least one table, which may be empty.
 
-    `options` go to Arrow's writer; `metadata` is asked for once all groups are there. Up to `threads` + 1 groups are
-    held in memory.
+    Their schemas are the same, but for texts, which may be dictionary-encoded in some of them. `options` go to
+    Arrow's writer; `metadata` is asked for once all groups are there. Up to `threads` + 1 groups are held in memory.
     """
 
     def encode(group: pa.Table) -> pa.Buffer:
         sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(sink, schema, **options) as writer:
+        with pq.ParquetWriter(sink, group.schema, store_schema=False, **options) as writer:
             if group.num_rows:
                 writer.write_table(group, row_group_size=group.num_rows)
         return sink.getvalue()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from taxi_ingest import footers, row_groups
 
 SCHEMA = pa.schema([("n", pa.int64()), ("x", pa.float64()), ("t", pa.timestamp("us")), ("s", pa.string())])
-OPTIONS = {"compression": "zstd", "use_dictionary": ["n", "s"], "store_schema": False}
+OPTIONS = {"compression": "zstd", "use_dictionary": ["n", "s"]}
 
 
 def group(first: int, rows: int) -> pa.Table:
@@ -28,7 +28,7 @@ def group(first: int, rows: int) -> pa.Table:
 
 
 def written(path: Path, groups: list[pa.Table], threads: int = 2) -> pq.ParquetFile:
-    row_groups.write(path, groups, SCHEMA, OPTIONS, lambda: {b"key": b"value"}, threads=threads)
+    row_groups.write(path, groups, OPTIONS, lambda: {b"key": b"value"}, threads=threads)
     return pq.ParquetFile(path, page_checksum_verification=True)
 
 
@@ -58,11 +58,18 @@ def test_another_engine_reads_the_same_rows(tmp_path: Path) -> None:
 def test_the_file_is_byte_for_byte_what_arrow_writes_with_one_thread(tmp_path: Path) -> None:
     groups = [group(0, 5000), group(5000, 100), group(5100, 3000)]
     written(tmp_path / "ours.parquet", groups)
-    with pq.ParquetWriter(tmp_path / "arrow.parquet", SCHEMA, **OPTIONS) as writer:
+    with pq.ParquetWriter(tmp_path / "arrow.parquet", SCHEMA, store_schema=False, **OPTIONS) as writer:
         for table in groups:
             writer.write_table(table)
         writer.add_key_value_metadata({b"key": b"value"})
     assert (tmp_path / "ours.parquet").read_bytes() == (tmp_path / "arrow.parquet").read_bytes()
+
+
+def test_groups_with_and_without_dictionaries_make_one_column(tmp_path: Path) -> None:
+    plain = group(0, 100)
+    encoded = plain.set_column(3, "s", plain["s"].dictionary_encode())
+    file = written(tmp_path / "a.parquet", [plain, encoded, plain])
+    assert file.read() == pa.concat_tables([plain, plain, plain])
 
 
 def test_a_file_may_have_no_row(tmp_path: Path) -> None:
@@ -79,9 +86,7 @@ def test_metadata_is_asked_for_when_all_groups_are_there(tmp_path: Path) -> None
             made += 1
             yield group(10 * n, 10)
 
-    row_groups.write(
-        tmp_path / "a.parquet", groups(), SCHEMA, OPTIONS, lambda: {b"made": str(made).encode()}, threads=2
-    )
+    row_groups.write(tmp_path / "a.parquet", groups(), OPTIONS, lambda: {b"made": str(made).encode()}, threads=2)
     assert pq.read_metadata(tmp_path / "a.parquet").metadata == {b"made": b"5"}
 
 
@@ -91,7 +96,7 @@ def test_what_fails_while_groups_are_made_fails_the_whole(tmp_path: Path) -> Non
         raise OSError("no more")
 
     with pytest.raises(OSError, match="no more"):
-        row_groups.write(tmp_path / "a.parquet", groups(), SCHEMA, OPTIONS, dict, threads=2)
+        row_groups.write(tmp_path / "a.parquet", groups(), OPTIONS, dict, threads=2)
 
 
 @pytest.mark.parametrize("path", sorted(DATA.glob("*.parquet")), ids=lambda path: path.name)

@@ -24,7 +24,7 @@ from taxi_ingest.catalog.months import first_day
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import RejectsError, SchemaError
 from taxi_ingest.files import crc32c, replacing
-from taxi_ingest.readers.columns import schema_of
+from taxi_ingest.readers.columns import nulls, schema_of
 
 FOOTER_KEY = b"taxi_ingest"
 ALLOWED_REJECTS = 10
@@ -185,20 +185,17 @@ def _write(
     provenance: Callable[[], dict[str, Any]],
 ) -> None:
     """Write `groups` as row groups, with the provenance, asked for at the end, in the footer."""
-    schema = _schema(dataset)
     codec = None if writer.compression == "none" else writer.compression
-    monthly = (_with_month(group, month) for group in groups)
-    first = next(monthly, schema.empty_table())
+    ready = (_ready(group, month) for group in groups)
+    first = next(ready, _schema(dataset).empty_table())
     options = {
         "compression": codec,
         "compression_level": writer.level if codec in {"zstd", "gzip"} else None,
         "use_dictionary": _dictionaries(first),
-        "store_schema": False,  # it would make dictionaries of the texts for readers, too
     }
     row_groups.write(
         path,
-        itertools.chain([first], monthly),
-        schema,
+        itertools.chain([first], ready),
         options,
         lambda: {FOOTER_KEY: json.dumps(provenance(), sort_keys=True).encode()},
         threads=threads,
@@ -229,8 +226,11 @@ def _row_groups(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting)
 
 
-def _with_month(table: pa.Table, month: str | None) -> pa.Table:
-    """The table as it is written: with its month, and one dictionary a column, as Parquet wants it."""
+def _ready(table: pa.Table, month: str | None) -> pa.Table:
+    """The table as it is written: with its month, and one dictionary a column, but none where there is no text."""
+    for at, column in enumerate(table.schema):
+        if pa.types.is_dictionary(column.type) and table[at].null_count == len(table):
+            table = table.set_column(at, column.name, nulls(len(table), column.type.value_type))
     if month is not None:
         day = pa.repeat(pa.scalar(first_day(month), pa.date32()), table.num_rows)
         table = table.append_column(FILE_MONTH, day)
