@@ -23,8 +23,19 @@ RUN = [sys.executable, "-m", "taxi_ingest", "run", "--source", "demo", "--month"
 def start(folder: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "TAXI_INGEST_DEMO__ROWS": str(ROWS)}
     return subprocess.Popen(
-        RUN, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        RUN,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - the test has one thread
     )
+
+
+def heed_interrupts() -> None:
+    """A shell lets what it starts in the background ignore SIGINT, and so would all that is started from there."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def months_loaded(folder: Path) -> list[int]:
