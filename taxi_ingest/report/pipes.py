@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 def outlive_readers() -> None:
     """From here on stdout and stderr swallow what nobody reads any more, so that the work goes on."""
-    sys.stdout = _outliving(sys.stdout)
-    sys.stderr = _outliving(sys.stderr)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None:  # as it is when the shell closed it
+            setattr(sys, name, _outliving(stream))
 
 
 class _Pipe(io.FileIO):
