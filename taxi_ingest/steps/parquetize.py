@@ -31,7 +31,7 @@ ALLOWED_REJECTS = 10
 """So many rejects never fail a file, however short it is."""
 
 _ENCODERS = {"csv": 1, "parquet": 2}
-"""Threads that encode row groups, by format, as measured on two processors: parsing CSV takes more than half of them."""
+"""Threads that encode row groups, by format, as measured on two processors: parsing CSV takes the most of them."""
 
 
 @dataclass(frozen=True)
