@@ -63,14 +63,14 @@ class BlockReader:
         lines = Lines(block)
         outcome = self._read(lines)
         table = pa.concat_tables(outcome.tables or [self._schema.empty_table()])
-        return Batch(table, lines.count.lines, outcome.rejects, outcome.codes), lines.count.physical
+        return Batch(table, lines.filled, outcome.rejects, outcome.codes), lines.physical
 
     def _read(self, lines: Lines) -> _Outcome:
-        if not lines.count.lines:
-            return _Outcome()
         parsed = self._parser.parse(lines, self._as_text) or self._parser.parse(lines, self._by_name)
         if parsed is None:
-            return self._alone(lines) if lines.count.lines == 1 else self._halved(lines)
+            if not lines.filled:
+                return _Outcome()
+            return self._alone(lines) if lines.filled == 1 else self._halved(lines)
         rejects: list[Reject] = []
         if parsed.ragged:
             normal, rejects = self._parser.normal(lines, parsed)
@@ -137,7 +137,7 @@ class BlockReader:
     def _alone(lines: Lines) -> _Outcome:
         """Reject a single line that does not parse on its own."""
         reason = "a quote is never closed"
-        if lines.count.stray_cr:
+        if lines.stray_cr:
             reason = "a carriage return within the line"
         elif not is_utf8(lines.published):
             reason = "not valid UTF-8"

@@ -16,7 +16,7 @@ import pyarrow.csv as pa_csv
 
 from taxi_ingest.catalog import Column
 from taxi_ingest.readers import Reject
-from taxi_ingest.readers.blocks import Count, Octets, count, fields, is_blank, is_utf8
+from taxi_ingest.readers.blocks import Count, Octets, count, fields, is_blank, is_utf8, line_ends
 from taxi_ingest.readers.columns import arrow_type
 
 SPARE = 2
@@ -66,18 +66,32 @@ class Lines:
         self.parsed: Octets = normal or published
 
     @cached_property
-    def count(self) -> Count:
+    def physical(self) -> int:
         """How many lines there are, as published."""
+        return line_ends(self.published)
+
+    @cached_property
+    def filled(self) -> int:
+        """How many of them are not blank. Whoever finds that out for less than it costs here may set it."""
+        return self._count.lines
+
+    @property
+    def stray_cr(self) -> int:
+        """How many CRs end no line."""
+        return self._count.stray_cr if b"\r" in self.published else 0
+
+    @cached_property
+    def _count(self) -> Count:
         return count(self.published)
 
     def reject(self, ordinal: int, reason: str) -> Reject:
         """Reject the line that is number `ordinal`, from 0, of those that are not blank."""
         line = self.line(ordinal).decode("utf-8", errors="replace")
-        return Reject(self.before + self._filled[ordinal] + 1, reason, line)
+        return Reject(self.before + self._indices[ordinal] + 1, reason, line)
 
     def line(self, ordinal: int) -> Octets:
         """The line that is number `ordinal`, from 0, of those that are not blank, without its line end."""
-        index = self._filled[ordinal]
+        index = self._indices[ordinal]
         stretch = max(bisect_left(self._above, index) - 1, 0)
         start = stretch * _STRETCH
         for _ in range(index - self._above[stretch]):
@@ -91,10 +105,10 @@ class Lines:
         return list(accumulate((self.published.count(b"\n", s, s + _STRETCH) for s in starts), initial=0))
 
     @cached_property
-    def _filled(self) -> Sequence[int]:
+    def _indices(self) -> Sequence[int]:
         """The indices of the lines that are not blank."""
-        if self.count.lines == self.count.physical:
-            return range(self.count.lines)
+        if self.filled == self.physical:
+            return range(self.physical)
         lines: Sequence[Octets] = self.published.split(b"\n")[:-1]
         return [i for i, line in enumerate(lines) if not is_blank(line)]
 
@@ -137,7 +151,7 @@ class Parser:
         None when a cell is not of its type, or when lines and rows do not add up.
         """
         # The parser would end a line at a stray CR, and cannot hand over a ragged row that is no UTF-8.
-        if lines.count.stray_cr or not is_utf8(lines.parsed):
+        if lines.stray_cr or not is_utf8(lines.parsed):
             return None
         guarded = b'"' in lines.parsed
         text = lines.parsed + self._sentinel if guarded else lines.parsed
@@ -146,7 +160,10 @@ class Parser:
             table = self._arrow(text, self._values.intersection(as_text), ragged, quotes=guarded)
         except pa.ArrowInvalid:
             return None
-        if table.num_rows + len(ragged) != lines.count.lines + guarded:
+        rows = table.num_rows + len(ragged) - guarded
+        if rows == lines.physical:
+            lines.filled = rows  # the parser leaves blank lines out, so there are none
+        if rows != lines.filled:
             return None
         return Parsed(table.slice(0, table.num_rows - guarded), ragged)
 
