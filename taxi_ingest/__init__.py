@@ -34,4 +34,11 @@ mark        the identity of a part's rows: of the published bytes and what the c
 run         one invocation; attempt: one try of one step of one part, with its own log file
 """
 
+import os
+import sys
+
 __version__ = "0.1.0"
+
+if sys.platform == "linux":
+    # Arrow asks once, when it is first imported. What one thread makes and another frees leaves least behind so.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")

@@ -1,115 +1,194 @@
-"""The footer of a Parquet file as plain values.
+"""The footer of a Parquet file: one Thrift structure, FileMetaData.
 
-It is one Thrift structure, described by parquet.thrift of the Parquet format. What is not known here is kept as it is.
+Names and numbers are those of parquet.thrift in the Parquet format, but for encryption and what describes places. A
+field that does not stand here is lost when a footer is read.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
-from thrift.protocol.TCompactProtocol import TCompactProtocol
+from thrift.protocol.TBase import TBase
+from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
 from thrift.Thrift import TType
 from thrift.transport.TTransport import TMemoryBuffer
 
-Struct = dict[int, tuple[int, Any]]
-"""Field number → Thrift type and value, in the order of the file. A list is the type of its items, and the items."""
-
-_SCALARS = {
-    TType.BOOL: ("readBool", "writeBool"),
-    TType.BYTE: ("readByte", "writeByte"),
-    TType.I16: ("readI16", "writeI16"),
-    TType.I32: ("readI32", "writeI32"),
-    TType.I64: ("readI64", "writeI64"),
-    TType.DOUBLE: ("readDouble", "writeDouble"),
-    TType.STRING: ("readBinary", "writeBinary"),
-}
-
-# Fields by number.
-_ROWS, _ROW_GROUPS, _METADATA = 3, 4, 5  # of FileMetaData
-_COLUMNS, _GROUP_ROWS, _GROUP_POSITION, _GROUP_NUMBER = 1, 3, 5, 7  # of RowGroup
-_COLUMN_METADATA, _COLUMN_POSITIONS = 3, (2, 4, 6)  # of ColumnChunk: itself, its offset index, its column index
-_PAGE_POSITIONS = (9, 10, 11, 14)  # of ColumnMetaData: data, index and dictionary pages, Bloom filter
+_Kind = tuple[int, Any]
+"""A Thrift type, and what Thrift wants to know of it."""
 
 
-def parsed(footer: bytes) -> Struct:
-    """The FileMetaData in `footer`."""
-    struct: Struct = _read(TCompactProtocol(TMemoryBuffer(footer)), TType.STRUCT)
-    return struct
+class _Struct(TBase):  # type: ignore[misc]
+    """A structure with the fields of `thrift_spec`; one that is not set is None."""
+
+    thrift_spec: tuple[Any, ...] = ()
+
+    def __init__(self, **fields: Any) -> None:
+        for _, _, name, _, _ in filter(None, self.thrift_spec):
+            setattr(self, name, fields.get(name))
 
 
-def serialized(footer: Struct) -> bytes:
-    """The bytes of a FileMetaData."""
-    transport = TMemoryBuffer()
-    _write(TCompactProtocol(transport), TType.STRUCT, footer)
-    written: bytes = transport.getvalue()
-    return written
+def _spec(**fields: tuple[int, _Kind]) -> tuple[Any, ...]:
+    """Fields by name, each with its number and kind, as Thrift wants them: at the index of their number."""
+    spec: list[Any] = [None] * (max(number for number, _ in fields.values()) + 1)
+    for name, (number, (kind, details)) in fields.items():
+        spec[number] = (number, kind, name, details, None)
+    return tuple(spec)
 
 
-def row_groups(footer: Struct) -> list[Struct]:
-    """Its RowGroups."""
-    groups: list[Struct] = footer[_ROW_GROUPS][1][1]
-    return groups
+def _of(struct: type[_Struct]) -> _Kind:
+    return TType.STRUCT, [struct, struct.thrift_spec]
 
 
-def with_row_groups(footer: Struct, groups: list[Struct], metadata: dict[bytes, bytes]) -> Struct:
-    """The footer of a file of the same schema that has these row groups and key-value metadata."""
-    pairs = [{1: (TType.STRING, key), 2: (TType.STRING, value)} for key, value in metadata.items()]
-    fields = footer | {
-        _ROWS: (TType.I64, sum(group[_GROUP_ROWS][1] for group in groups)),
-        _ROW_GROUPS: (TType.LIST, (TType.STRUCT, groups)),
-        _METADATA: (TType.LIST, (TType.STRUCT, pairs)),
-    }
-    return dict(sorted(fields.items()))
+def _list(items: _Kind) -> _Kind:
+    return TType.LIST, (*items, False)
 
 
-def move(group: Struct, number: int, by: int) -> None:
-    """Let a RowGroup be number `number`, from 0, in its file, and all its bytes `by` further back."""
-    _shift(group, (_GROUP_POSITION,), by)
-    if _GROUP_NUMBER in group:
-        group[_GROUP_NUMBER] = (TType.I16, number)
-    for chunk in group[_COLUMNS][1][1]:
-        _shift(chunk, _COLUMN_POSITIONS, by)
-        _shift(chunk[_COLUMN_METADATA][1], _PAGE_POSITIONS, by)
+_BOOL: _Kind = (TType.BOOL, None)
+_I8: _Kind = (TType.BYTE, None)
+_I16: _Kind = (TType.I16, None)
+_I32: _Kind = (TType.I32, None)
+_I64: _Kind = (TType.I64, None)
+_BINARY: _Kind = (TType.STRING, "BINARY")
+_EMPTY: _Kind = _of(_Struct)
 
 
-def _shift(struct: Struct, positions: tuple[int, ...], by: int) -> None:
-    for field in positions:
-        kind, position = struct.get(field, (TType.I64, 0))
-        if position:  # 0 says that there is no such thing
-            struct[field] = (kind, position + by)
+class _Decimal(_Struct):
+    thrift_spec = _spec(scale=(1, _I32), precision=(2, _I32))
 
 
-def _read(protocol: Any, kind: int) -> Any:
-    if kind == TType.STRUCT:
-        fields: Struct = {}
-        protocol.readStructBegin()
-        while (field := protocol.readFieldBegin())[1] != TType.STOP:
-            fields[field[2]] = (field[1], _read(protocol, field[1]))
-            protocol.readFieldEnd()
-        protocol.readStructEnd()
-        return fields
-    if kind == TType.LIST:
-        items, size = protocol.readListBegin()
-        values = [_read(protocol, items) for _ in range(size)]
-        protocol.readListEnd()
-        return items, values
-    return getattr(protocol, _SCALARS[kind][0])()
+class _TimeUnit(_Struct):
+    thrift_spec = _spec(MILLIS=(1, _EMPTY), MICROS=(2, _EMPTY), NANOS=(3, _EMPTY))
 
 
-def _write(protocol: Any, kind: int, value: Any) -> None:
-    if kind == TType.STRUCT:
-        protocol.writeStructBegin("")
-        for number, (field_kind, field_value) in value.items():
-            protocol.writeFieldBegin("", field_kind, number)
-            _write(protocol, field_kind, field_value)
-            protocol.writeFieldEnd()
-        protocol.writeFieldStop()
-        protocol.writeStructEnd()
-    elif kind == TType.LIST:
-        items, values = value
-        protocol.writeListBegin(items, len(values))
-        for item in values:
-            _write(protocol, items, item)
-        protocol.writeListEnd()
-    else:
-        getattr(protocol, _SCALARS[kind][1])(value)
+class _Time(_Struct):
+    thrift_spec = _spec(isAdjustedToUTC=(1, _BOOL), unit=(2, _of(_TimeUnit)))
+
+
+class _Int(_Struct):
+    thrift_spec = _spec(bitWidth=(1, _I8), isSigned=(2, _BOOL))
+
+
+class _LogicalType(_Struct):
+    thrift_spec = _spec(
+        STRING=(1, _EMPTY), MAP=(2, _EMPTY), LIST=(3, _EMPTY), ENUM=(4, _EMPTY), DECIMAL=(5, _of(_Decimal)),
+        DATE=(6, _EMPTY), TIME=(7, _of(_Time)), TIMESTAMP=(8, _of(_Time)), INTEGER=(10, _of(_Int)),
+        UNKNOWN=(11, _EMPTY), JSON=(12, _EMPTY), BSON=(13, _EMPTY), UUID=(14, _EMPTY), FLOAT16=(15, _EMPTY),
+    )  # fmt: skip
+
+
+class _SchemaElement(_Struct):
+    thrift_spec = _spec(
+        type=(1, _I32), type_length=(2, _I32), repetition_type=(3, _I32), name=(4, _BINARY), num_children=(5, _I32),
+        converted_type=(6, _I32), scale=(7, _I32), precision=(8, _I32), field_id=(9, _I32),
+        logicalType=(10, _of(_LogicalType)),
+    )  # fmt: skip
+
+
+class _Statistics(_Struct):
+    thrift_spec = _spec(
+        max=(1, _BINARY), min=(2, _BINARY), null_count=(3, _I64), distinct_count=(4, _I64), max_value=(5, _BINARY),
+        min_value=(6, _BINARY), is_max_value_exact=(7, _BOOL), is_min_value_exact=(8, _BOOL), nan_count=(9, _I64),
+    )  # fmt: skip
+
+
+class _SizeStatistics(_Struct):
+    thrift_spec = _spec(
+        unencoded_byte_array_data_bytes=(1, _I64),
+        repetition_level_histogram=(2, _list(_I64)),
+        definition_level_histogram=(3, _list(_I64)),
+    )
+
+
+class _PageEncodingStats(_Struct):
+    thrift_spec = _spec(page_type=(1, _I32), encoding=(2, _I32), count=(3, _I32))
+
+
+class _KeyValue(_Struct):
+    thrift_spec = _spec(key=(1, _BINARY), value=(2, _BINARY))
+
+
+class _ColumnMetaData(_Struct):
+    thrift_spec = _spec(
+        type=(1, _I32), encodings=(2, _list(_I32)), path_in_schema=(3, _list(_BINARY)), codec=(4, _I32),
+        num_values=(5, _I64), total_uncompressed_size=(6, _I64), total_compressed_size=(7, _I64),
+        key_value_metadata=(8, _list(_of(_KeyValue))), data_page_offset=(9, _I64), index_page_offset=(10, _I64),
+        dictionary_page_offset=(11, _I64), statistics=(12, _of(_Statistics)),
+        encoding_stats=(13, _list(_of(_PageEncodingStats))), bloom_filter_offset=(14, _I64),
+        bloom_filter_length=(15, _I32), size_statistics=(16, _of(_SizeStatistics)),
+    )  # fmt: skip
+
+
+class ColumnChunk(_Struct):
+    """Where the values of one column in one row group stand, and what they are like."""
+
+    thrift_spec = _spec(
+        file_path=(1, _BINARY), file_offset=(2, _I64), meta_data=(3, _of(_ColumnMetaData)),
+        offset_index_offset=(4, _I64), offset_index_length=(5, _I32), column_index_offset=(6, _I64),
+        column_index_length=(7, _I32),
+    )  # fmt: skip
+
+    @property
+    def start(self) -> int:
+        """The position of its first byte in the file."""
+        start: int = self.meta_data.dictionary_page_offset or self.meta_data.data_page_offset
+        return start
+
+    def at(self, start: int) -> ColumnChunk:
+        """The same chunk at another position. It has no index and no Bloom filter."""
+        moved = copy.copy(self)
+        moved.meta_data = copy.copy(self.meta_data)
+        moved.meta_data.data_page_offset += start - self.start
+        if self.meta_data.dictionary_page_offset:
+            moved.meta_data.dictionary_page_offset = start
+        return moved
+
+
+class _SortingColumn(_Struct):
+    thrift_spec = _spec(column_idx=(1, _I32), descending=(2, _BOOL), nulls_first=(3, _BOOL))
+
+
+class RowGroup(_Struct):
+    """The column chunks of some rows."""
+
+    thrift_spec = _spec(
+        columns=(1, _list(_of(ColumnChunk))), total_byte_size=(2, _I64), num_rows=(3, _I64),
+        sorting_columns=(4, _list(_of(_SortingColumn))), file_offset=(5, _I64), total_compressed_size=(6, _I64),
+        ordinal=(7, _I16),
+    )  # fmt: skip
+
+
+class _ColumnOrder(_Struct):
+    thrift_spec = _spec(TYPE_ORDER=(1, _EMPTY), IEEE_754_TOTAL_ORDER=(2, _EMPTY), INT96_TIMESTAMP_ORDER=(3, _EMPTY))
+
+
+class FileMetaData(_Struct):
+    """The whole footer."""
+
+    thrift_spec = _spec(
+        version=(1, _I32), schema=(2, _list(_of(_SchemaElement))), num_rows=(3, _I64),
+        row_groups=(4, _list(_of(RowGroup))), key_value_metadata=(5, _list(_of(_KeyValue))), created_by=(6, _BINARY),
+        column_orders=(7, _list(_of(_ColumnOrder))),
+    )  # fmt: skip
+
+    @classmethod
+    def parsed(cls, footer: bytes) -> FileMetaData:
+        """Read a footer."""
+        metadata = cls()
+        metadata.read(TCompactProtocolAccelerated(TMemoryBuffer(footer)))
+        return metadata
+
+    def serialized(self) -> bytes:
+        """The bytes of this footer."""
+        transport = TMemoryBuffer()
+        self.write(TCompactProtocolAccelerated(transport))
+        footer: bytes = transport.getvalue()
+        return footer
+
+    def with_row_groups(self, groups: list[RowGroup], metadata: dict[bytes, bytes]) -> FileMetaData:
+        """The footer of a file of the same schema that has these row groups and this key-value metadata."""
+        whole = copy.copy(self)
+        whole.num_rows = sum(group.num_rows for group in groups)
+        whole.row_groups = groups
+        whole.key_value_metadata = [_KeyValue(key=key, value=value) for key, value in metadata.items()]
+        return whole

@@ -98,7 +98,6 @@ def parquetize(
     RejectsError is raised. It is raised, too, when `limits` does not allow so many rejects or so few rows, and
     SchemaError when it allows no unknown column or text code. `progress` gets the rows of each batch.
     """
-    _save_memory()
     known = dataset_named(part.dataset)
     fitted = fit(known, raw.format, raw.columns, part.month)
     if limits.strict and fitted.unknown:
@@ -134,12 +133,6 @@ def footer(parquet: Path) -> dict[str, Any] | None:
         return json.loads(metadata[FOOTER_KEY])  # type: ignore[no-any-return]
     except (OSError, pa.ArrowInvalid, KeyError, ValueError):
         return None
-
-
-def _save_memory() -> None:
-    """Let Arrow use jemalloc where it is built in: what one thread makes and another frees leaves less behind."""
-    if "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
 def _provenance(raw: Raw, dataset: Dataset, fitted: Fit, writer: Writer) -> dict[str, Any]:
@@ -193,12 +186,15 @@ def _write(
         "compression_level": writer.level if codec in {"zstd", "gzip"} else None,
         "use_dictionary": _dictionaries(first),
         "write_statistics": _ordered(first.schema),
+        "max_rows_per_page": writer.row_group_rows,  # a page still ends at 1 MiB; each costs a compressor's start
     }
     row_groups.write(
         path,
+        first.schema,
         itertools.chain([first], ready),
         options,
         lambda: {FOOTER_KEY: json.dumps(provenance(), sort_keys=True).encode()},
+        constant=[FILE_MONTH],
         threads=threads,
     )
 
