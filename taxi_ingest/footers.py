@@ -6,8 +6,7 @@ field that does not stand here is lost when a footer is read.
 
 from __future__ import annotations
 
-import copy
-from typing import Any
+from typing import Any, Self
 
 from thrift.protocol.TBase import TBase
 from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
@@ -23,9 +22,16 @@ class _Struct(TBase):  # type: ignore[misc]
 
     thrift_spec: tuple[Any, ...] = ()
 
+    def __init_subclass__(cls) -> None:
+        for _, _, name, _, _ in filter(None, cls.thrift_spec):
+            setattr(cls, name, None)  # once a class is cheaper than once an instance
+
     def __init__(self, **fields: Any) -> None:
-        for _, _, name, _, _ in filter(None, self.thrift_spec):
-            setattr(self, name, fields.get(name))
+        self.__dict__.update(fields)
+
+    def but(self, **changes: Any) -> Self:
+        """A copy with some other fields."""
+        return type(self)(**vars(self) | changes)
 
 
 def _spec(**fields: tuple[int, _Kind]) -> tuple[Any, ...]:
@@ -136,12 +142,11 @@ class ColumnChunk(_Struct):
 
     def at(self, start: int) -> ColumnChunk:
         """The same chunk at another position. It has no index and no Bloom filter."""
-        moved = copy.copy(self)
-        moved.meta_data = copy.copy(self.meta_data)
-        moved.meta_data.data_page_offset += start - self.start
-        if self.meta_data.dictionary_page_offset:
-            moved.meta_data.dictionary_page_offset = start
-        return moved
+        data, dictionary = self.meta_data.data_page_offset, self.meta_data.dictionary_page_offset
+        moved = self.meta_data.but(
+            data_page_offset=data + start - self.start, dictionary_page_offset=dictionary and start
+        )
+        return self.but(meta_data=moved)
 
 
 class _SortingColumn(_Struct):
@@ -187,8 +192,8 @@ class FileMetaData(_Struct):
 
     def with_row_groups(self, groups: list[RowGroup], metadata: dict[bytes, bytes]) -> FileMetaData:
         """The footer of a file of the same schema that has these row groups and this key-value metadata."""
-        whole = copy.copy(self)
-        whole.num_rows = sum(group.num_rows for group in groups)
-        whole.row_groups = groups
-        whole.key_value_metadata = [_KeyValue(key=key, value=value) for key, value in metadata.items()]
-        return whole
+        return self.but(
+            num_rows=sum(group.num_rows for group in groups),
+            row_groups=groups,
+            key_value_metadata=[_KeyValue(key=key, value=value) for key, value in metadata.items()],
+        )

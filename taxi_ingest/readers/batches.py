@@ -52,6 +52,7 @@ class BlockReader:
         self._parser = Parser(layout)
         self._schema = schema_of(layout.columns)
         self._by_name = {column.name: column for column in layout.columns}
+        self._published = frozenset(layout.positions)
         self._as_text: set[str] = set()
 
     def batch(self, block: Octets) -> tuple[Batch, int]:
@@ -66,7 +67,7 @@ class BlockReader:
         return Batch(table, lines.filled, outcome.rejects, outcome.codes), lines.physical
 
     def _read(self, lines: Lines) -> _Outcome:
-        parsed = self._parser.parse(lines, self._as_text) or self._parser.parse(lines, self._by_name)
+        parsed = self._parser.parse(lines, self._as_text) or self._parser.parse(lines, self._published)
         if parsed is None:
             if not lines.filled:
                 return _Outcome()
@@ -82,17 +83,17 @@ class BlockReader:
         """Convert what Arrow parsed to the canonical columns, and reject the rows that do not convert."""
         reasons = self._surplus(parsed.table)
         surplus = set(reasons)
-        arrays: dict[str, Any] = {}
+        columns = dict(zip(parsed.table.column_names, parsed.table.itercolumns(), strict=True))
         unknown: dict[str, Counter[str]] = {}
-        for name in self._layout.positions:
+        for name in filter(parsed.texts.__contains__, self._layout.positions):
             converted = self._converted(name, parsed.table)
-            arrays[name] = converted.array
+            columns[name] = converted.array
             if converted.unknown:
                 unknown[name] = converted.unknown
             for row in set(_true(converted.bad)) - surplus:
                 text = parsed.table[name][row].as_py()
                 reasons.setdefault(row, []).append(complaint(self._by_name[name], text))
-        table = self._table(arrays, parsed.table.num_rows)
+        table = self._table(columns, parsed.table.num_rows)
         if reasons:
             rejects += [lines.reject(parsed.ordinal(row), "; ".join(why)) for row, why in reasons.items()]
             rejects.sort(key=lambda reject: reject.line)
@@ -104,21 +105,19 @@ class BlockReader:
         return _Outcome([table], rejects, codes)
 
     def _converted(self, name: str, table: Any) -> Converted:
-        array = _one_array(table[name])
-        if not pa.types.is_string(array.type) and not pa.types.is_dictionary(array.type):
-            return Converted(array)
+        """A column that was read as text."""
         column = self._by_name[name]
-        converted = convert(array, column)
+        converted = convert(_one_array(table[name]), column)
         if not converted.direct and column.type != "string":
             self._as_text.add(name)
         return converted
 
-    def _table(self, arrays: dict[str, Any], rows: int) -> Any:
+    def _table(self, published: dict[str, Any], rows: int) -> Any:
         """All canonical columns in order, those not published as nulls."""
-        return pa.table(
-            [arrays[field.name] if field.name in arrays else nulls(rows, field.type) for field in self._schema],
-            schema=self._schema,
-        )
+        columns = [
+            published[field.name] if field.name in published else nulls(rows, field.type) for field in self._schema
+        ]
+        return pa.table(columns, schema=self._schema)
 
     def _surplus(self, table: Any) -> dict[int, list[str]]:
         """The rows that have something in a field after the named ones."""

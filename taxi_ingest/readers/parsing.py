@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -66,9 +66,14 @@ class Lines:
         self.parsed: Octets = normal or published
 
     @cached_property
+    def ascii(self) -> bool:
+        """Whether the lines are ASCII throughout."""
+        return self.published.isascii()
+
+    @cached_property
     def physical(self) -> int:
         """How many lines there are, as published."""
-        return line_ends(self.published)
+        return line_ends(self.published, ascii_only=self.ascii)
 
     @cached_property
     def filled(self) -> int:
@@ -117,10 +122,12 @@ class Lines:
 class Parsed:
     """Rows as Arrow parsed them, and the lines of another width, which it left out.
 
-    `ragged` tells their field count by ordinal, from 0, among the lines that are not blank.
+    The columns `texts` are still to be converted. `ragged` tells the field count of what was left out by ordinal,
+    from 0, among the lines that are not blank.
     """
 
     table: Any
+    texts: Set[str]
     ragged: dict[int, int]
 
     def ordinal(self, row: int) -> int:
@@ -141,23 +148,24 @@ class Parser:
         self._fields = [named.get(i, f" {i}") for i in range(layout.width)]  # no column starts with a space
         self.spares = [self._fields[i] for i in layout.spares]
         self._typed = {c.name: arrow_type(c) for c in layout.columns if c.name in layout.positions}
-        self._values = {c.name for c in layout.columns if c.type != "string"}
+        self._texts = {c.name for c in layout.columns if c.type == "string"}.intersection(self._typed)
         # An open quote at the very end would go unnoticed without a line behind it.
         self._sentinel = b'""' + b"," * (layout.width - 1) + b"\n"
 
-    def parse(self, lines: Lines, as_text: Iterable[str]) -> Parsed | None:
+    def parse(self, lines: Lines, as_text: Set[str]) -> Parsed | None:
         """Parse lines, the values of some columns as text.
 
         None when a cell is not of its type, or when lines and rows do not add up.
         """
         # The parser would end a line at a stray CR, and cannot hand over a ragged row that is no UTF-8.
-        if lines.stray_cr or not is_utf8(lines.parsed):
+        if lines.stray_cr or not (lines.ascii or is_utf8(lines.parsed)):
             return None
         guarded = b'"' in lines.parsed
-        text = lines.parsed + self._sentinel if guarded else lines.parsed
+        octets = lines.parsed + self._sentinel if guarded else lines.parsed
+        texts = self._texts.union(as_text)
         ragged: dict[int, int] = {}
         try:
-            table = self._arrow(text, self._values.intersection(as_text), ragged, quotes=guarded)
+            table = self._arrow(octets, texts - self._texts, ragged, quotes=guarded)
         except pa.ArrowInvalid:
             return None
         rows = table.num_rows + len(ragged) - guarded
@@ -165,23 +173,24 @@ class Parser:
             lines.filled = rows  # the parser leaves blank lines out, so there are none
         if rows != lines.filled:
             return None
-        return Parsed(table.slice(0, table.num_rows - guarded), ragged)
+        return Parsed(table.slice(0, table.num_rows - guarded), texts, ragged)
 
-    def _arrow(self, text: Octets, as_text: set[str], ragged: dict[int, int], *, quotes: bool) -> Any:
+    def _arrow(self, octets: Octets, as_text: set[str], ragged: dict[int, int], *, quotes: bool) -> Any:
         def leave_out(row: Any) -> str:
             ragged[row.number - 1] = row.actual_columns
             return "skip"
 
         types = {name: pa.string() if name in as_text else kind for name, kind in self._typed.items()}
         return pa_csv.read_csv(
-            pa.py_buffer(text),
-            pa_csv.ReadOptions(column_names=self._fields, use_threads=False, block_size=len(text) + 1),
+            pa.py_buffer(octets),
+            pa_csv.ReadOptions(column_names=self._fields, use_threads=False, block_size=len(octets) + 1),
             pa_csv.ParseOptions(quote_char='"' if quotes else False, invalid_row_handler=leave_out),
             pa_csv.ConvertOptions(
                 column_types=types | dict.fromkeys(self.spares, pa.string()),
                 include_columns=[*self._typed, *self.spares],
                 null_values=[""],  # a short list is faster, and TLC writes no other
                 strings_can_be_null=True,
+                check_utf8=False,  # that was done for all cells at once
             ),
         )
 

@@ -55,6 +55,15 @@ def test_row_groups_have_exactly_the_wanted_rows(desk: Desk) -> None:
     assert [metadata.row_group(n).num_rows for n in range(metadata.num_row_groups)] == [100] * 9 + [99]
 
 
+def test_each_row_group_tells_the_range_of_its_times(desk: Desk) -> None:
+    desk.convert(writer=Writer(row_group_rows=100))
+    file = pq.ParquetFile(desk.parquet)
+    column = file.schema_arrow.get_field_index("tpep_pickup_datetime")
+    told = [file.metadata.row_group(n).column(column).statistics for n in range(file.num_row_groups)]
+    held = [file.read_row_group(n).column(column).to_pylist() for n in range(file.num_row_groups)]
+    assert [(t.min, t.max) for t in told] == [(min(times), max(times)) for times in held]
+
+
 @pytest.mark.parametrize(
     ("compression", "written"), [("zstd", "ZSTD"), ("snappy", "SNAPPY"), ("gzip", "GZIP"), ("none", "UNCOMPRESSED")]
 )
