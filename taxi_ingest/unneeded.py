@@ -1,18 +1,25 @@
 """What others import where it is installed, and nothing here needs.
 
-pyarrow imports numpy with itself and pandas at first use, Google's client pandas. Together they take as long as the
-conversion of 400,000 rows.
+pyarrow imports numpy with itself, file systems of clouds with Parquet and pandas at first use, Google's client pandas.
+Together they take as long as the conversion of 400,000 rows.
 """
 
 from __future__ import annotations
 
 import sys
 
-_UNNEEDED = {"numpy", "pandas"}
+_UNNEEDED = {
+    "numpy",
+    "pandas",
+    "pyarrow._azurefs",
+    "pyarrow._gcsfs",
+    "pyarrow._hdfs",
+    "pyarrow._s3fs",
+}
 
 
 def hide_unneeded() -> None:
-    """From here on this process finds neither numpy nor pandas. Only for a process that is ours alone."""
+    """From here on this process finds none of them. Only for a process that is ours alone."""
     sys.meta_path.insert(0, _Hidden())
 
 

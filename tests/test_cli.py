@@ -72,6 +72,13 @@ def test_a_folder_that_cannot_be_made_ends_1_with_a_sentence(taxi: Command, tmp_
     assert "this machine refused" in ran.err
 
 
+@pytest.mark.parametrize("arguments", ["--help", "catalog", "run --source demo --month 2021-01 --quiet"])
+def test_a_full_disk_behind_stdout_ends_1_with_one_sentence(tmp_path: Path, arguments: str) -> None:
+    shell = f"{sys.executable} -m taxi_ingest {arguments} > /dev/full"
+    ran = process(["sh", "-c", shell], tmp_path, {"TAXI_INGEST_DEMO__ROWS": "100"})
+    assert (ran.code, ran.err.count("No space left on device"), "Traceback" in ran.err) == (1, 1, False), ran.err
+
+
 def test_months_may_be_given_in_every_form_and_repeat(taxi: Command, publisher: Publisher) -> None:
     months = ("--month", "2020-01..2020-02", "--month", "2020-05,2020-01")
     ran = taxi("download", *months, "--source", publisher.template, "--json")

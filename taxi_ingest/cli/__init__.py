@@ -1,6 +1,7 @@
 """The verbs: parse, call, exit code. What each promises is in README.md.
 
-`options` holds what can be typed; `working` the verbs that change something, `looking` those that only look.
+`options` holds what can be typed; `working` the verbs that change something, `looking` those that only look;
+`leaving` the end of the process.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from taxi_ingest import __version__
 from taxi_ingest.cli import looking, working
+from taxi_ingest.cli.leaving import leave
 from taxi_ingest.errors import LockedError, TaxiError, UsageError
 from taxi_ingest.unneeded import hide_unneeded
 
@@ -71,27 +73,45 @@ def _top(
     pass
 
 
-def main() -> None:
-    """Run the command line and exit with one of EXIT_CODES."""
-    from taxi_ingest import report
+def main() -> NoReturn:
+    """Run the command line and end the process with one of EXIT_CODES."""
     from taxi_ingest.report import pipes
 
     hide_unneeded()
     pipes.outlive_readers()
+    leave(_exit_code())
+
+
+def _exit_code() -> int:
+    """Run the command line; whatever goes wrong becomes a message and a code."""
+    from taxi_ingest import report
+
     try:
-        app(standalone_mode=True)
+        return _told()
     except UsageError as error:
         report.error(str(error))
-        sys.exit(2)
+        return 2
     except LockedError as error:
         report.error(str(error))
-        sys.exit(75)
+        return 75
     except TaxiError as error:
         report.error(str(error))
-        sys.exit(1)
+        return 1
     except OSError as error:
         report.error(f"this machine refused: {error}. Check disk space and permissions.")
-        sys.exit(1)
+        return 1
     except Exception:  # noqa: BLE001 - the edge: whatever else comes here is a bug
         report.error(f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path())}")
-        sys.exit(3)
+        return 3
+
+
+def _told() -> int:
+    """Run the command line until all it says on stdout is out."""
+    code: object = 0
+    try:
+        app(standalone_mode=True)
+    except SystemExit as end:
+        code = end.code
+    if sys.stdout is not None:  # as it is when the shell closed it
+        sys.stdout.flush()
+    return code if isinstance(code, int) else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from taxi_ingest.cli.leaving import leave
 from taxi_ingest.cli.options import (
     AsJson,
     Config,
@@ -79,10 +79,7 @@ def _work_or_stop(verb: str, given: Given, *, force: bool, as_json: bool) -> int
         return _work(verb, given, force=force, as_json=as_json)
     except KeyboardInterrupt:
         report.error("interrupted; what was finished stays finished")
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # steps are still inside Arrow and DuckDB, whose threads must not meet a Python that shuts down around them
-        os._exit(130)
+        leave(130)
 
 
 def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
