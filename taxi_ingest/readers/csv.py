@@ -23,7 +23,7 @@ from taxi_ingest.readers.parsing import Layout, usual_width
 
 T = TypeVar("T")
 
-_AHEAD = 6
+_AHEAD = 5
 """How many blocks are under way: about a row group, so that the parsers work on while the consumer takes one."""
 
 _SAMPLE = 100
@@ -31,7 +31,7 @@ _SAMPLE = 100
 
 
 def read(
-    path: Path, dataset: Dataset, vintage: Vintage, *, block_bytes: int = 3 << 19, threads: int = 2
+    path: Path, dataset: Dataset, vintage: Vintage, *, block_bytes: int = 2 << 20, threads: int = 2
 ) -> Iterator[Batch]:
     """Yield the rows of a CSV file in file order, each batch made of about `block_bytes` of decompressed lines.
 
