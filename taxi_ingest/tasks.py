@@ -113,7 +113,7 @@ class _UpToDate:
         runner, part, step = self._ask
         try:
             return runner.there.decision(part, step).action == "up_to_date"
-        except Exception:
+        except Exception:  # the step asks again, where what is wrong fails that step alone and is told
             log.debug("cannot tell whether %s %s is up to date", part, step, exc_info=True)
             return False
 

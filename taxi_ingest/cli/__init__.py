@@ -107,11 +107,11 @@ def _exit_code() -> int:
 
 def _told() -> int:
     """Run the command line until all it says on stdout is out."""
-    code: object = 0
+    code = 0
     try:
         app(standalone_mode=True)
     except SystemExit as end:
-        code = end.code
+        code = int(end.code or 0)
     if sys.stdout is not None:  # as it is when the shell closed it
         sys.stdout.flush()
-    return code if isinstance(code, int) else 0
+    return code

@@ -168,9 +168,7 @@ def is_blank(line: Octets) -> bool:
 
 
 def is_utf8(data: Octets) -> bool:
-    """Whether all bytes are valid UTF-8; quick for ASCII."""
-    if data.isascii():
-        return True
+    """Whether all bytes are valid UTF-8."""
     try:
         data.decode()
     except UnicodeDecodeError:
