@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, Command
 
-from taxi_ingest import config
+from taxi_ingest import settings as config
 from taxi_ingest.errors import UsageError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.receipts import Situation, Wish, decide, wanted_mark
+from taxi_ingest.state.receipts import Situation, Wish, decide, wanted_mark
 
 PART = Part("yellow", "2021-01")
 HEADER = [

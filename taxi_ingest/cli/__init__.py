@@ -16,9 +16,8 @@ import typer
 
 from taxi_ingest import __version__
 from taxi_ingest.cli import looking, working
-from taxi_ingest.cli.leaving import leave
 from taxi_ingest.errors import LockedError, TaxiError, UsageError
-from taxi_ingest.unneeded import hide_unneeded
+from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
 
 EXIT_CODES = {
     0: "everything asked for is done or was up to date",
@@ -75,10 +74,8 @@ def _top(
 
 def main() -> NoReturn:
     """Run the command line and end the process with one of EXIT_CODES."""
-    from taxi_ingest.report import pipes
-
-    hide_unneeded()
-    pipes.outlive_readers()
+    block_heavy_imports()
+    ignore_broken_pipes()
     leave(_exit_code())
 
 

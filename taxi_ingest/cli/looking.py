@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from taxi_ingest.history.reading import PastRuns
-    from taxi_ingest.plan import Plan
+    from taxi_ingest.state.plan import Plan
 
 
 def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
@@ -47,9 +47,10 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     as_json: AsJson = False,
 ) -> None:
     """Foresee `run` with the same options."""
-    from taxi_ingest import plan as planning
-    from taxi_ingest import report, request
+    from taxi_ingest import job as request
+    from taxi_ingest import report
     from taxi_ingest.report import plans
+    from taxi_ingest.state import plan as planning
 
     given = Given(month, dataset, source, store, warehouse, strict=strict, config=config, data_dir=data_dir)
     pipeline, notices = request.pipeline(given.settings(), verb="run", force=force)
@@ -69,11 +70,12 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show how far every part is."""
-    from taxi_ingest import report, request
-    from taxi_ingest import status as looking
+    from taxi_ingest import job as request
+    from taxi_ingest import report
     from taxi_ingest.errors import TransientError
     from taxi_ingest.report import grids
-    from taxi_ingest.situations import Situations
+    from taxi_ingest.state import status as looking
+    from taxi_ingest.state.observe import Situations
 
     settings = Given(config=config, data_dir=data_dir).settings()
     wanted = request.chooser(months=month or [], datasets=dataset or [])
@@ -175,7 +177,8 @@ def catalog(dataset: DatasetName = None, as_json: AsJson = False) -> None:
 
 def doctor(store: Store = None, warehouse: Warehouse = None, config: Config = None, data_dir: DataDir = None) -> None:
     """Ask store and warehouse whether they can be used."""
-    from taxi_ingest import report, request, stores, warehouses
+    from taxi_ingest import job as request
+    from taxi_ingest import report, stores, warehouses
     from taxi_ingest.report import listing
 
     settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
@@ -190,8 +193,8 @@ def doctor(store: Store = None, warehouse: Warehouse = None, config: Config = No
 
 def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show every setting and its origin."""
-    from taxi_ingest import config as configuration
     from taxi_ingest import report
+    from taxi_ingest import settings as configuration
     from taxi_ingest.redaction import redacted
     from taxi_ingest.report import listing
 
@@ -258,14 +261,14 @@ def _plan_document(planned: Plan) -> dict[str, Any]:
 
 
 def _data_dir(config: str | None, data_dir: str | None) -> Path:
-    from taxi_ingest import request
+    from taxi_ingest import job as request
 
     return request.data_dir(Given(config=config, data_dir=data_dir).settings())
 
 
 def _past_runs(folder: Path) -> AbstractContextManager[PastRuns]:
+    from taxi_ingest.engine.lock import is_locked
     from taxi_ingest.history.reading import past_runs
-    from taxi_ingest.locking import is_locked
 
     return past_runs(folder / "state" / "history.sqlite", at_work=is_locked(folder / "state" / "lock"))
 

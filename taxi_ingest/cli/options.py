@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from taxi_ingest.config import Settings
+    from taxi_ingest.settings import Settings
 
 Month = Annotated[
     list[str] | None,
@@ -51,7 +51,7 @@ class Given:
 
     def settings(self) -> Settings:
         """The settings in force with these flags on top."""
-        from taxi_ingest import config
+        from taxi_ingest import settings as config
 
         flags: dict[str, Any] = {
             "shared.month": ",".join(self.month) if self.month else None,

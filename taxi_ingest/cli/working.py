@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from taxi_ingest.cli.leaving import leave
 from taxi_ingest.cli.options import (
     AsJson,
     Config,
@@ -29,9 +28,10 @@ from taxi_ingest.cli.options import (
     Wait,
     Warehouse,
 )
+from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
-    from taxi_ingest.session import Session
+    from taxi_ingest.engine.session import Session
 
 
 def command(verb: str) -> Callable[..., None]:
@@ -84,9 +84,12 @@ def _work_or_stop(verb: str, given: Given, *, force: bool, as_json: bool) -> int
 
 def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     """Run the pipeline for `verb` and show what came of it; returns the exit code."""
-    from taxi_ingest import report, request, session, tasks
+    from taxi_ingest import job as request
+    from taxi_ingest import report
+    from taxi_ingest.engine import doit_tasks as tasks
+    from taxi_ingest.engine import session
+    from taxi_ingest.engine.part import Runner
     from taxi_ingest.report import results, views
-    from taxi_ingest.runner import Runner
 
     gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
     settings = given.settings()

@@ -12,7 +12,7 @@ from rich.text import Text
 from taxi_ingest.catalog import Part
 from taxi_ingest.pipeline import STEPS
 from taxi_ingest.report.past import nothing_yet
-from taxi_ingest.status import Cell, Grid, State
+from taxi_ingest.state.status import Cell, Grid, State
 
 if TYPE_CHECKING:
     from rich.console import Console

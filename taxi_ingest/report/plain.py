@@ -9,7 +9,7 @@ from typing import TextIO
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.pipeline import Outcome
-from taxi_ingest.report import console, pipes, say, words
+from taxi_ingest.report import console, say, words
 
 _NEEDS_ATTENTION = {"failed", "blocked"}
 
@@ -69,6 +69,5 @@ class PlainView:
 
 def plain(notices: Sequence[str]) -> PlainView:
     """The view of plain `doit`, after the notices."""
-    pipes.outlive_readers()
     say(console(stderr=True), notices)
     return PlainView(sys.stderr)

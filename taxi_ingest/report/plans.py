@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from taxi_ingest.plan import Plan, PlannedPart
 from taxi_ingest.report import words
+from taxi_ingest.state.plan import Plan, PlannedPart
 
 if TYPE_CHECKING:
     from rich.console import Console

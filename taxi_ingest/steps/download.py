@@ -20,7 +20,7 @@ from taxi_ingest.errors import ContentError, NotPublishedError, SourceError, Tra
 from taxi_ingest.files import replacing, write_text
 from taxi_ingest.readers.inspecting import inspect
 from taxi_ingest.redaction import public_url
-from taxi_ingest.redirects import answer
+from taxi_ingest.sources.http import answer
 
 if TYPE_CHECKING:
     import requests

@@ -18,13 +18,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from taxi_ingest import readers, row_groups
+from taxi_ingest import readers
 from taxi_ingest.catalog import FILE_MONTH, Dataset, Fit, Part, fit, mark
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import RejectsError, SchemaError
 from taxi_ingest.files import crc32c, replacing
 from taxi_ingest.readers.columns import nulls, schema_of
+from taxi_ingest.writers import row_groups
 
 FOOTER_KEY = b"taxi_ingest"
 ALLOWED_REJECTS = 10

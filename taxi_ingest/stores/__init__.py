@@ -1,44 +1,39 @@
 """Where Parquet goes: the contract of a store, and the kinds there are.
 
-A store holds objects under names such as `<dataset>/<table>_2021-01.parquet`. A new kind is a module here with
-a `connect(url)`, a line in KINDS, and a fixture for the conformance suite.
+A store holds objects under names such as `<dataset>/<table>_2021-01.parquet`. A new kind is a module here with a class
+that keeps the contract, an entry in KINDS, and a test module that brings a fixture to the conformance suite.
 """
 
 from __future__ import annotations
 
-import importlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from taxi_ingest.errors import UsageError
+from taxi_ingest.place import Check, Place
 
 
 @dataclass(frozen=True)
 class Held:
-    """One object as the far side describes it: `mark` is "" when it bears none, `crc32c` is 8 hex digits."""
+    """One object as the store describes it: `mark` is "" when it has none, `crc32c` is 8 hex digits."""
 
     mark: str
     crc32c: str
     size: int
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at before work: whether it is well, and a sentence (with the remedy when not)."""
-
-    well: bool
-    sentence: str
-
-
 class Store(Protocol):
-    """A place for objects. `put` raises StoreError, or TransientError where another try may help."""
+    """A place for objects. Methods raise StoreError, or TransientError where another try may help."""
 
-    url: str
-    on_this_disk: bool
-    """Whether asking it needs no network."""
+    place: Place
+    needs_network: bool
+    """Whether asking what it holds needs a network."""
+
+    def checks(self) -> Iterator[Check]:
+        """What must be in order for `held` and `put` to work; changes nothing."""
+        ...
 
     def held(self, prefix: str) -> dict[str, Held]:
         """All objects whose names begin with `prefix`, by name, in one listing."""
@@ -50,45 +45,54 @@ class Store(Protocol):
         name: str,
         *,
         mark: str,
-        facts: dict[str, str],
+        facts: Mapping[str, str],
         progress: Callable[[int], None] | None = None,
     ) -> Held:
-        """Put `file` under `name`, whole or not at all, and return what the far side then holds.
+        """Put `file` under `name`, whole or not at all, and return what the store then holds.
 
-        Believed only when the far side repeats the file's crc32c and size. `facts` (provenance) are kept beside the
+        Believed only when the store repeats the file's crc32c and size. `facts` (provenance) are kept beside the
         mark. `progress` is called with the number of bytes sent since the last call.
         """
         ...
 
-    def checks(self) -> Iterator[Check]:
-        """What must be well for `held` and `put` to work; changes nothing."""
-        ...
-
-    def object_url(self, name: str) -> str:
-        """Where a warehouse finds the object `name`."""
+    def url(self, name: str) -> str:
+        """Where a warehouse finds the object `name`. Raises StoreError for a name that no object can have."""
         ...
 
 
-class StoreKind(Protocol):
-    """A module of this folder."""
+def _local(place: Place) -> Store:
+    from taxi_ingest.stores.local import LocalStore
 
-    def connect(self, url: str) -> Store:
-        """Open the store at `url` without touching it; raises UsageError when the name cannot be one."""
-        ...
+    return LocalStore(place)
 
 
-KINDS = {"": "taxi_ingest.stores.local", "gs": "taxi_ingest.stores.gcs"}
-"""URL scheme → module; "" is a plain path. Modules load when first needed."""
+def _gcs(place: Place) -> Store:
+    from taxi_ingest.stores.gcs import GCSStore
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
+    return GCSStore(place)
 
 
-def connect(url: str) -> Store:
-    """The store `url` names; raises UsageError for a scheme that is none."""
-    match = _SCHEME.match(url)
-    scheme = match.group(1) if match else ""
-    if scheme not in KINDS:
-        possible = ", ".join(f"{s}://…" if s else "a folder" for s in KINDS)
-        raise UsageError(f"'{url}' is no store. Possible: {possible}.")
-    kind: StoreKind = importlib.import_module(KINDS[scheme])
-    return kind.connect(url)
+@dataclass(frozen=True)
+class Kind:
+    """A kind of store: how its URLs look, and how one is opened, which touches nothing yet."""
+
+    example: str
+    open: Callable[[Place], Store]
+
+
+KINDS: dict[str, Kind] = {
+    "": Kind("a folder", _local),
+    "gs": Kind("gs://bucket/prefix", _gcs),
+}
+"""URL scheme → kind; "" is a plain path. Their modules, and the clients they need, load when one is opened."""
+
+EXAMPLES = " or ".join(kind.example for kind in KINDS.values())
+"""How stores are named, for help texts."""
+
+
+def open_store(place: Place) -> Store:
+    """The store at `place`, untouched. Raises UsageError for a scheme, or a name, that no store can have."""
+    kind = KINDS.get(place.scheme)
+    if kind is None:
+        raise UsageError(f"'{place}' is no store. Possible: {EXAMPLES}.")
+    return kind.open(place)

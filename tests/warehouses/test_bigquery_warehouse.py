@@ -149,7 +149,7 @@ def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, at: str, vendors: 
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"taxi_ingest.warehouses.bigquery_replacing.Replacing.{at}", die)
+        patch.setattr(f"taxi_ingest.warehouses.bigquery.replacing.Replacing.{at}", die)
         with pytest.raises(Killed):
             bench.load("2021-01", vendors or [1, 2], mark="m2")
 

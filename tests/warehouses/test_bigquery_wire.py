@@ -27,7 +27,7 @@ from taxi_ingest import warehouses
 from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.warehouses import Warehouse
 
-JOBS = "taxi_ingest.warehouses.bigquery_jobs"
+JOBS = "taxi_ingest.warehouses.bigquery.jobs"
 OBJECT = "gs://bucket/trips/trips_2021-01.parquet"
 FIELDS = [
     {"name": "VendorID", "type": "INT64", "mode": "NULLABLE", "description": "who's meter [code]"},

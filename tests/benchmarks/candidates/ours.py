@@ -11,9 +11,9 @@ from pathlib import Path
 from columns import columns
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.unneeded import hide_unneeded
+from taxi_ingest.process import block_heavy_imports
 
-hide_unneeded()  # as the command does, before anything imports pyarrow
+block_heavy_imports()  # as the command does, before anything imports pyarrow
 from taxi_ingest.steps.parquetize import Limits, Raw, Writer, parquetize  # noqa: E402
 
 source, output = Path(sys.argv[1]), Path(sys.argv[2])

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import WarehouseError
-from taxi_ingest.warehouses import bigquery_tables as tables
-from taxi_ingest.warehouses.bigquery_jobs import Jobs
-from taxi_ingest.warehouses.bigquery_marks import Load, Marks
-from taxi_ingest.warehouses.bigquery_names import Address
+from taxi_ingest.warehouses.bigquery import tables
+from taxi_ingest.warehouses.bigquery.address import Address
+from taxi_ingest.warehouses.bigquery.jobs import Jobs
+from taxi_ingest.warehouses.bigquery.marks import Load, Marks
 
 _MERGE = """
 MERGE {table} AS t USING {staging} AS s ON FALSE

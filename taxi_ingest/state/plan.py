@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from taxi_ingest import publishers
+from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, estimated_size, sources
 from taxi_ingest.pipeline import STEPS, Pipeline
-from taxi_ingest.receipts import RAW_GONE, Receipt, Situation, Wish, decide, wanted_mark
-from taxi_ingest.situations import Situations
+from taxi_ingest.state.observe import Situations
+from taxi_ingest.state.receipts import RAW_GONE, Receipt, Situation, Wish, decide, wanted_mark
 
 DEPENDS = "depends on the file that is downloaded"
 

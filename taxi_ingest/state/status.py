@@ -9,7 +9,7 @@ from typing import Literal
 from taxi_ingest.catalog import Part
 from taxi_ingest.history.reading import PastAttempt
 from taxi_ingest.pipeline import STEPS
-from taxi_ingest.situations import Situations
+from taxi_ingest.state.observe import Situations
 
 State = Literal["done", "stale", "running", "failed", "interrupted", "not_published", "missing"]
 

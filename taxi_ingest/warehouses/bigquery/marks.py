@@ -15,9 +15,9 @@ from google.cloud import bigquery
 
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.warehouses import HeldMonth, Table
-from taxi_ingest.warehouses.bigquery_jobs import LABELS, Jobs, Record
-from taxi_ingest.warehouses.bigquery_names import LOADS, Address
-from taxi_ingest.warehouses.bigquery_tables import LOADS_SCHEMA
+from taxi_ingest.warehouses.bigquery.address import LOADS, Address
+from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, Record
+from taxi_ingest.warehouses.bigquery.tables import LOADS_SCHEMA
 
 _TICK = timedelta(microseconds=1)
 

@@ -7,14 +7,14 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from taxi_ingest import publishers
+from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Dataset, Part
 from taxi_ingest.catalog.months import month_range
 from taxi_ingest.catalog.reading import auto_source, sources
 from taxi_ingest.errors import SourceError, TransientError
 from taxi_ingest.redaction import public_url
-from taxi_ingest.redirects import answer
 from taxi_ingest.retrying import Retries, with_retries
+from taxi_ingest.sources.http import answer
 
 MONTHS_ASKED = 24
 """How many months back the publisher is asked: TLC is late by two, copies of one's own may be by more."""
@@ -29,7 +29,7 @@ def newest_month(known: Dataset, source: str, *, retries: Retries, timeout_secon
     """
     months = month_range(known.first, f"{date.today():%Y-%m}")[::-1]
     if source == publishers.DEMO:
-        from taxi_ingest import demo
+        from taxi_ingest.sources import demo
 
         return next((month for month in months if demo.layout(Part(known.name, month))), known.first)
     name = auto_source(Part(known.name, months[0])) if source == publishers.AUTO else source

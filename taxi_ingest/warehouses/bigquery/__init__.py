@@ -21,12 +21,12 @@ from google.api_core import exceptions as answers
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import TransientError, WarehouseError
 from taxi_ingest.warehouses import HeldMonth, Months, Table
-from taxi_ingest.warehouses import bigquery_tables as tables
-from taxi_ingest.warehouses.bigquery_errors import no_project, words
-from taxi_ingest.warehouses.bigquery_jobs import Jobs, Record, bucket_location, calls, who
-from taxi_ingest.warehouses.bigquery_marks import Load, Marks
-from taxi_ingest.warehouses.bigquery_names import Address, address, bucket_of, check_table, in_one_location
-from taxi_ingest.warehouses.bigquery_replacing import Replacing
+from taxi_ingest.warehouses.bigquery import tables
+from taxi_ingest.warehouses.bigquery.address import Address, address, bucket_of, check_table, in_one_location
+from taxi_ingest.warehouses.bigquery.errors import no_project, words
+from taxi_ingest.warehouses.bigquery.jobs import Jobs, Record, bucket_location, calls, who
+from taxi_ingest.warehouses.bigquery.marks import Load, Marks
+from taxi_ingest.warehouses.bigquery.replacing import Replacing
 
 _TURNS: dict[tuple[str, str, str | None], threading.Lock] = {}
 _PREPARING = threading.Lock()

@@ -20,10 +20,10 @@ from doit.doit_cmd import DoitMain
 from doit.exceptions import InvalidTask, TaskFailed, UnmetDependency
 
 from taxi_ingest.catalog import Part
+from taxi_ingest.engine.part import Runner
+from taxi_ingest.engine.session import EXIT_BUG, EXIT_LOCKED, EXIT_USAGE, Session
 from taxi_ingest.errors import LockedError
 from taxi_ingest.pipeline import STEPS
-from taxi_ingest.runner import Runner
-from taxi_ingest.session import EXIT_BUG, EXIT_LOCKED, EXIT_USAGE, Session
 
 log = logging.getLogger("taxi_ingest")
 

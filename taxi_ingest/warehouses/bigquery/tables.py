@@ -15,9 +15,9 @@ from taxi_ingest.catalog import FILE_MONTH, Column
 from taxi_ingest.catalog.months import last_day
 from taxi_ingest.errors import WarehouseError
 from taxi_ingest.warehouses import Table
-from taxi_ingest.warehouses.bigquery_errors import reason_of
-from taxi_ingest.warehouses.bigquery_jobs import LABELS, Jobs, bucket_location, calls
-from taxi_ingest.warehouses.bigquery_names import LOADS, Address, check_column, location_for
+from taxi_ingest.warehouses.bigquery.address import LOADS, Address, check_column, location_for
+from taxi_ingest.warehouses.bigquery.errors import reason_of
+from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, bucket_location, calls
 
 TYPES = {"int64": "INT64", "double": "FLOAT64", "string": "STRING", "timestamp": "DATETIME"}
 """Canonical type → BigQuery's; `DATETIME` has no zone, as the clocks on New York's walls."""

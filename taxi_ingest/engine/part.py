@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from taxi_ingest import publishers
+from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
 from taxi_ingest.history.writing import Attempt, History
 from taxi_ingest.pipeline import Outcome, Pipeline, View
 from taxi_ingest.redaction import public_url, redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.situations import Situations, stem
+from taxi_ingest.state.observe import Situations, stem
 
 log = logging.getLogger("taxi_ingest")
 

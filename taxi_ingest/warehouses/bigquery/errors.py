@@ -10,7 +10,7 @@ from google.api_core import exceptions as answers
 from google.auth import exceptions as auth
 
 from taxi_ingest.errors import TaxiError, TransientError, WarehouseError
-from taxi_ingest.warehouses.bigquery_names import Address
+from taxi_ingest.warehouses.bigquery.address import Address
 
 _LATER = {
     "backendError",

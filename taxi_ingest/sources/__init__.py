@@ -17,7 +17,7 @@ from taxi_ingest.errors import UsageError
 from taxi_ingest.redaction import public_url
 
 if TYPE_CHECKING:
-    from taxi_ingest.demo import DemoServer
+    from taxi_ingest.sources.demo import DemoServer
 
 AUTO = "auto"
 DEMO = "demo"
@@ -59,7 +59,7 @@ class Publisher:
             self._server.close()
 
     def _demo_server(self) -> DemoServer:
-        from taxi_ingest.demo import DemoServer
+        from taxi_ingest.sources.demo import DemoServer
 
         with self._starting:
             if self._server is None:

@@ -14,12 +14,12 @@ from typing import Any
 
 from taxi_ingest import __version__
 from taxi_ingest.catalog import Part
+from taxi_ingest.engine.lock import locked
+from taxi_ingest.engine.part import Runner
 from taxi_ingest.errors import NotPublishedError, TaxiError, UsageError
 from taxi_ingest.history.writing import History, PartResult
-from taxi_ingest.locking import locked
 from taxi_ingest.pipeline import STEPS, Outcome, View
 from taxi_ingest.redaction import redacted
-from taxi_ingest.runner import Runner
 
 log = logging.getLogger("taxi_ingest")
 

@@ -10,16 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from taxi_ingest import publishers, stores, warehouses
+from taxi_ingest import sources as publishers
+from taxi_ingest import stores, warehouses
 from taxi_ingest.catalog import Dataset, Part, lacks
 from taxi_ingest.catalog.months import parse_months
 from taxi_ingest.catalog.reading import auto_source, datasets, default_dataset, sources
 from taxi_ingest.catalog.reading import dataset as dataset_named
-from taxi_ingest.config import Settings
 from taxi_ingest.errors import UsageError
-from taxi_ingest.newest import newest_month
 from taxi_ingest.pipeline import STEPS, Pipeline
 from taxi_ingest.retrying import Retries
+from taxi_ingest.settings import Settings
+from taxi_ingest.sources.newest import newest_month
 
 DEMO_DATA_DIR = "./demo-data"
 
@@ -209,7 +210,7 @@ def _exists(known: Dataset, part: Part, source: str) -> bool:
     if part.month < known.first:
         return False
     if source == publishers.DEMO:
-        from taxi_ingest.demo import layout
+        from taxi_ingest.sources.demo import layout
 
         return layout(part) is not None
     return sources()[source].publishes(part) if publishers.is_named(source) else True

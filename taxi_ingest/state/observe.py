@@ -9,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from taxi_ingest import publishers, stores, warehouses
+from taxi_ingest import sources as publishers
+from taxi_ingest import stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.files import crc32c, sha256
 from taxi_ingest.pipeline import STEPS, Pipeline
-from taxi_ingest.receipts import Decision, Receipts, Situation, Wish, decide, wanted_mark
+from taxi_ingest.state.receipts import Decision, Receipts, Situation, Wish, decide, wanted_mark
 from taxi_ingest.stores import Held, Store
 from taxi_ingest.warehouses import Months, Warehouse
 

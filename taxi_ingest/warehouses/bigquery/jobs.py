@@ -17,7 +17,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
 
 from taxi_ingest.errors import TransientError, WarehouseError
-from taxi_ingest.warehouses.bigquery_errors import is_conflict
+from taxi_ingest.warehouses.bigquery.errors import is_conflict
 
 RETRY_SECONDS = 60.0
 """How long the client itself tries again before we call a fault one."""

@@ -1,0 +1,22 @@
+"""The exit codes of the command line, and what each means."""
+
+from __future__ import annotations
+
+OK = 0
+FAILED = 1
+USAGE = 2
+BUG = 3
+NOT_PUBLISHED = 4
+LOCKED = 75
+INTERRUPTED = 130
+
+MEANINGS = {
+    OK: "everything asked for is done or was up to date",
+    FAILED: "at least one part failed or was blocked by a failure (the others finished)",
+    USAGE: "the request makes no sense (usage, config)",
+    BUG: "a bug in taxi-ingest: the log's path is printed",
+    NOT_PUBLISHED: "nothing failed, but a month asked for is not published yet",
+    LOCKED: "another run holds the lock",
+    INTERRUPTED: "interrupted",
+}
+"""Every exit code with its meaning, as README shows them."""

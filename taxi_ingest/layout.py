@@ -1,0 +1,105 @@
+"""Every path below the data directory.
+
+::
+
+    raw/<dataset>/…             published files, as they came
+    parquet/<dataset>/…         the same rows in the canonical schema
+    rejects/<dataset>/….csv     lines that could not be read, each with its reason
+    lake/<dataset>/…            the store, unless another is named
+    taxi.duckdb                 the warehouse, unless another is named
+    state/                      receipts, history.sqlite, doit's own file, the lock
+    logs/<run>/….log            one log file an attempt
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.graph import Step
+
+_NO_MONTH = "all"
+_SCRATCH = ".*.tmp"
+"""How `files.replacing` names what is not finished yet."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one data directory. Asking for a path touches nothing."""
+
+    data_dir: Path
+
+    @property
+    def state(self) -> Path:
+        """What we know: receipts, history, lock."""
+        return self.data_dir / "state"
+
+    @property
+    def lock(self) -> Path:
+        """The lock that a run holds."""
+        return self.state / "lock"
+
+    @property
+    def history(self) -> Path:
+        """The SQLite file of runs and attempts."""
+        return self.state / "history.sqlite"
+
+    @property
+    def doit_database(self) -> Path:
+        """The file that doit is told to keep its state in."""
+        return self.state / "doit"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of log files, one folder a run."""
+        return self.data_dir / "logs"
+
+    @property
+    def lake(self) -> Path:
+        """The folder that is the store unless another is named."""
+        return self.data_dir / "lake"
+
+    @property
+    def duckdb(self) -> Path:
+        """The DuckDB file that is the warehouse unless another is named."""
+        return self.data_dir / "taxi.duckdb"
+
+    def raw(self, part: Part, suffix: str) -> Path:
+        """The published file of a part; `suffix` is the published one, such as `.csv.gz`."""
+        return self.data_dir / "raw" / part.dataset / f"{stem(part)}{suffix}"
+
+    def parquet(self, part: Part) -> Path:
+        """The Parquet file of a part."""
+        return Path(f"{self.data_dir}/parquet/{part.dataset}/{stem(part)}.parquet")
+
+    def rejects(self, part: Part) -> Path:
+        """The rejects of a part."""
+        return self.data_dir / "rejects" / part.dataset / f"{stem(part)}.csv"
+
+    def receipt(self, part: Part, step: Step) -> str:
+        """The receipt of a step of a part; a str, because there are thousands of them and a Path costs more."""
+        return f"{self.data_dir}/state/receipts/{part.dataset}/{part.month or _NO_MONTH}/{step}.json"
+
+    def parts_with_receipts(self) -> list[Part]:
+        """The parts that have any receipt, by dataset and month."""
+        folders = sorted({path.parent for path in self.state.glob("receipts/*/*/*.json")})
+        return [Part(folder.parent.name, None if folder.name == _NO_MONTH else folder.name) for folder in folders]
+
+    def scratch_files(self) -> Iterator[Path]:
+        """What killed runs left unfinished; only right while no run is at work."""
+        for folder in ("raw", "parquet", "rejects", "lake", "state/receipts/*"):
+            yield from self.data_dir.glob(f"{folder}/*/{_SCRATCH}")
+
+
+def object_name(part: Part) -> str:
+    """The name of a part's object within a store."""
+    return f"{part.dataset}/{stem(part)}.parquet"
+
+
+def stem(part: Part) -> str:
+    """The name that a part's files share, without folder and suffix."""
+    table = dataset_named(part.dataset).table
+    return f"{table}_{part.month}" if part.month else table

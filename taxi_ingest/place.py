@@ -1,0 +1,74 @@
+"""A place that a URL names: a store, a warehouse or a source. And what is checked at a place before work."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from taxi_ingest.errors import UsageError
+from taxi_ingest.redaction import is_well_formed, public_url
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place as its URL names it.
+
+    `scheme` is "" for a plain path or name. `shown` is what messages, receipts, history and footers may hold: no
+    user, password, query, `;parameters` or fragment. `url` is the text as it was given, secrets included; only the
+    client that opens the place may see it. Places are equal when they are shown alike.
+    """
+
+    scheme: str
+    shown: str
+    url: str = field(repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The place that `text` names: a URL, `scheme:PATH`, a path or a name. Raises UsageError for a malformed URL."""
+        match = _SCHEME.match(text)
+        if match is None:
+            return cls("", text, text)
+        scheme, slashes = match.groups()
+        if not slashes:
+            return cls(scheme.lower(), text, text)
+        if not is_well_formed(text):
+            raise UsageError(
+                f"This {scheme}:// address cannot be taken apart. Write it as {scheme}://HOST/PATH; in a user name or "
+                "password, write @ as %40, / as %2F, : as %3A and # as %23."
+            )
+        return cls(scheme.lower(), public_url(text), text)
+
+    @property
+    def path(self) -> str:
+        """The path, for a place on this disk (`scheme:PATH` or a plain path); "" for one with a host."""
+        if self.has_host:
+            return ""
+        return self.url.removeprefix(f"{self.url.partition(':')[0]}:") if self.scheme else self.url
+
+    @property
+    def has_host(self) -> bool:
+        """Whether the place is named as `scheme://…`, and not by a path."""
+        match = _SCHEME.match(self.url)
+        return bool(match and match[2])
+
+    def anchored(self, folder: Path) -> Place:
+        """The same place with a relative path counted from `folder`, links resolved; others as they are."""
+        if not self.path or self.path.startswith(":"):
+            return self
+        prefix = f"{self.scheme}:" if self.scheme else ""
+        return Place.parse(f"{prefix}{(folder / self.path).resolve()}")
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at before work: whether it is as it must be, and a sentence (with the remedy if not)."""
+
+    ok: bool
+    sentence: str
