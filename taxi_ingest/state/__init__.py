@@ -1,1 +1,5 @@
-"""."""
+"""What is known and what follows from it.
+
+`receipts` are what finished steps left; `observe` looks at files, store and warehouse; `decide` says, from nothing but
+that, whether a step must run; `plan` foresees a whole run, and `status` shows how far every part is.
+"""

@@ -1,0 +1,173 @@
+"""Must a step run? Pure functions of what was observed and what is wanted.
+
+`decide()` says whether a step must run, may be adopted (the work is there, only its receipt is not) or is up to date,
+and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.graph import STEPS, Step
+from taxi_ingest.state.mark import mark
+from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
+from taxi_ingest.writers.provenance import Writer
+
+RAW_MISSING = "the raw file is gone and parquetize needs it"
+
+Action = Literal["run", "adopt", "up_to_date"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do about a step, and why in a few words for people."""
+
+    action: Action
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run wants of a part.
+
+    `source` is "" when the part may keep the source it has; `targets` are the steps asked for (each with what it
+    needs); `kept` the artefacts that are made again when missing; `forced` the steps that are redone whatever is known.
+    """
+
+    source: str
+    writer: Writer
+    targets: frozenset[Step]
+    kept: frozenset[str]
+    forced: frozenset[Step] = frozenset()
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is known of a part at one moment.
+
+    `receipts` are what we remember; the rest is what is there now, each in the form of the receipt it deserves: the
+    Parquet file, the object in the store, the month in the table, None where there is none. A Parquet file that is not
+    what its receipt or footer says is `parquet_damaged`; a month without all of the rows it was loaded with, or with
+    more, is not `month_whole`.
+    """
+
+    part: Part
+    receipts: PartReceipts = PartReceipts()
+    raw_present: bool = False
+    parquet: Parquetized | None = None
+    parquet_damaged: bool = False
+    stored: Uploaded | None = None
+    month: Loaded | None = None
+    month_whole: bool = True
+
+    @property
+    def mark(self) -> str:
+        """The mark that the downloaded file leads to; "" while that is not known."""
+        return mark(self.part, self.receipts.download)
+
+    def proven(self, step: Step) -> Receipt | None:
+        """The receipt that what is there now deserves; None when nothing is there, and for a download."""
+        return {"download": None, "parquetize": self.parquet, "upload": self.stored, "load": self.month}[step]
+
+    def after(self, receipt: Receipt) -> Observed:
+        """What is known once a step has left `receipt`."""
+        match receipt:
+            case Downloaded():
+                return replace(self, receipts=replace(self.receipts, download=receipt), raw_present=True)
+            case Parquetized():
+                receipts = replace(self.receipts, parquetize=receipt)
+                return replace(self, receipts=receipts, parquet=receipt, parquet_damaged=False)
+            case Uploaded():
+                return replace(self, receipts=replace(self.receipts, upload=receipt), stored=receipt)
+            case Loaded():
+                return replace(self, receipts=replace(self.receipts, load=receipt), month=receipt, month_whole=True)
+
+
+def decide(step: Step, now: Observed, wanted: Wanted) -> Decision:
+    """Whether `step` must run for this part, may be adopted, or is up to date; and why."""
+    if step in wanted.forced:
+        return Decision("run", "forced")
+    return _DECIDE[step](now, wanted)
+
+
+def _download(now: Observed, wanted: Wanted) -> Decision:
+    receipt = now.receipts.download
+    if receipt is None:
+        return Decision("run", "not downloaded yet")
+    if wanted.source and receipt.source != wanted.source:
+        return Decision("run", f"another source: {wanted.source}, before {receipt.source}")
+    if not now.raw_present and _is_needed("parquetize", wanted) and decide("parquetize", now, wanted).action == "run":
+        return Decision("run", RAW_MISSING)
+    return Decision("up_to_date")
+
+
+def _parquetize(now: Observed, wanted: Wanted) -> Decision:
+    if now.parquet_damaged:
+        return Decision("run", "the Parquet file was changed by someone else")
+    have = now.parquet
+    if have is None:
+        return _missing_parquet(now, wanted)
+    if not now.mark or have.mark != now.mark:
+        return Decision("run", "the published file or its layout changed")
+    if have.writer != wanted.writer:
+        return Decision("run", "the writer settings changed")
+    if wanted.strict and (have.unknown_columns or have.unknown_codes):
+        return Decision("run", "strict: the file has unknown columns or codes")
+    return _proven(have == now.receipts.parquetize, "the footer proves it")
+
+
+def _missing_parquet(now: Observed, wanted: Wanted) -> Decision:
+    if "parquet" in wanted.kept or "parquetize" in wanted.targets:
+        return Decision("run", "the Parquet file is missing" if now.receipts.parquetize else "not converted yet")
+    later: tuple[Step, ...] = ("upload", "load")
+    for step in later:
+        if _is_needed(step, wanted) and decide(step, now, wanted).action == "run":
+            return Decision("run", f"the Parquet file is missing and {step} needs it")
+    return Decision("up_to_date", "not kept, and no later step needs it")
+
+
+def _upload(now: Observed, _wanted: Wanted) -> Decision:
+    if now.stored is None:
+        return Decision("run", "the store has no such object")
+    if now.stored.mark != now.mark:
+        return Decision("run", "the object in the store has other rows")
+    ours = now.parquet or now.receipts.upload
+    if now.parquet_damaged or (ours is not None and ours.crc32c != now.stored.crc32c):
+        return Decision("run", "the object's bytes are not those of the Parquet file")
+    receipt = now.receipts.upload
+    agrees = receipt is not None and (receipt.at, receipt.mark) == (now.stored.at, now.stored.mark)
+    return _proven(agrees, "the store proves it")
+
+
+def _load(now: Observed, _wanted: Wanted) -> Decision:
+    if now.month is None:
+        return Decision("run", "the table lacks the month")
+    if now.month.mark != now.mark:
+        return Decision("run", "the table holds the month from another file")
+    if not now.month_whole:
+        return Decision("run", "rows of the month are missing from the table, or too many")
+    receipt = now.receipts.load
+    agrees = receipt is not None and (receipt.at, receipt.mark) == (now.month.at, now.month.mark)
+    return _proven(agrees, "the table proves it")
+
+
+def _proven(receipt_agrees: bool, why: str) -> Decision:
+    """What follows when the work is there: only a receipt that does not say so has to be renewed."""
+    return Decision("up_to_date") if receipt_agrees else Decision("adopt", why)
+
+
+_DECIDE: Mapping[Step, Callable[[Observed, Wanted], Decision]] = {
+    "download": _download,
+    "parquetize": _parquetize,
+    "upload": _upload,
+    "load": _load,
+}
+
+
+def _is_needed(step: Step, wanted: Wanted) -> bool:
+    """Whether `step` is asked for, or needed by a step that is."""
+    return any(STEPS.index(step) <= STEPS.index(target) for target in wanted.targets)
