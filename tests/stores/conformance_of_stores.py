@@ -142,4 +142,4 @@ def test_of_two_writers_one_whole_object_stays(bench: Bench) -> None:
     held = bench.store.held("trips/")[NAME]
     assert bench.read(NAME) in contents.values()
     assert held.crc32c == checksum(bench.read(NAME))
-    assert all("somebody else" in sentence or "Run again" in sentence for sentence in lost)
+    assert all("Another writer" in sentence or "Run again" in sentence for sentence in lost)

@@ -9,9 +9,9 @@ import pytest
 from conformance_of_stores import checksum
 from scripted_gcs import Reply, Scripted, described, refusal, scripted
 
-from taxi_ingest import stores
 from taxi_ingest.errors import StoreError, TransientError, UsageError
-from taxi_ingest.stores import Store
+from taxi_ingest.place import Place
+from taxi_ingest.stores import Store, open_store
 
 NAME = "trips/a.parquet"
 NOTHING_THERE = refusal(404, f"No such object: demo-bucket/{NAME}", "notFound")
@@ -19,7 +19,7 @@ NOTHING_THERE = refusal(404, f"No such object: demo-bucket/{NAME}", "notFound")
 
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
-    monkeypatch.setattr("taxi_ingest.stores.gcs.RETRY_SECONDS", 1)
+    monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 1)
     with scripted() as google:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", google.url)
         yield google
@@ -27,7 +27,7 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
 
 @pytest.fixture
 def store() -> Store:
-    return stores.connect("gs://demo-bucket")
+    return open_store(Place.parse("gs://demo-bucket"))
 
 
 @pytest.fixture
@@ -47,15 +47,15 @@ def large(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("answer", "kind", "sentence"),
     [
-        (refusal(404, "The specified bucket does not exist."), StoreError, "no bucket gs://demo-bucket. Make it:"),
+        (refusal(404, "The specified bucket does not exist."), StoreError, "no bucket gs://demo-bucket. Create it:"),
         (refusal(403, "a@b.c does not have storage.objects.list access"), StoreError, "a@b.c .*Grant them roles/"),
         (refusal(401, "Login Required", "required"), StoreError, "gcloud auth application-default login"),
         (refusal(403, "The project to be billed: billing account absent", "accountDisabled"), StoreError, "Billing is"),
         (refusal(403, "The account for the bucket has been disabled.", "accountDisabled"), StoreError, "Billing is"),
         (refusal(400, "Invalid argument"), StoreError, "Google refused: Invalid argument"),
-        (refusal(408, "Request Timeout"), TransientError, "cannot be reached"),
-        (refusal(429, "The rate limit was exceeded"), TransientError, "cannot be reached"),
-        (refusal(503, "Backend error"), TransientError, "cannot be reached"),
+        (refusal(408, "Request Timeout"), TransientError, "Google answered 408"),
+        (refusal(429, "The rate limit was exceeded"), TransientError, r"answered 429 \(The rate limit was exceeded\)"),
+        (refusal(503, "Backend error"), TransientError, "Google answered 503"),
         ((403, ["no error document"]), StoreError, "status 403.*Grant them roles/"),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_refusal_is_told_in_a_sentence_with_the_remedy(
 def test_a_bucket_named_after_billing_is_not_taken_for_billing_that_is_off(google: Scripted) -> None:
     google.script = {"GET": [refusal(403, "a@b.c does not have access to billing-exports.", "forbidden")]}
     with pytest.raises(StoreError, match=r"Grant them roles/storage\.objectUser"):
-        stores.connect("gs://billing-exports").held("trips/")
+        open_store(Place.parse("gs://billing-exports")).held("trips/")
 
 
 def test_a_bucket_that_is_gone_when_the_upload_begins_is_told_so(google: Scripted, store: Store, small: Path) -> None:
@@ -112,7 +112,7 @@ def test_an_upload_is_not_believed_unless_the_far_side_repeats_it(
     google: Scripted, store: Store, small: Path, reply: Reply, look: Reply
 ) -> None:
     google.script = {"GET": [NOTHING_THERE, look], "POST": [reply], "DELETE": [(200, {})]}
-    with pytest.raises(StoreError, match="does not repeat the checksum of the file"):
+    with pytest.raises(StoreError, match="does not have the checksum of the file"):
         store.put(small, NAME, mark="m1", facts={})
 
 
@@ -133,15 +133,15 @@ def test_missing_credentials_are_told_with_the_command_that_makes_them(
 )
 def test_names_that_no_bucket_can_have_are_refused_before_any_call(name: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of a bucket"):
-        stores.connect(f"gs://{name}/trips")
+        open_store(Place.parse(f"gs://{name}/trips"))
 
 
 @pytest.mark.parametrize("name", ["abc", "a_b-c", "a" * 63, "data.example.com", ".".join(["a" * 60] * 3)])
 def test_names_that_a_bucket_can_have_are_taken(name: str) -> None:
-    assert stores.connect(f"gs://{name}/trips").object_url("x") == f"gs://{name}/trips/x"
+    assert open_store(Place.parse(f"gs://{name}/trips")).url("x") == f"gs://{name}/trips/x"
 
 
 @pytest.mark.parametrize("prefix", ["a\nb", "..", ".well-known/acme-challenge/x", "a" * 1025, "é" * 513, "a\udce9"])
 def test_prefixes_that_no_object_can_have_are_refused_before_any_call(prefix: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of an object"):
-        stores.connect(f"gs://demo-bucket/{prefix}")
+        open_store(Place.parse(f"gs://demo-bucket/{prefix}"))

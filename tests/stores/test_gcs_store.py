@@ -21,8 +21,9 @@ from conformance_of_stores import *  # noqa: F403
 from conformance_of_stores import NAME, Bench
 from emulators.forwarding import Forwarding, forwarding
 
-from taxi_ingest import stores
 from taxi_ingest.errors import StoreError, TransientError
+from taxi_ingest.place import Place
+from taxi_ingest.stores import open_store
 
 BUCKET = "demo-bucket"
 
@@ -50,7 +51,7 @@ def bench(gcs_server: str, prefix: str, tmp_path: Path) -> Bench:
         with urllib.request.urlopen(f"{gcs_server}/storage/v1/b/{BUCKET}/o/{quoted}") as reply:
             return dict(json.load(reply)["metadata"])
 
-    store = stores.connect(f"gs://{BUCKET}/{prefix}")
+    store = open_store(Place.parse(f"gs://{BUCKET}/{prefix}"))
     store.held("")  # makes its client now, on the whole wire: a test may put a proxy before later ones
     return Bench(store, tmp_path, overwrite, lambda name: overwrite(name, read(name)), read, metadata)
 
@@ -66,7 +67,7 @@ def test_a_file_that_changes_while_it_goes_up_is_refused(bench: Bench) -> None:
     def spoil(_: int) -> None:
         path.write_bytes(b"y" * 20_000_000)
 
-    with pytest.raises(StoreError, match="does not repeat the checksum of the file"):
+    with pytest.raises(StoreError, match="does not have the checksum of the file"):
         bench.store.put(path, NAME, mark="m1", facts={}, progress=spoil)
 
 
@@ -145,9 +146,9 @@ def test_an_upload_cut_in_the_middle_leaves_nothing_held(
     bench: Bench, hundred_megabytes: Path, cut_wire: CutWire, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", cut_wire.url)
-    monkeypatch.setattr("taxi_ingest.stores.gcs.RETRY_SECONDS", 1)
+    monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 1)
     with pytest.raises(TransientError, match="cannot be reached"):
-        stores.connect(f"gs://{BUCKET}/{prefix}").put(hundred_megabytes, NAME, mark="m1", facts={})
+        open_store(Place.parse(f"gs://{BUCKET}/{prefix}")).put(hundred_megabytes, NAME, mark="m1", facts={})
     assert bench.store.held("trips/") == {}
 
 
@@ -155,12 +156,12 @@ def test_an_upload_that_was_cut_succeeds_when_it_is_tried_again(
     bench: Bench, hundred_megabytes: Path, cut_wire: CutWire, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", cut_wire.url)
-    monkeypatch.setattr("taxi_ingest.stores.gcs.RETRY_SECONDS", 1)
-    store = stores.connect(f"gs://{BUCKET}/{prefix}")
+    monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 1)
+    store = open_store(Place.parse(f"gs://{BUCKET}/{prefix}"))
     with pytest.raises(TransientError):
         store.put(hundred_megabytes, NAME, mark="m1", facts={})
     cut_wire.mend()
-    monkeypatch.setattr("taxi_ingest.stores.gcs.RETRY_SECONDS", 60)
+    monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 60)
     whole = store.put(hundred_megabytes, NAME, mark="m1", facts={})
     assert bench.store.held("trips/") == {NAME: whole}
 
@@ -168,8 +169,9 @@ def test_an_upload_that_was_cut_succeeds_when_it_is_tried_again(
 UPLOAD = """
 import re, sys
 from pathlib import Path
-from taxi_ingest import stores
-put = stores.connect(sys.argv[1]).put
+from taxi_ingest.place import Place
+from taxi_ingest.stores import open_store
+put = open_store(Place.parse(sys.argv[1])).put
 put(Path(sys.argv[2]), sys.argv[3], mark="m1", facts={}, progress=lambda sent: print(sent, flush=True))
 # not ru_maxrss, which a child inherits from a large parent
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -242,7 +244,7 @@ def test_an_upload_whose_reply_was_lost_counts_as_success(
 
     just_before_the_upload(forward, arrive_and_lose_the_reply)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", forward.url)
-    put = stores.connect(f"gs://{BUCKET}/{prefix}").put(bench.file(b"content", "b"), NAME, mark="m1", facts={})
+    put = open_store(Place.parse(f"gs://{BUCKET}/{prefix}")).put(bench.file(b"content", "b"), NAME, mark="m1", facts={})
     assert (put, bench.read(NAME)) == (bench.store.held("trips/")[NAME], b"content")
 
 
@@ -251,6 +253,6 @@ def test_a_412_for_somebody_elses_object_is_told_and_theirs_stays(
 ) -> None:
     just_before_the_upload(forward, lambda: bench.put(b"theirs", mark="m2"))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", forward.url)
-    with pytest.raises(StoreError, match="somebody else wrote"):
-        stores.connect(f"gs://{BUCKET}/{prefix}").put(bench.file(b"ours", "b"), NAME, mark="m1", facts={})
+    with pytest.raises(StoreError, match="Another writer replaced"):
+        open_store(Place.parse(f"gs://{BUCKET}/{prefix}")).put(bench.file(b"ours", "b"), NAME, mark="m1", facts={})
     assert bench.read(NAME) == b"theirs"

@@ -1,6 +1,6 @@
 """BigQuery as warehouse, on a real server that reads gs:// from a real GCS server, with method=merge.
 
-The server knows no partition decorators; method=partition is held to the wire contract in test_bigquery_wire.py.
+The server knows no partition decorators; method=partition is held to the wire contract in the other modules test_bigquery_*.py.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from emulators.servers import BUCKET, PROJECT
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from taxi_ingest import warehouses
 from taxi_ingest.errors import TaxiError, WarehouseError
-from taxi_ingest.warehouses import HeldMonth
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import HeldMonth, open_warehouse
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
@@ -52,7 +52,9 @@ def bench(client: bigquery.Client, dataset: str, gcs_server: str, tmp_path: Path
         config = bigquery.QueryJobConfig(default_dataset=f"{PROJECT}.{dataset}")
         return [tuple(row.values()) for row in client.query_and_wait(sql, job_config=config)]
 
-    return Bench(warehouses.connect(f"bigquery://{PROJECT}/{dataset}?method=merge"), hand_over, query, tmp_path)
+    return Bench(
+        open_warehouse(Place.parse(f"bigquery://{PROJECT}/{dataset}?method=merge")), hand_over, query, tmp_path
+    )
 
 
 @pytest.fixture
@@ -91,8 +93,8 @@ def test_a_new_dataset_is_made_where_the_bucket_is(bench: Bench, client: bigquer
 
 
 def test_a_new_dataset_is_made_where_the_url_says(bench: Bench, client: bigquery.Client, dataset: str) -> None:
-    url = f"{bench.warehouse.url}&location=europe-west4"
-    Bench(warehouses.connect(url), bench.hand_over, bench.query, bench.folder).load("2021-01", [1])
+    url = f"{bench.warehouse.place.url}&location=europe-west4"
+    Bench(open_warehouse(Place.parse(url)), bench.hand_over, bench.query, bench.folder).load("2021-01", [1])
     assert client.get_dataset(dataset).location == "europe-west4"
 
 
@@ -145,21 +147,21 @@ def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, at: str, vendors: 
 
     def die(self: Any, *_: Any) -> None:
         if at == "_merge":
-            self._start()
+            self._revoke_mark()
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"taxi_ingest.warehouses.bigquery.replacing.Replacing.{at}", die)
+        patch.setattr(f"taxi_ingest.warehouses.bigquery.replacing.Replacement.{at}", die)
         with pytest.raises(Killed):
             bench.load("2021-01", vendors or [1, 2], mark="m2")
 
 
 def test_two_runs_that_crossed_leave_a_month_that_is_not_held(bench: Bench, client: bigquery.Client) -> None:
     bench.load("2021-01", [1, 2])
-    told = "'trips', DATE '2021-01-01', 'm2', 2, 'csv'"
+    columns = "'trips', DATE '2021-01-01', 'm2', 2, 'csv'"
     for second, (state, load) in enumerate([("started", "a"), ("started", "b"), ("done", "a"), ("done", "b")]):
         at = f"TIMESTAMP '2099-01-01 00:00:0{second}+00'"
-        bench.query(f"INSERT INTO _loads VALUES ({told}, '{state}', {at}, '{load}')")
+        bench.query(f"INSERT INTO _loads VALUES ({columns}, '{state}', {at}, '{load}')")
     assert bench.warehouse.held("trips")["trips"] == {}
 
 
@@ -179,7 +181,7 @@ def test_a_month_loaded_into_a_table_of_another_name_is_a_failed_load(
     parquet = bigquery.LoadJobConfig(source_format="PARQUET")
     wrong = bench.hand_over(bench.folder / "wrong.parquet")
     client.load_table_from_uri(wrong, f"{dataset}.trips$202101", job_config=parquet).result()
-    partition = warehouses.connect(bench.warehouse.url.removesuffix("?method=merge"))
+    partition = open_warehouse(Place.parse(bench.warehouse.place.url.removesuffix("?method=merge")))
     with pytest.raises(WarehouseError, match="trips 2021-01 has 0 rows in "):
         Bench(partition, bench.hand_over, bench.query, bench.folder).load("2021-01", [1, 2])
     assert bench.warehouse.held("trips")["trips"] == {"2021-02": HeldMonth("m1", 1, 1, "csv")}
