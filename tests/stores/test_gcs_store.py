@@ -41,10 +41,14 @@ def bench(gcs_server: str, prefix: str, tmp_path: Path) -> Bench:
         where = f"{gcs_server}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={prefix}/{name}"
         urllib.request.urlopen(urllib.request.Request(where, content)).close()
 
-    def read(name: str) -> bytes:
-        quoted = urllib.parse.quote(f"{prefix}/{name}", safe="")
-        with urllib.request.urlopen(f"{gcs_server}/storage/v1/b/{BUCKET}/o/{quoted}?alt=media") as reply:
+    def read_url(url: str) -> bytes:
+        bucket, _, name = url.removeprefix("gs://").partition("/")
+        quoted = urllib.parse.quote(name, safe="")
+        with urllib.request.urlopen(f"{gcs_server}/storage/v1/b/{bucket}/o/{quoted}?alt=media") as reply:
             return bytes(reply.read())
+
+    def read(name: str) -> bytes:
+        return read_url(f"gs://{BUCKET}/{prefix}/{name}")
 
     def metadata(name: str) -> dict[str, str]:
         quoted = urllib.parse.quote(f"{prefix}/{name}", safe="")
@@ -52,8 +56,17 @@ def bench(gcs_server: str, prefix: str, tmp_path: Path) -> Bench:
             return dict(json.load(reply)["metadata"])
 
     store = open_store(Place.parse(f"gs://{BUCKET}/{prefix}"))
-    store.held("")  # makes its client now, on the whole wire: a test may put a proxy before later ones
-    return Bench(store, tmp_path, overwrite, lambda name: overwrite(name, read(name)), read, metadata)
+    store.held("")  # creates its client now, without a proxy: a test may put one in front of later clients
+    return Bench(
+        store,
+        tmp_path,
+        overwrite,
+        forget=lambda name: overwrite(name, read(name)),
+        read=read,
+        facts=metadata,
+        read_url=read_url,
+        unusable=Place.parse("gs://missing-bucket/trips"),
+    )
 
 
 def test_mark_and_facts_are_metadata_that_anyone_can_read(bench: Bench) -> None:

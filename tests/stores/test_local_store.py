@@ -35,7 +35,17 @@ def bench(tmp_path: Path) -> Bench:
         return dict(json.loads((lake / f"{name}.json").read_bytes())["facts"])
 
     store = open_store(Place.parse(str(lake)))
-    return Bench(store, tmp_path, overwrite, forget, lambda name: (lake / name).read_bytes(), facts)
+    (tmp_path / "file").touch()
+    return Bench(
+        store,
+        tmp_path,
+        overwrite,
+        forget,
+        read=lambda name: (lake / name).read_bytes(),
+        facts=facts,
+        read_url=lambda url: Path(url).read_bytes(),
+        unusable=Place.parse(str(tmp_path / "file" / "lake")),
+    )
 
 
 @pytest.fixture

@@ -95,6 +95,15 @@ class Recording:
         self.jobs[job_id] = {**resource, "id": job_id, "status": {"state": "DONE", **status}, "statistics": {}}
         return 200, self.jobs[job_id]
 
+    def add_job(self, job_id: str, state: str) -> None:
+        """Have a job that was sent earlier."""
+        self.jobs[job_id] = {
+            "jobReference": {"projectId": PROJECT, "jobId": job_id, "location": "EU"},
+            "configuration": {"load": {}},
+            "status": {"state": state},
+            "statistics": {},
+        }
+
     _jobs_insert = accept
     _upload = accept
 

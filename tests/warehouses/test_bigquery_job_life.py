@@ -103,12 +103,7 @@ def test_a_job_that_was_done_when_it_was_to_be_cancelled_counts(google: Recordin
 
 
 def settle_old_job(google: Recording, state: str) -> None:
-    google.jobs["old"] = {
-        "jobReference": {"projectId": PROJECT, "jobId": "old", "location": "EU"},
-        "configuration": {"load": {}},
-        "status": {"state": state},
-        "statistics": {},
-    }
+    google.add_job("old", state)
     warehouse = open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}"))
     settle(warehouse, f"{PROJECT}:EU.old")
 

@@ -23,7 +23,15 @@ def bench(tmp_path: Path) -> Bench:
         with duckdb.connect(str(tmp_path / "w.duckdb")) as db:
             return db.execute(sql).fetchall()
 
-    return Bench(open_warehouse(Place.parse(f"duckdb:{tmp_path / 'w.duckdb'}")), str, query, tmp_path)
+    (tmp_path / "text").write_text("no database, but long enough to be read as the beginning of one" * 100)
+    return Bench(
+        open_warehouse(Place.parse(f"duckdb:{tmp_path / 'w.duckdb'}")),
+        hand_over=str,
+        query=query,
+        folder=tmp_path,
+        store=Place.parse(str(tmp_path)),
+        unusable=Place.parse(f"duckdb:{tmp_path / 'text'}"),
+    )
 
 
 def test_column_comments_tell_meaning_and_unit(bench: Bench) -> None:
