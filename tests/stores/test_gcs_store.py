@@ -92,7 +92,7 @@ def test_progress_adds_up_to_the_size(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 8 << 20, 10_000_000])
-def test_a_file_that_becomes_shorter_while_it_is_put_is_told_and_nothing_is_held(bench: Bench, left: int) -> None:
+def test_a_file_that_becomes_shorter_while_it_is_put_is_refused_and_nothing_is_held(bench: Bench, left: int) -> None:
     path, pending = bench.file(b"x" * 20_000_000), [left]
 
     def shorten(_: int) -> None:
@@ -105,7 +105,7 @@ def test_a_file_that_becomes_shorter_while_it_is_put_is_told_and_nothing_is_held
 
 
 class CutWire:
-    """A TCP proxy to the server that cuts every connection once `limit` bytes went up in all, until it is mended."""
+    """A TCP proxy to the server that cuts every connection once `limit` bytes went up in all, until it is repaired."""
 
     def __init__(self, server: str, limit: int) -> None:
         self._to = server.removeprefix("http://").split(":")
@@ -115,7 +115,7 @@ class CutWire:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         self._limit = None
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ def test_an_upload_that_was_cut_succeeds_when_it_is_tried_again(
     store = open_store(Place.parse(f"gs://{BUCKET}/{prefix}"))
     with pytest.raises(TransientError):
         store.put(hundred_megabytes, NAME, mark="m1", facts={})
-    cut_wire.mend()
+    cut_wire.repair()
     monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 60)
     whole = store.put(hundred_megabytes, NAME, mark="m1", facts={})
     assert bench.store.held("trips/") == {NAME: whole}
@@ -228,7 +228,7 @@ def test_after_kill_9_nothing_half_is_held_and_the_next_upload_succeeds(
     assert bench.store.held("trips/") == {NAME: whole}
 
 
-# ---- somebody writes between our look and our upload
+# ---- another writer comes between our listing and our upload
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def forward(gcs_server: str) -> Iterator[Forwarding]:
 
 
 def just_before_the_upload(forward: Forwarding, act: Callable[[], object]) -> None:
-    """Have `act` done once, when the first upload request passes by."""
+    """Call `act` once, before the first upload request is forwarded."""
     pending = [act]
 
     def before(method: str, path: str) -> None:
@@ -261,7 +261,7 @@ def test_an_upload_whose_reply_was_lost_counts_as_success(
     assert (put, bench.read(NAME)) == (bench.store.held("trips/")[NAME], b"content")
 
 
-def test_a_412_for_somebody_elses_object_is_told_and_theirs_stays(
+def test_a_412_for_the_object_of_another_writer_is_an_error_and_theirs_stays(
     bench: Bench, forward: Forwarding, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     just_before_the_upload(forward, lambda: bench.put(b"theirs", mark="m2"))

@@ -87,7 +87,7 @@ class Recording:
         return self.always.get(request.name, default)(request)
 
     def accept(self, request: Request, **status: Any) -> Answer:
-        """Take a job in, in the state given: DONE unless told otherwise."""
+        """Accept a job, in the state DONE unless `status` says otherwise."""
         resource = request.body["job"] if request.name == "upload" else request.body
         job_id = resource["jobReference"]["jobId"]
         if job_id in self.jobs:
@@ -96,7 +96,7 @@ class Recording:
         return 200, self.jobs[job_id]
 
     def add_job(self, job_id: str, state: str) -> None:
-        """Have a job that was sent earlier."""
+        """Add a job that was sent earlier."""
         self.jobs[job_id] = {
             "jobReference": {"projectId": PROJECT, "jobId": job_id, "location": "EU"},
             "configuration": {"load": {}},

@@ -8,11 +8,11 @@ import pytest
 from bigquery_wire import *  # noqa: F403 - its fixtures
 from bigquery_wire import OBJECT, load
 from conformance_of_warehouses import TRIPS
-from recording_server import Recording, refusal
+from recording_server import DATASET, PROJECT, Recording, refusal
 
 from taxi_ingest.errors import UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import Warehouse, open_warehouse
+from taxi_ingest.warehouses import Options, Warehouse, open_warehouse
 
 
 def test_a_partition_that_would_be_dropped_at_once_is_not_loaded(google: Recording, warehouse: Warehouse) -> None:
@@ -104,3 +104,33 @@ def test_a_file_of_a_folder_is_refused_before_any_call(google: Recording, wareho
 
 def test_the_preview_command_reads_only_what_it_shows(warehouse: Warehouse) -> None:
     assert warehouse.preview_command("trips") == "bq head --max_rows=10 wire-project:taxi.trips"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bigquery://user:secret@wire-project/taxi",
+        "bigquery://wire-project/taxi?secret=secret",
+        "bigquery://wire-project/taxi?method=secret",
+        "bigquery://wire-project/taxi?location=!secret",
+        "bigquery://wire/taxi?location=EU#secret",
+    ],
+)
+def test_a_refused_url_is_shown_without_what_may_be_secret(url: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        open_warehouse(Place.parse(url))
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("url", "sent"), [("", "merge"), ("?method=partition", "partition")])
+def test_the_method_in_the_url_wins_over_the_option(google: Recording, url: str, sent: str) -> None:
+    place = Place.parse(f"bigquery://{PROJECT}/{DATASET}{url}")
+    open_warehouse(place, Options(method="merge")).replace(
+        TRIPS, "2021-01", file=OBJECT, rows=2, mark="m1", source="csv"
+    )
+    assert bool(google.sent("tables.insert")) == (sent == "merge")
+
+
+def test_an_unknown_method_is_refused_with_those_that_are_possible() -> None:
+    with pytest.raises(UsageError, match="Possible: partition or merge"):
+        open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}"), Options(method="delete"))

@@ -132,7 +132,7 @@ def test_months_are_partitions_and_rows_are_clustered(bench: Bench, client: bigq
     assert (by.type_, by.field, made.clustering_fields) == ("MONTH", "file_month", ["pickup_datetime"])
 
 
-def test_columns_tell_type_meaning_and_unit(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+def test_columns_are_described_by_meaning_and_unit(bench: Bench, client: bigquery.Client, dataset: str) -> None:
     bench.load("2021-01", [1])
     assert [(f.name, f.field_type, f.mode, f.description) for f in client.get_table(f"{dataset}.trips").schema] == [
         ("VendorID", "INTEGER", "NULLABLE", "who's meter [code]"),
@@ -143,18 +143,18 @@ def test_columns_tell_type_meaning_and_unit(bench: Bench, client: bigquery.Clien
     ]
 
 
-def test_tables_bear_title_and_label(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+def test_tables_have_title_and_label(bench: Bench, client: bigquery.Client, dataset: str) -> None:
     bench.load("2021-01", [1])
     made = client.get_table(f"{dataset}.trips")
     assert (made.description, made.labels) == ("Trips, made up", {"made_by": "taxi-ingest"})
 
 
-def test_a_new_dataset_is_made_where_the_bucket_is(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+def test_a_new_dataset_is_created_where_the_bucket_is(bench: Bench, client: bigquery.Client, dataset: str) -> None:
     bench.load("2021-01", [1])
     assert client.get_dataset(dataset).location == "US-CENTRAL1"
 
 
-def test_a_new_dataset_is_made_where_the_url_says(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+def test_a_new_dataset_is_created_where_the_url_says(bench: Bench, client: bigquery.Client, dataset: str) -> None:
     url = f"{bench.warehouse.place.url}&location=europe-west4"
     replace(bench, warehouse=open_warehouse(Place.parse(url))).load("2021-01", [1])
     assert client.get_dataset(dataset).location == "europe-west4"
@@ -191,7 +191,7 @@ def test_a_crash_between_load_and_mark_leaves_a_month_that_is_not_held(
     assert (bench.vendors(), bench.warehouse.held("trips")["trips"]) == (vendors, {})
 
 
-def test_the_next_load_mends_what_a_crash_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_load_repairs_what_a_crash_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.load("2021-01", [1, 2])
     broken_off(bench, monkeypatch, "_count", [7, 8])
     bench.load("2021-01", [7, 8], mark="m2")

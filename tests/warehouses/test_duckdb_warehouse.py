@@ -34,7 +34,7 @@ def bench(tmp_path: Path) -> Bench:
     )
 
 
-def test_column_comments_tell_meaning_and_unit(bench: Bench) -> None:
+def test_columns_are_described_by_meaning_and_unit(bench: Bench) -> None:
     bench.load("2021-01", [1])
     comments = dict(bench.query("SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'trips'"))
     assert comments["VendorID"] == "who's meter [code]"
