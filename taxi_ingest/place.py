@@ -1,4 +1,4 @@
-"""A place that a URL names: a store, a warehouse or a source. And what is checked at a place before work."""
+"""A place that a URL names: a store, a warehouse or a source. And what is checked there before work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Place:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The place that `text` names: a URL, `scheme:PATH`, a path or a name. Raises UsageError for a malformed URL."""
+        """The place named by `text`: a URL, `scheme:PATH`, a path or a name; UsageError for a malformed URL."""
         match = _SCHEME.match(text)
         if match is None:
             return cls("", text, text)
@@ -68,7 +68,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at before work: whether it is as it must be, and a sentence (with the remedy if not)."""
+    """One thing that was checked before work: whether it is in order, and a sentence (with the remedy if not)."""
 
     ok: bool
     sentence: str

@@ -7,16 +7,16 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from emulators.fixtures import bigquery_server, gcs_server  # noqa: F401 - fixtures for all
+from loopback import LoopbackHandler, serving
 
 DATA = Path(__file__).parent / "data" / "tlc"
 REPOSITORY = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ REQUIRED = (Path(__file__).parent / "required.txt").read_text().split()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In CI, a suite named in required.txt must be there."""
+    """In CI, a suite named in required.txt must be published."""
     if os.environ.get("CI"):
         there = {str(item.path.relative_to(REPOSITORY)) for item in items}
         missing = [suite for suite in REQUIRED if suite not in there]
@@ -92,14 +92,12 @@ class Publisher:
 def publisher() -> Iterator[Publisher]:
     """A publisher that answers 404 for what it does not have, and knows Range and If-Range."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            there.requests.append(self.path)
-            there.methods.append(self.command)
-            there.headers.append(dict(self.headers))
-            found = there.everything or there.files.get(self.path)
+    class Handler(LoopbackHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the name http.server calls
+            published.requests.append(self.path)
+            published.methods.append(self.command)
+            published.headers.append(dict(self.headers))
+            found = published.everything or published.files.get(self.path)
             if callable(found):
                 found(self)
             elif found is None:
@@ -109,17 +107,9 @@ def publisher() -> Iterator[Publisher]:
 
         do_HEAD = do_GET  # noqa: N815 - the server's name
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    there = Publisher(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield there
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Handler) as url:
+        published = Publisher(url)
+        yield published
 
 
 def answer(to: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:

@@ -28,9 +28,7 @@ _NAME = re.compile(r"/(?P<dataset>[a-z]+)_tripdata_(?P<month>\d{4}-\d{2})\.csv\.
 @functools.cache
 def recipes() -> dict[str, Any]:
     """Recipes by dataset."""
-    return tomllib.loads(
-        (Path(__file__).parents[1] / "catalog" / "demo.toml").read_text(encoding="utf-8")
-    )
+    return tomllib.loads((Path(__file__).parents[1] / "catalog" / "demo.toml").read_text(encoding="utf-8"))
 
 
 def layout(part: Part) -> Vintage | None:

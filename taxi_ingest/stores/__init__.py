@@ -1,7 +1,7 @@
 """Where Parquet goes: the contract of a store, and the kinds there are.
 
 A store holds objects under names such as `<dataset>/<table>_2021-01.parquet`. A new kind is a module here with a class
-that keeps the contract, an entry in KINDS, and a test module that brings a fixture to the conformance suite.
+that implements `Store`, an entry in KINDS, and a test module that gives the conformance suite its fixture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from taxi_ingest.place import Check, Place
 
 @dataclass(frozen=True)
 class Held:
-    """One object as the store describes it: `mark` is "" when it has none, `crc32c` is 8 hex digits."""
+    """One object in a store: `mark` is "" when it has none, `crc32c` is 8 hex digits, `size` is in bytes."""
 
     mark: str
     crc32c: str
@@ -29,10 +29,10 @@ class Store(Protocol):
 
     place: Place
     needs_network: bool
-    """Whether asking what it holds needs a network."""
+    """Whether `held` needs a network."""
 
     def checks(self) -> Iterator[Check]:
-        """What must be in order for `held` and `put` to work; changes nothing."""
+        """What `held` and `put` need in order to work, one thing at a time; changes nothing and raises nothing."""
         ...
 
     def held(self, prefix: str) -> dict[str, Held]:
@@ -50,13 +50,17 @@ class Store(Protocol):
     ) -> Held:
         """Put `file` under `name`, whole or not at all, and return what the store then holds.
 
-        Believed only when the store repeats the file's crc32c and size. `facts` (provenance) are kept beside the
-        mark. `progress` is called with the number of bytes sent since the last call.
+        Succeeds only when the store reports the file's crc32c and size. `facts` (provenance) are stored with the
+        mark. `progress` is called with the number of bytes sent since the last call. Raises StoreError, before
+        anything is sent, for a name that no object can have.
         """
         ...
 
     def url(self, name: str) -> str:
-        """Where a warehouse finds the object `name`. Raises StoreError for a name that no object can have."""
+        """What a warehouse is given to read the object `name`: a URL, or a path in a folder.
+
+        Raises StoreError for a name that no object can have.
+        """
         ...
 
 
@@ -74,7 +78,7 @@ def _gcs(place: Place) -> Store:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of store: how its URLs look, and how one is opened, which touches nothing yet."""
+    """A kind of store: an example of its URL, and how to open one, which touches nothing yet."""
 
     example: str
     open: Callable[[Place], Store]
@@ -84,15 +88,15 @@ KINDS: dict[str, Kind] = {
     "": Kind("a folder", _local),
     "gs": Kind("gs://bucket/prefix", _gcs),
 }
-"""URL scheme → kind; "" is a plain path. Their modules, and the clients they need, load when one is opened."""
+"""URL scheme → kind; "" is a plain path. An opener imports its module, and the client that needs, when called."""
 
 EXAMPLES = " or ".join(kind.example for kind in KINDS.values())
 """How stores are named, for help texts."""
 
 
 def open_store(place: Place) -> Store:
-    """The store at `place`, untouched. Raises UsageError for a scheme, or a name, that no store can have."""
+    """The store at `place`, untouched. Raises UsageError for an unknown scheme or a name that no store can have."""
     kind = KINDS.get(place.scheme)
     if kind is None:
-        raise UsageError(f"'{place}' is no store. Possible: {EXAMPLES}.")
+        raise UsageError(f"'{place}' is not a store. Possible: {EXAMPLES}.")
     return kind.open(place)

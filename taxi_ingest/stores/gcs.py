@@ -1,77 +1,58 @@
 """Google Cloud Storage as store: `gs://bucket/prefix`, with Google's own client.
 
-Credentials are Google's defaults (`google.auth.default`, impersonation included); STORAGE_EMULATOR_HOST is honoured
-as the client does. An object bears its mark and provenance as custom metadata.
+An object carries its mark and provenance as custom metadata.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import os
+import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
 
-import requests
 from google.api_core import exceptions as answers
-from google.auth import default as default_credentials
-from google.auth import exceptions as auth
-from google.auth.credentials import AnonymousCredentials
-from google.cloud.storage import Client
+from google.api_core.retry import Retry
+from google.cloud.storage import Blob, Bucket, Client
 from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from taxi_ingest.errors import StoreError, TransientError, UsageError
+from taxi_ingest import google_cloud
+from taxi_ingest.errors import StoreError, TaxiError, TransientError, UsageError
 from taxi_ingest.files import crc32c
-from taxi_ingest.stores import Check, Held
+from taxi_ingest.place import Check, Place
+from taxi_ingest.stores import Held
 
 CHUNK_BYTES = 8 << 20
 CHUNK_SECONDS = 300
 """How long one chunk may take: 8 MiB in 300 s is 28 kB/s, slower than any uplink worth using."""
 
-RETRY_SECONDS = 60
-"""How long the client itself tries again before we call a fault one."""
-
 _MARK = "taxi-ingest-mark"
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])")
-_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
-_BILLING = re.compile(r"billing (account|is|must|has)", re.IGNORECASE)
-_LOGIN = "Run: gcloud auth application-default login"
-_NEEDED = ("storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete")
-
-
-def connect(url: str) -> GCSStore:
-    """The store that `gs://bucket/prefix` names, untouched. Raises UsageError for a name Google would not allow."""
-    bucket, _, prefix = url.removeprefix("gs://").partition("/")
-    _check_bucket_name(bucket)
-    prefix = prefix.strip("/")
-    if prefix:
-        _check_object_name(prefix, UsageError)
-    return GCSStore(url, bucket, f"{prefix}/" if prefix else "")
+_IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
+_PERMISSIONS = ("storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete")
 
 
 class GCSStore:
-    """Objects under one prefix of one bucket."""
+    """Objects under one prefix of one bucket. Raises UsageError for a name that Google does not allow."""
 
-    on_this_disk = False
+    needs_network = True
 
-    def __init__(self, url: str, bucket: str, prefix: str) -> None:
-        self.url = url
-        self._bucket_name = bucket
-        self._prefix = prefix
-        self._client: Any = None
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._bucket_name, self._prefix = _parse(place)
+        self._client: Client | None = None
 
     def held(self, prefix: str) -> dict[str, Held]:
         """All objects whose names begin with `prefix`, in one listing."""
-        with self._words():
+        with self._translated_errors():
             blobs = self._bucket().list_blobs(
                 prefix=self._prefix + prefix,
                 fields="items(name,size,crc32c,metadata),nextPageToken",
                 retry=_retry(),
             )
-            return {blob.name.removeprefix(self._prefix): _held(blob) for blob in blobs}
+            return {blob.name.removeprefix(self._prefix): _describe(blob) for blob in blobs}
 
     def put(
         self,
@@ -79,53 +60,55 @@ class GCSStore:
         name: str,
         *,
         mark: str,
-        facts: dict[str, str],
+        facts: Mapping[str, str],
         progress: Callable[[int], None] | None = None,
     ) -> Held:
-        """Upload `file` in chunks; see the contract in the folder's front page.
+        """Upload `file` in chunks; see the contract, `Store.put`.
 
-        The object is replaced only if nobody else replaced it meanwhile; otherwise StoreError is raised.
+        The object is replaced only if no other writer replaced it meanwhile; otherwise StoreError is raised.
         """
         _check_object_name(self._prefix + name, StoreError)
         ours = Held(mark, crc32c(file), file.stat().st_size)
-        with self._words():
-            there = self._bucket().get_blob(self._prefix + name, retry=_retry())
+        with self._translated_errors():
+            existing = self._blob(name)
             try:
-                self._upload(file, name, {**facts, _MARK: mark}, there.generation if there else 0, progress)
+                self._upload(file, name, {**facts, _MARK: mark}, existing.generation if existing else 0, progress)
             except answers.PreconditionFailed:
-                return self._after_refusal(name, ours)
+                return self._after_precondition_failed(name, ours)
             except DataCorruption as error:
-                raise self._not_believed(name) from error
+                raise self._wrong_checksum(name) from error
             except ValueError as error:
                 if file.stat().st_size >= ours.size:
                     raise
-                # the client's word for a file that ends before the size it had
+                # what the client raises for a file that ends before the size it had
                 raise StoreError(f"{file} became shorter while it was uploaded. Run again.") from error
-            if self._now(name) != ours:
-                raise self._not_believed(name)
+            if self._stored(name) != ours:
+                raise self._wrong_checksum(name)
         return ours
 
-    def object_url(self, name: str) -> str:
-        """The gs:// URL of the object."""
+    def url(self, name: str) -> str:
+        """The gs:// URL of the object `name`."""
+        _check_object_name(self._prefix + name, StoreError)
         return f"gs://{self._bucket_name}/{self._prefix}{name}"
 
     def checks(self) -> Iterator[Check]:
-        """Credentials, bucket and permissions, without changing anything."""
+        """Credentials, bucket and permissions."""
         try:
-            with self._words():
+            with self._translated_errors():
                 bucket = self._bucket()
-                yield Check(True, f"credentials are there: {_who()}")
+                yield Check(True, google_cloud.signed_in_as(google_cloud.STORAGE_EMULATOR))
                 bucket.reload(retry=_retry())
-                yield Check(True, f"bucket gs://{self._bucket_name} is there, in {bucket.location}")
-                # the emulators have no permissions to ask for
-                granted = _NEEDED if _on_emulator() else bucket.test_iam_permissions(_NEEDED)
-                lacking = sorted(set(_NEEDED) - set(granted))
+                yield Check(True, f"bucket gs://{self._bucket_name} exists, in {bucket.location}")
+                # emulators have no permissions to query
+                emulated = google_cloud.uses_emulator(google_cloud.STORAGE_EMULATOR)
+                granted = _PERMISSIONS if emulated else bucket.test_iam_permissions(_PERMISSIONS)
+                missing = sorted(set(_PERMISSIONS) - set(granted))
         except (StoreError, TransientError) as error:
             yield Check(False, str(error))
             return
-        if lacking:
+        if missing:
             remedy = f"Grant roles/storage.objectUser on gs://{self._bucket_name}."
-            yield Check(False, f"permissions are missing: {', '.join(lacking)}. {remedy}")
+            yield Check(False, f"permissions are missing: {', '.join(missing)}. {remedy}")
         else:
             yield Check(True, "objects may be listed, read, written and replaced")
 
@@ -139,9 +122,9 @@ class GCSStore:
     ) -> None:
         blob = self._bucket().blob(self._prefix + name, chunk_size=CHUNK_BYTES)
         blob.metadata = metadata
-        with file.open("rb") as content:
+        with _ProgressReader(file, progress) as content:
             blob.upload_from_file(
-                _Watched(content, progress) if progress else content,
+                content,
                 size=file.stat().st_size,
                 content_type="application/vnd.apache.parquet",
                 if_generation_match=generation,
@@ -150,134 +133,106 @@ class GCSStore:
                 retry=_retry(),
             )
 
-    def _after_refusal(self, name: str, ours: Held) -> Held:
-        """A 412: success when it is our own object, whose reply was lost; somebody else's otherwise."""
-        if self._now(name) == ours:
+    def _after_precondition_failed(self, name: str, ours: Held) -> Held:
+        """Success if the object is ours (the reply to our first request was lost); otherwise another writer's."""
+        if self._stored(name) == ours:
             return ours
-        raise StoreError(f"somebody else wrote {self.object_url(name)} while we did. Run again to put ours there.")
+        raise StoreError(f"Another writer replaced {self.url(name)} during this upload. Run again to upload yours.")
 
-    def _now(self, name: str) -> Held | None:
-        blob = self._bucket().get_blob(self._prefix + name, retry=_retry())
-        return _held(blob) if blob else None
+    def _stored(self, name: str) -> Held | None:
+        blob = self._blob(name)
+        return _describe(blob) if blob else None
 
-    def _not_believed(self, name: str) -> StoreError:
-        return StoreError(f"{self.object_url(name)} does not repeat the checksum of the file. Run again.")
+    def _blob(self, name: str) -> Blob | None:
+        return self._bucket().get_blob(self._prefix + name, retry=_retry())
 
-    def _bucket(self) -> Any:
+    def _bucket(self) -> Bucket:
         if self._client is None:
-            self._client = _client()
+            self._client = google_cloud.storage_client()
         return self._client.bucket(self._bucket_name)
 
-    @contextlib.contextmanager
-    def _words(self) -> Iterator[None]:
-        """Turn what the client raises into a sentence with a remedy."""
-        try:
-            yield
-        except auth.DefaultCredentialsError as error:
-            raise StoreError(f"There are no Google credentials. {_LOGIN}") from error
-        except answers.GoogleAPICallError as error:
-            raise self._error(error) from error
-        except (answers.RetryError, auth.TransportError, requests.RequestException) as error:
-            raise TransientError(f"gs://{self._bucket_name} cannot be reached ({type(error).__name__}).") from error
-        except auth.GoogleAuthError as error:
-            if error.retryable:
-                raise TransientError(f"Google's sign-in cannot be reached ({type(error).__name__}).") from error
-            raise StoreError(f"Google refuses the credentials; they may have expired. {_LOGIN}") from error
+    def _wrong_checksum(self, name: str) -> StoreError:
+        return StoreError(f"{self.url(name)} does not have the checksum of the file. Run again.")
 
-    def _error(self, error: answers.GoogleAPICallError) -> StoreError | TransientError:
-        bucket, said = f"gs://{self._bucket_name}", _said(error)
-        if isinstance(error, answers.TooManyRequests | answers.ServerError) or _lost_its_session(error):
-            return TransientError(f"{bucket}: Google answered {error.code}.")
+    def _translated_errors(self) -> contextlib.AbstractContextManager[None]:
+        return google_cloud.translated_errors(f"gs://{self._bucket_name}", StoreError, self._explain)
+
+    def _explain(self, error: answers.GoogleAPICallError) -> TaxiError:
+        bucket, message = f"gs://{self._bucket_name}", google_cloud.message_of(error)
+        if _is_transient(error):
+            return TransientError(f"{bucket}: Google answered {error.code} ({message}). Run again.")
         if isinstance(error, answers.NotFound):
             return StoreError(
-                f"There is no bucket {bucket}. Make it: gcloud storage buckets create {bucket} --location=EU"
+                f"There is no bucket {bucket}. Create it: gcloud storage buckets create {bucket} --location=EU"
             )
         if isinstance(error, answers.Unauthorized):
-            return StoreError(f"{bucket}: Google does not accept these credentials ({said}). {_LOGIN}")
-        # 'The account for bucket "x" has been disabled' is about billing too, as its reason tells
-        unpaid = _BILLING.search(said) or "accountDisabled" in getattr(error.response, "text", "")
-        if isinstance(error, answers.Forbidden) and unpaid:
-            return StoreError(f"Billing is off for the project of {bucket}. Turn it on in the Google Cloud console.")
+            return StoreError(f"{bucket}: {google_cloud.credentials_refused(message)}")
+        if google_cloud.is_billing_off(error):
+            return StoreError(google_cloud.billing_is_off(f"the project of {bucket}"))
         if isinstance(error, answers.Forbidden):
             return StoreError(
-                f"These credentials may not do this in {bucket} ({said}). "
+                f"These credentials lack a permission in {bucket} ({message}). "
                 "Grant them roles/storage.objectUser on the bucket."
             )
-        return StoreError(f"{bucket}: Google refused: {said}")
+        return StoreError(f"{bucket}: Google refused: {message}")
 
 
-class _Watched:
-    """A file that tells how many bytes were read of it for the first time; a chunk sent again is told once."""
+class _ProgressReader(io.BufferedReader):
+    """A file that reports how many bytes were read for the first time; a chunk that is resent is not counted again."""
 
-    def __init__(self, file: BinaryIO, progress: Callable[[int], None]) -> None:
-        self._file = file
+    def __init__(self, file: Path, progress: Callable[[int], None] | None) -> None:
+        super().__init__(io.FileIO(file))
         self._progress = progress
-        self._told = 0
+        self._reported = 0
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        at = self._file.tell()
-        if at > self._told:
-            self._progress(at - self._told)
-            self._told = at
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        position = self.tell()
+        if self._progress is not None and position > self._reported:
+            self._progress(position - self._reported)
+            self._reported = position
         return data
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+
+def _is_transient(error: answers.GoogleAPICallError) -> bool:
+    # 404 or 410 in the middle of an upload: Google lost its session and wants the upload begun anew
+    method = getattr(getattr(error.response, "request", None), "method", "")
+    lost_session = error.code in {404, 410} and method == "PUT"
+    return isinstance(error, answers.TooManyRequests | answers.ServerError) or error.code == 408 or lost_session
 
 
-def _said(error: answers.GoogleAPICallError) -> str:
-    """Google's own words. The client's message adds the URL, and that of an upload's session lets anyone write."""
-    try:
-        return str(error.response.json()["error"]["message"]).rstrip(".")
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return f"status {error.code}"
+def _retry() -> Retry:
+    return google_cloud.limited(DEFAULT_RETRY)
 
 
-def _lost_its_session(error: answers.GoogleAPICallError) -> bool:
-    """Whether an upload was refused in its middle with 404 or 410, after which Google wants it begun anew."""
-    request = getattr(error.response, "request", None)
-    return error.code in {404, 410} and getattr(request, "method", "") == "PUT"
-
-
-def _on_emulator() -> bool:
-    return bool(os.environ.get("STORAGE_EMULATOR_HOST"))
-
-
-def _retry() -> Any:
-    return DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
-
-
-def _client() -> Any:
-    # else each client asks for the bucket's metadata once, for traces that nobody collects
-    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-    if _on_emulator():
-        return Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT", "local"), credentials=AnonymousCredentials())
-    credentials, project = default_credentials(scopes=["https://www.googleapis.com/auth/devstorage.read_write"])
-    return Client(project=project or "none", credentials=credentials)
-
-
-def _who() -> str:
-    if _on_emulator():
-        return "none needed by the emulator"
-    credentials, _ = default_credentials()
-    return getattr(credentials, "service_account_email", "") or "your own, by gcloud auth application-default login"
-
-
-def _held(blob: Any) -> Held:
+def _describe(blob: Blob) -> Held:
     checksum = base64.b64decode(blob.crc32c or "").hex()
     return Held((blob.metadata or {}).get(_MARK, ""), checksum, blob.size)
 
 
+def _parse(place: Place) -> tuple[str, str]:
+    """Bucket and prefix of `gs://bucket/prefix`; the prefix ends with "/" unless it is empty."""
+    rest = place.url.partition("://")[2]
+    bucket, _, prefix = rest.partition("/")
+    # these would be hidden where the place is shown, so two stores would look like one
+    if not place.has_host or "@" in bucket or any(character in rest for character in "?#;"):
+        raise UsageError(f"'{place}' is not a bucket. Write gs://bucket/prefix, without user, ?, # and ;.")
+    _check_bucket_name(bucket)
+    prefix = prefix.strip("/")
+    if prefix:
+        _check_object_name(prefix, UsageError)
+    return bucket, f"{prefix}/" if prefix else ""
+
+
 def _check_bucket_name(name: str) -> None:
-    """Google's grammar of bucket names."""
+    """Google's rules: https://cloud.google.com/storage/docs/buckets#naming."""
     longest = max(len(part) for part in name.split("."))
     wrong = (
         not _BUCKET.fullmatch(name)
         or not 3 <= len(name) <= (222 if "." in name else 63)
         or longest > 63
         or ".." in name
-        or _ADDRESS.fullmatch(name)
+        or _IP_ADDRESS.fullmatch(name)
         or name.startswith("goog")
         or "google" in name
     )
@@ -289,10 +244,10 @@ def _check_bucket_name(name: str) -> None:
 
 
 def _check_object_name(name: str, error: type[StoreError | UsageError]) -> None:
-    """Google's grammar of object names."""
-    odd = any(character in name for character in "\r\n\0") or name.startswith(".well-known/acme-challenge/")
-    # a lone surrogate stands for a byte of the command line that is no UTF-8
-    no_text = any("\ud800" <= character <= "\udfff" for character in name)
+    """Google's rules: https://cloud.google.com/storage/docs/objects#naming."""
+    forbidden = any(character in name for character in "\r\n\0") or name.startswith(".well-known/acme-challenge/")
+    # a lone surrogate stands for a byte of the command line that is not UTF-8
+    not_unicode = any("\ud800" <= character <= "\udfff" for character in name)
     too_long = len(name.encode(errors="replace")) > 1024
-    if not name or name.endswith("/") or name in {".", ".."} or odd or no_text or too_long:
+    if not name or name.endswith("/") or name in {".", ".."} or forbidden or not_unicode or too_long:
         raise error(f"{name!r} cannot be the name of an object: up to 1024 bytes of text on one line.")

@@ -1,26 +1,28 @@
 """Where rows go: the contract of a warehouse, and the kinds there are.
 
-A warehouse has one table a dataset, and knows for each month from which rows (mark) it was loaded. A new kind is a
-module here with a class that keeps the contract, an entry in KINDS, and a test module that brings a fixture to the
-conformance suite.
+A warehouse has one table per dataset and records, for each month, the mark of the rows that were loaded. A new kind is
+a module here with a class that implements `Warehouse`, an entry in KINDS, and a test module that gives the conformance
+suite its fixture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Protocol, runtime_checkable
 
-from taxi_ingest.catalog import Column
+from taxi_ingest.catalog import FILE_MONTH, Column
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Check, Place
 
 
 @dataclass(frozen=True)
 class HeldMonth:
-    """A month as the warehouse has it.
+    """One month in a warehouse.
 
-    `mark`, `loaded` (rows) and `source` were recorded when it was loaded; `rows` are in the table now.
+    `mark`, `loaded` (number of rows) and `source` were recorded when it was loaded; `rows` is the number of rows in
+    the table now.
     """
 
     mark: str
@@ -30,12 +32,12 @@ class HeldMonth:
 
 
 Months = Mapping[str | None, HeldMonth]
-"""What is held of one table, by month; under None for a table without months."""
+"""The months of one table, keyed as `2021-01`; a table without months has the one key None."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a table must look like. Monthly tables get the column `file_month` after `columns`."""
+    """The layout of a table. Monthly tables have the column `file_month` (DATE) after `columns`."""
 
     name: str
     title: str
@@ -43,14 +45,30 @@ class Table:
     monthly: bool
     cluster_by: str
 
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of all columns, in order."""
+        names = tuple(column.name for column in self.columns)
+        return (*names, FILE_MONTH) if self.monthly else names
+
+
+def column_comment(column: Column) -> str:
+    """What a column's comment says in every warehouse: its meaning and, in brackets, its unit."""
+    return f"{column.meaning} [{column.unit}]" if column.unit else column.meaning
+
+
+def month_key(day: date | None) -> str | None:
+    """The key in `Months` for a value of the column `file_month`."""
+    return day.strftime("%Y-%m") if day else None
+
 
 @dataclass(frozen=True)
 class Traits:
-    """In what kinds of warehouses differ.
+    """How kinds of warehouses differ.
 
-    `reads`: schemes of the stores whose objects it loads itself; empty when it loads the Parquet file on this disk,
-    whatever the store. `needs_network`: whether asking what it holds needs a network. `disk_per_parquet`: bytes that
-    a load adds to this disk for each byte of Parquet.
+    `reads`: schemes of the stores whose objects it loads by URL; empty when it loads the Parquet file on this disk,
+    whatever the store. `needs_network`: whether `held` needs a network. `disk_per_parquet`: bytes that a load adds to
+    this disk for each byte of Parquet.
     """
 
     reads: tuple[str, ...] = ()
@@ -60,10 +78,10 @@ class Traits:
 
 @dataclass(frozen=True)
 class Options:
-    """How a warehouse is used; a kind ignores what does not concern it.
+    """How a warehouse is used; a kind ignores options that do not concern it.
 
-    `method`: how a month is replaced. `lock_timeout`: seconds to wait for another program to let go of the
-    warehouse, before TransientError.
+    `method`: how a month is replaced; "" is the kind's own default. `lock_timeout`: seconds to wait for another
+    program to release the warehouse before TransientError is raised.
     """
 
     method: str = ""
@@ -77,11 +95,11 @@ class Warehouse(Protocol):
     traits: Traits
 
     def checks(self, store: Place) -> Iterator[Check]:
-        """What must be in order for loads from `store` to work; changes nothing."""
+        """What loads from `store` need in order to work, one thing at a time; changes nothing and raises nothing."""
         ...
 
     def held(self, *tables: str) -> dict[str, Months]:
-        """Every month in each of `tables`, in one cheap question a table; no months where there is no table."""
+        """The months of each of `tables`, by one query per table; no months for a table that does not exist."""
         ...
 
     def replace(
@@ -95,11 +113,11 @@ class Warehouse(Protocol):
         source: str,
         record: Callable[[str], None] | None = None,
     ) -> int:
-        """Replace one month by the `rows` rows of the Parquet `file` (path or URL), with its mark, whole or not at all.
+        """Replace one month and its mark with the `rows` rows of the Parquet `file` (path or URL), whole or not at all.
 
-        `record` is called with the id of each job that would go on elsewhere if this process were killed, before the
-        job is sent. Returns the rows of the month counted in the table afterwards. Raises WarehouseError when they
-        are not `rows`, and then the month does not count as held.
+        `record` is called with the id of each job that would continue elsewhere if this process were killed, before
+        the job is sent. Returns the number of rows of the month counted in the table afterwards. Raises
+        WarehouseError when that is not `rows`; the month then does not count as held.
         """
         ...
 
@@ -110,19 +128,22 @@ class Warehouse(Protocol):
 
 @runtime_checkable
 class SettlesJobs(Protocol):
-    """The capability of a warehouse whose jobs go on elsewhere when this process is killed."""
+    """The capability of a warehouse whose jobs continue elsewhere when this process is killed."""
 
     def settle(self, job: str) -> None:
-        """Make sure that a job which a killed run recorded does nothing more; the table tells what it did."""
+        """Make sure that `job`, recorded by a run that was killed, has ended; cancel it if it still runs.
+
+        What it did is left to `held`. Raises TransientError when the job does not end.
+        """
         ...
 
 
 class JobWarehouse(Warehouse, SettlesJobs, Protocol):
-    """A warehouse that works by jobs."""
+    """A warehouse that works through jobs."""
 
 
 def settle(warehouse: Warehouse, job: str) -> None:
-    """Settle a recorded job; a warehouse without jobs has nothing to settle."""
+    """Settle a recorded job, if `warehouse` has jobs; see `SettlesJobs`."""
     if isinstance(warehouse, SettlesJobs):
         warehouse.settle(job)
 
@@ -141,7 +162,7 @@ def _bigquery(place: Place, options: Options) -> JobWarehouse:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of warehouse: how its URLs look, and how one is opened, which touches nothing yet."""
+    """A kind of warehouse: an example of its URL, and how to open one, which touches nothing yet."""
 
     example: str
     open: Callable[[Place, Options], Warehouse]
@@ -151,22 +172,25 @@ KINDS: dict[str, Kind] = {
     "duckdb": Kind("duckdb:FILE", _duckdb),
     "bigquery": Kind("bigquery://project/dataset", _bigquery),
 }
-"""URL scheme → kind. Their modules, and the clients they need, load when one is opened."""
+"""URL scheme → kind. An opener imports its module, and the client that needs, when called."""
 
 EXAMPLES = " or ".join(kind.example for kind in KINDS.values())
 """How warehouses are named, for help texts."""
 
 
 def open_warehouse(place: Place, options: Options | None = None) -> Warehouse:
-    """The warehouse at `place`, untouched. Raises UsageError for a scheme, or a name, that no warehouse can have."""
+    """The warehouse at `place`, untouched.
+
+    Raises UsageError for an unknown scheme, a name that no warehouse can have, or an option the kind does not know.
+    """
     kind = KINDS.get(place.scheme)
     if kind is None:
-        raise UsageError(f"'{place}' is no warehouse. Possible: {EXAMPLES}.")
+        raise UsageError(f"'{place}' is not a warehouse. Possible: {EXAMPLES}.")
     return kind.open(place, options or Options())
 
 
 def check_pair(store: Place, warehouse: Place, options: Options | None = None) -> None:
-    """Raise UsageError, naming what is possible, for a store that `warehouse` cannot load from."""
+    """Raise UsageError, naming the stores that are possible, when `warehouse` cannot load from `store`."""
     reads = open_warehouse(warehouse, options).traits.reads
     if reads and store.scheme not in reads:
         possible = ", ".join(f"{scheme}://…" for scheme in reads)

@@ -1,19 +1,19 @@
-"""An HTTP server that passes every request on to another one, keeps a list, and lets a test step in between."""
+"""An HTTP proxy that forwards every request to one server, keeps a list, and can act before each is forwarded."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from loopback import LoopbackHandler, serving
 
 
 @dataclass
 class Forwarding:
-    """`requests` are (method, path); `before` is called with each before it is passed on."""
+    """`requests` are (method, path); `before` is called with each before it is forwarded."""
 
     url: str
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -22,15 +22,13 @@ class Forwarding:
 
 @contextlib.contextmanager
 def forwarding(to: str) -> Iterator[Forwarding]:
-    """Pass requests on to the server at `to`."""
+    """Forward requests to the server at `to` until the end of the block."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def pass_on(self) -> None:
-            there.requests.append((self.command, self.path))
-            there.before(self.command, self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+    class Handler(LoopbackHandler):
+        def forward(self) -> None:
+            forwarded.requests.append((self.command, self.path))
+            forwarded.before(self.command, self.path)
+            body = self.body() or None
             kept = {
                 k: v for k, v in self.headers.items() if k.lower() not in {"host", "content-length", "accept-encoding"}
             }
@@ -49,18 +47,8 @@ def forwarding(to: str) -> Iterator[Forwarding]:
                 self.end_headers()
                 self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = do_DELETE = pass_on  # noqa: N815 - the names http.server calls
+        do_GET = do_POST = do_PUT = do_DELETE = forward  # noqa: N815 - the names http.server calls
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    there = Forwarding(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield there
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as url:
+        forwarded = Forwarding(url)
+        yield forwarded

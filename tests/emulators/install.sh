@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the GCS and BigQuery servers of the tests into a folder: install.sh [FOLDER], else .cache/emulators
-# Does nothing when they are there. Ends 3 when no Python 3.13 is at hand.
+# Does nothing when they are installed already. Exits with 3 when there is no Python 3.13.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:-$here/../../.cache/emulators}

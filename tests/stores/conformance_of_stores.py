@@ -1,11 +1,12 @@
-"""What every store must do. A kind's test module imports these tests and brings a fixture `bench`.
+"""What every store must do. A kind's test module imports these tests and defines the fixture `bench`.
 
-The fixture gives a `Bench`: the store, and what a stranger could do to it without us.
+The fixture returns a `Bench`: the store, and what others could do to its objects without it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,16 +16,18 @@ import google_crc32c
 import pytest
 
 from taxi_ingest.errors import StoreError
-from taxi_ingest.stores import Held, Store
+from taxi_ingest.place import Place
+from taxi_ingest.stores import Held, Store, open_store
 
 NAME = "trips/trips_2021-01.parquet"
 
 
 @dataclass
 class Bench:
-    """A store under test; `overwrite` and `forget` are a stranger's doing: new bytes, metadata removed.
+    """A store under test.
 
-    `read` and `facts` look at an object without us.
+    `overwrite` (new bytes) and `forget` (metadata removed) change an object without the store; `read` and `facts` look
+    at one. `read_url` reads what `Store.url` returned. `unusable` is a place of the same kind that cannot be used.
     """
 
     store: Store
@@ -33,6 +36,8 @@ class Bench:
     forget: Callable[[str], None]
     read: Callable[[str], bytes]
     facts: Callable[[str], dict[str, str]]
+    read_url: Callable[[str], bytes]
+    unusable: Place
 
     def file(self, content: bytes, name: str = "a.parquet") -> Path:
         path = self.folder / name
@@ -81,7 +86,7 @@ def test_the_very_same_file_may_be_put_again(bench: Bench) -> None:
     assert bench.read(NAME) == b"content"
 
 
-def test_a_strangers_overwrite_shows_in_the_checksum(bench: Bench) -> None:
+def test_an_overwrite_by_others_shows_in_the_checksum(bench: Bench) -> None:
     bench.put(b"content")
     bench.overwrite(NAME, b"CONTENT")
     assert bench.store.held("trips/")[NAME].crc32c == checksum(b"CONTENT")
@@ -99,7 +104,7 @@ def test_a_prefix_lists_its_folder_and_no_neighbour(bench: Bench) -> None:
     assert sorted(bench.store.held("trips/")) == ["trips/a.parquet", "trips/deep/b.parquet"]
 
 
-def test_of_a_file_that_changes_while_it_is_put_no_false_checksum_is_held(bench: Bench) -> None:
+def test_no_false_checksum_is_held_for_a_file_that_changes_while_it_is_put(bench: Bench) -> None:
     path = bench.file(b"x" * 20_000_000)
 
     def spoil(_: int) -> None:
@@ -119,9 +124,50 @@ def test_a_file_that_cannot_be_read_leaves_the_object_as_it_was(bench: Bench) ->
 
 
 @pytest.mark.parametrize("name", ["", "a\nb.parquet", "a\rb.parquet"])
-def test_odd_names_are_refused_in_a_sentence(bench: Bench, name: str) -> None:
+def test_impossible_names_are_refused_in_a_sentence(bench: Bench, name: str) -> None:
     with pytest.raises(StoreError, match="cannot be the name of an object"):
         bench.put(b"content", name=name)
+    with pytest.raises(StoreError, match="cannot be the name of an object"):
+        bench.store.url(name)
+
+
+def test_the_url_of_an_object_leads_to_its_content(bench: Bench) -> None:
+    bench.put(b"content")
+    assert bench.read_url(bench.store.url(NAME)) == b"content"
+
+
+def test_its_place_opens_the_same_store(bench: Bench) -> None:
+    put = bench.put(b"content")
+    assert open_store(bench.store.place).held("trips/") == {NAME: put}
+
+
+def test_held_connects_somewhere_only_if_it_needs_a_network(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, addresses = socket.socket.connect, []
+
+    def recorded(self: socket.socket, address: object) -> None:
+        addresses.append(address)
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", recorded)
+    open_store(bench.store.place).held("trips/")
+    assert bool(addresses) == bench.store.needs_network
+
+
+def test_a_usable_store_passes_every_check(bench: Bench) -> None:
+    checks = list(bench.store.checks())
+    assert [check for check in checks if not (check.ok and check.sentence)] == []
+    assert checks
+
+
+def test_checks_change_nothing(bench: Bench) -> None:
+    put = bench.put(b"content")
+    list(bench.store.checks())
+    assert bench.store.held("") == {NAME: put}
+
+
+def test_a_store_that_cannot_be_used_fails_a_check_with_a_sentence(bench: Bench) -> None:
+    failed = [check for check in open_store(bench.unusable).checks() if not check.ok]
+    assert [bool(check.sentence) for check in failed] == [True]
 
 
 def test_of_two_writers_one_whole_object_stays(bench: Bench) -> None:
@@ -142,4 +188,4 @@ def test_of_two_writers_one_whole_object_stays(bench: Bench) -> None:
     held = bench.store.held("trips/")[NAME]
     assert bench.read(NAME) in contents.values()
     assert held.crc32c == checksum(bench.read(NAME))
-    assert all("somebody else" in sentence or "Run again" in sentence for sentence in lost)
+    assert all("Another writer" in sentence or "Run again" in sentence for sentence in lost)

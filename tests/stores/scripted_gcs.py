@@ -1,15 +1,14 @@
-"""A loopback server that answers as a test tells it, in the form of Google's JSON API."""
+"""A loopback server that plays scripted answers in the form of Google's JSON API."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from loopback import LoopbackHandler, serving
 
 Reply = tuple[int, Any]
 """Status and JSON."""
@@ -17,8 +16,8 @@ Reply = tuple[int, Any]
 
 def refusal(status: int, message: str, reason: str = "") -> Reply:
     """An error as the API words it."""
-    told = {"domain": "global", "reason": reason, "message": message}
-    return status, {"error": {"code": status, "message": message, "errors": [told]}}
+    detail = {"domain": "global", "reason": reason, "message": message}
+    return status, {"error": {"code": status, "message": message, "errors": [detail]}}
 
 
 def described(name: str, crc32c: str, size: int, mark: str) -> Reply:
@@ -37,7 +36,7 @@ class Scripted:
 
     @property
     def session(self) -> str:
-        """Where a large upload is told to go on; Google's carries a secret in its query, as this one does."""
+        """The URL of a resumable upload's session; like Google's, it has a secret in its query."""
         return f"{self.url}/upload/session?upload_id=a-secret"
 
     def play(self, method: str) -> Reply:
@@ -50,32 +49,14 @@ class Scripted:
 def scripted() -> Iterator[Scripted]:
     """Serve until the end of the block."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(LoopbackHandler):
         def reply(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, document = there.play(self.command)
-            content = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Location", there.session)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.body()
+            status, document = script.play(self.command)
+            self.reply_json(status, document, {"Location": script.session})
 
         do_GET = do_POST = do_PUT = do_DELETE = reply  # noqa: N815 - the names http.server calls
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    there = Scripted(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield there
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as url:
+        script = Scripted(url)
+        yield script

@@ -1,4 +1,4 @@
-"""Google Cloud Storage as store: what a person is told when Google refuses, and names refused before any call."""
+"""Google Cloud Storage as store: errors become sentences, and impossible names are refused before any call."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 from conformance_of_stores import checksum
 from scripted_gcs import Reply, Scripted, described, refusal, scripted
 
-from taxi_ingest import stores
 from taxi_ingest.errors import StoreError, TransientError, UsageError
-from taxi_ingest.stores import Store
+from taxi_ingest.place import Place
+from taxi_ingest.stores import Store, open_store
 
 NAME = "trips/a.parquet"
-NOTHING_THERE = refusal(404, f"No such object: demo-bucket/{NAME}", "notFound")
+NO_OBJECT = refusal(404, f"No such object: demo-bucket/{NAME}", "notFound")
 
 
 @pytest.fixture
 def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
-    monkeypatch.setattr("taxi_ingest.stores.gcs.RETRY_SECONDS", 1)
+    monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 1)
     with scripted() as google:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", google.url)
         yield google
@@ -27,7 +27,7 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scripted]:
 
 @pytest.fixture
 def store() -> Store:
-    return stores.connect("gs://demo-bucket")
+    return open_store(Place.parse("gs://demo-bucket"))
 
 
 @pytest.fixture
@@ -47,19 +47,19 @@ def large(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("answer", "kind", "sentence"),
     [
-        (refusal(404, "The specified bucket does not exist."), StoreError, "no bucket gs://demo-bucket. Make it:"),
+        (refusal(404, "The specified bucket does not exist."), StoreError, "no bucket gs://demo-bucket. Create it:"),
         (refusal(403, "a@b.c does not have storage.objects.list access"), StoreError, "a@b.c .*Grant them roles/"),
         (refusal(401, "Login Required", "required"), StoreError, "gcloud auth application-default login"),
         (refusal(403, "The project to be billed: billing account absent", "accountDisabled"), StoreError, "Billing is"),
         (refusal(403, "The account for the bucket has been disabled.", "accountDisabled"), StoreError, "Billing is"),
         (refusal(400, "Invalid argument"), StoreError, "Google refused: Invalid argument"),
-        (refusal(408, "Request Timeout"), TransientError, "cannot be reached"),
-        (refusal(429, "The rate limit was exceeded"), TransientError, "cannot be reached"),
-        (refusal(503, "Backend error"), TransientError, "cannot be reached"),
+        (refusal(408, "Request Timeout"), TransientError, "Google answered 408"),
+        (refusal(429, "The rate limit was exceeded"), TransientError, r"answered 429 \(The rate limit was exceeded\)"),
+        (refusal(503, "Backend error"), TransientError, "Google answered 503"),
         ((403, ["no error document"]), StoreError, "status 403.*Grant them roles/"),
     ],
 )
-def test_a_refusal_is_told_in_a_sentence_with_the_remedy(
+def test_an_error_becomes_a_sentence_with_the_remedy(
     google: Scripted, store: Store, answer: Reply, kind: type[Exception], sentence: str
 ) -> None:
     google.script = {"GET": [answer]}
@@ -70,11 +70,11 @@ def test_a_refusal_is_told_in_a_sentence_with_the_remedy(
 def test_a_bucket_named_after_billing_is_not_taken_for_billing_that_is_off(google: Scripted) -> None:
     google.script = {"GET": [refusal(403, "a@b.c does not have access to billing-exports.", "forbidden")]}
     with pytest.raises(StoreError, match=r"Grant them roles/storage\.objectUser"):
-        stores.connect("gs://billing-exports").held("trips/")
+        open_store(Place.parse("gs://billing-exports")).held("trips/")
 
 
-def test_a_bucket_that_is_gone_when_the_upload_begins_is_told_so(google: Scripted, store: Store, small: Path) -> None:
-    google.script = {"GET": [NOTHING_THERE], "POST": [refusal(404, "The specified bucket does not exist.")]}
+def test_a_bucket_that_is_gone_when_the_upload_begins_is_reported(google: Scripted, store: Store, small: Path) -> None:
+    google.script = {"GET": [NO_OBJECT], "POST": [refusal(404, "The specified bucket does not exist.")]}
     with pytest.raises(StoreError, match="There is no bucket"):
         store.put(small, NAME, mark="m1", facts={})
 
@@ -83,13 +83,15 @@ def test_a_bucket_that_is_gone_when_the_upload_begins_is_told_so(google: Scripte
 def test_an_upload_whose_session_google_lost_may_be_tried_again(
     google: Scripted, store: Store, large: Path, status: int
 ) -> None:
-    google.script = {"GET": [NOTHING_THERE], "POST": [(200, {})], "PUT": [refusal(status, "Gone")]}
+    google.script = {"GET": [NO_OBJECT], "POST": [(200, {})], "PUT": [refusal(status, "Gone")]}
     with pytest.raises(TransientError, match=str(status)):
         store.put(large, NAME, mark="m1", facts={})
 
 
-def test_a_refused_upload_does_not_tell_the_url_of_its_session(google: Scripted, store: Store, large: Path) -> None:
-    google.script = {"GET": [NOTHING_THERE], "POST": [(200, {})], "PUT": [refusal(400, "Bad chunk")]}
+def test_the_error_of_a_refused_upload_does_not_show_the_url_of_its_session(
+    google: Scripted, store: Store, large: Path
+) -> None:
+    google.script = {"GET": [NO_OBJECT], "POST": [(200, {})], "PUT": [refusal(400, "Bad chunk")]}
     with pytest.raises(StoreError) as refused:
         store.put(large, NAME, mark="m1", facts={})
     assert str(refused.value) == "gs://demo-bucket: Google refused: Bad chunk"
@@ -103,20 +105,20 @@ RIGHT = described(NAME, checksum(b"content"), 7, "m1")
     [
         (RIGHT, described(NAME, "00000000", 7, "m1")),
         (RIGHT, described(NAME, checksum(b"content"), 8, "m1")),
-        (RIGHT, NOTHING_THERE),
-        (described(NAME, "00000000", 7, "m1"), NOTHING_THERE),
+        (RIGHT, NO_OBJECT),
+        (described(NAME, "00000000", 7, "m1"), NO_OBJECT),
     ],
     ids=["other checksum", "other size", "gone", "other checksum in the reply"],
 )
-def test_an_upload_is_not_believed_unless_the_far_side_repeats_it(
+def test_an_upload_fails_unless_google_reports_its_checksum_and_size(
     google: Scripted, store: Store, small: Path, reply: Reply, look: Reply
 ) -> None:
-    google.script = {"GET": [NOTHING_THERE, look], "POST": [reply], "DELETE": [(200, {})]}
-    with pytest.raises(StoreError, match="does not repeat the checksum of the file"):
+    google.script = {"GET": [NO_OBJECT, look], "POST": [reply], "DELETE": [(200, {})]}
+    with pytest.raises(StoreError, match="does not have the checksum of the file"):
         store.put(small, NAME, mark="m1", facts={})
 
 
-def test_missing_credentials_are_told_with_the_command_that_makes_them(
+def test_missing_credentials_are_reported_with_the_command_that_creates_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, store: Store
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
@@ -133,15 +135,24 @@ def test_missing_credentials_are_told_with_the_command_that_makes_them(
 )
 def test_names_that_no_bucket_can_have_are_refused_before_any_call(name: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of a bucket"):
-        stores.connect(f"gs://{name}/trips")
+        open_store(Place.parse(f"gs://{name}/trips"))
 
 
 @pytest.mark.parametrize("name", ["abc", "a_b-c", "a" * 63, "data.example.com", ".".join(["a" * 60] * 3)])
 def test_names_that_a_bucket_can_have_are_taken(name: str) -> None:
-    assert stores.connect(f"gs://{name}/trips").object_url("x") == f"gs://{name}/trips/x"
+    assert open_store(Place.parse(f"gs://{name}/trips")).url("x") == f"gs://{name}/trips/x"
 
 
 @pytest.mark.parametrize("prefix", ["a\nb", "..", ".well-known/acme-challenge/x", "a" * 1025, "é" * 513, "a\udce9"])
 def test_prefixes_that_no_object_can_have_are_refused_before_any_call(prefix: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of an object"):
-        stores.connect(f"gs://demo-bucket/{prefix}")
+        open_store(Place.parse(f"gs://demo-bucket/{prefix}"))
+
+
+@pytest.mark.parametrize(
+    "url", ["gs://user:secret@demo-bucket/x", "gs://demo-bucket?secret", "gs://demo-bucket/x#secret"]
+)
+def test_a_url_with_parts_that_are_not_shown_is_refused_without_showing_them(url: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        open_store(Place.parse(url))
+    assert "secret" not in str(refused.value)

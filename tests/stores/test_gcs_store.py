@@ -21,8 +21,9 @@ from conformance_of_stores import *  # noqa: F403
 from conformance_of_stores import NAME, Bench
 from emulators.forwarding import Forwarding, forwarding
 
-from taxi_ingest import stores
 from taxi_ingest.errors import StoreError, TransientError
+from taxi_ingest.place import Place
+from taxi_ingest.stores import open_store
 
 BUCKET = "demo-bucket"
 
@@ -40,19 +41,32 @@ def bench(gcs_server: str, prefix: str, tmp_path: Path) -> Bench:
         where = f"{gcs_server}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={prefix}/{name}"
         urllib.request.urlopen(urllib.request.Request(where, content)).close()
 
-    def read(name: str) -> bytes:
-        quoted = urllib.parse.quote(f"{prefix}/{name}", safe="")
-        with urllib.request.urlopen(f"{gcs_server}/storage/v1/b/{BUCKET}/o/{quoted}?alt=media") as reply:
+    def read_url(url: str) -> bytes:
+        bucket, _, name = url.removeprefix("gs://").partition("/")
+        quoted = urllib.parse.quote(name, safe="")
+        with urllib.request.urlopen(f"{gcs_server}/storage/v1/b/{bucket}/o/{quoted}?alt=media") as reply:
             return bytes(reply.read())
+
+    def read(name: str) -> bytes:
+        return read_url(f"gs://{BUCKET}/{prefix}/{name}")
 
     def metadata(name: str) -> dict[str, str]:
         quoted = urllib.parse.quote(f"{prefix}/{name}", safe="")
         with urllib.request.urlopen(f"{gcs_server}/storage/v1/b/{BUCKET}/o/{quoted}") as reply:
             return dict(json.load(reply)["metadata"])
 
-    store = stores.connect(f"gs://{BUCKET}/{prefix}")
-    store.held("")  # makes its client now, on the whole wire: a test may put a proxy before later ones
-    return Bench(store, tmp_path, overwrite, lambda name: overwrite(name, read(name)), read, metadata)
+    store = open_store(Place.parse(f"gs://{BUCKET}/{prefix}"))
+    store.held("")  # creates its client now, without a proxy: a test may put one in front of later clients
+    return Bench(
+        store,
+        tmp_path,
+        overwrite,
+        forget=lambda name: overwrite(name, read(name)),
+        read=read,
+        facts=metadata,
+        read_url=read_url,
+        unusable=Place.parse("gs://missing-bucket/trips"),
+    )
 
 
 def test_mark_and_facts_are_metadata_that_anyone_can_read(bench: Bench) -> None:
@@ -66,7 +80,7 @@ def test_a_file_that_changes_while_it_goes_up_is_refused(bench: Bench) -> None:
     def spoil(_: int) -> None:
         path.write_bytes(b"y" * 20_000_000)
 
-    with pytest.raises(StoreError, match="does not repeat the checksum of the file"):
+    with pytest.raises(StoreError, match="does not have the checksum of the file"):
         bench.store.put(path, NAME, mark="m1", facts={}, progress=spoil)
 
 
@@ -78,7 +92,7 @@ def test_progress_adds_up_to_the_size(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 8 << 20, 10_000_000])
-def test_a_file_that_becomes_shorter_while_it_is_put_is_told_and_nothing_is_held(bench: Bench, left: int) -> None:
+def test_a_file_that_becomes_shorter_while_it_is_put_is_refused_and_nothing_is_held(bench: Bench, left: int) -> None:
     path, pending = bench.file(b"x" * 20_000_000), [left]
 
     def shorten(_: int) -> None:
@@ -91,7 +105,7 @@ def test_a_file_that_becomes_shorter_while_it_is_put_is_told_and_nothing_is_held
 
 
 class CutWire:
-    """A TCP proxy to the server that cuts every connection once `limit` bytes went up in all, until it is mended."""
+    """A TCP proxy to the server that cuts every connection once `limit` bytes went up in all, until it is repaired."""
 
     def __init__(self, server: str, limit: int) -> None:
         self._to = server.removeprefix("http://").split(":")
@@ -101,7 +115,7 @@ class CutWire:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         self._limit = None
 
     def close(self) -> None:
@@ -145,9 +159,9 @@ def test_an_upload_cut_in_the_middle_leaves_nothing_held(
     bench: Bench, hundred_megabytes: Path, cut_wire: CutWire, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", cut_wire.url)
-    monkeypatch.setattr("taxi_ingest.stores.gcs.RETRY_SECONDS", 1)
+    monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 1)
     with pytest.raises(TransientError, match="cannot be reached"):
-        stores.connect(f"gs://{BUCKET}/{prefix}").put(hundred_megabytes, NAME, mark="m1", facts={})
+        open_store(Place.parse(f"gs://{BUCKET}/{prefix}")).put(hundred_megabytes, NAME, mark="m1", facts={})
     assert bench.store.held("trips/") == {}
 
 
@@ -155,12 +169,12 @@ def test_an_upload_that_was_cut_succeeds_when_it_is_tried_again(
     bench: Bench, hundred_megabytes: Path, cut_wire: CutWire, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", cut_wire.url)
-    monkeypatch.setattr("taxi_ingest.stores.gcs.RETRY_SECONDS", 1)
-    store = stores.connect(f"gs://{BUCKET}/{prefix}")
+    monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 1)
+    store = open_store(Place.parse(f"gs://{BUCKET}/{prefix}"))
     with pytest.raises(TransientError):
         store.put(hundred_megabytes, NAME, mark="m1", facts={})
-    cut_wire.mend()
-    monkeypatch.setattr("taxi_ingest.stores.gcs.RETRY_SECONDS", 60)
+    cut_wire.repair()
+    monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 60)
     whole = store.put(hundred_megabytes, NAME, mark="m1", facts={})
     assert bench.store.held("trips/") == {NAME: whole}
 
@@ -168,8 +182,9 @@ def test_an_upload_that_was_cut_succeeds_when_it_is_tried_again(
 UPLOAD = """
 import re, sys
 from pathlib import Path
-from taxi_ingest import stores
-put = stores.connect(sys.argv[1]).put
+from taxi_ingest.place import Place
+from taxi_ingest.stores import open_store
+put = open_store(Place.parse(sys.argv[1])).put
 put(Path(sys.argv[2]), sys.argv[3], mark="m1", facts={}, progress=lambda sent: print(sent, flush=True))
 # not ru_maxrss, which a child inherits from a large parent
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -213,7 +228,7 @@ def test_after_kill_9_nothing_half_is_held_and_the_next_upload_succeeds(
     assert bench.store.held("trips/") == {NAME: whole}
 
 
-# ---- somebody writes between our look and our upload
+# ---- another writer comes between our listing and our upload
 
 
 @pytest.fixture
@@ -223,7 +238,7 @@ def forward(gcs_server: str) -> Iterator[Forwarding]:
 
 
 def just_before_the_upload(forward: Forwarding, act: Callable[[], object]) -> None:
-    """Have `act` done once, when the first upload request passes by."""
+    """Call `act` once, before the first upload request is forwarded."""
     pending = [act]
 
     def before(method: str, path: str) -> None:
@@ -242,15 +257,15 @@ def test_an_upload_whose_reply_was_lost_counts_as_success(
 
     just_before_the_upload(forward, arrive_and_lose_the_reply)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", forward.url)
-    put = stores.connect(f"gs://{BUCKET}/{prefix}").put(bench.file(b"content", "b"), NAME, mark="m1", facts={})
+    put = open_store(Place.parse(f"gs://{BUCKET}/{prefix}")).put(bench.file(b"content", "b"), NAME, mark="m1", facts={})
     assert (put, bench.read(NAME)) == (bench.store.held("trips/")[NAME], b"content")
 
 
-def test_a_412_for_somebody_elses_object_is_told_and_theirs_stays(
+def test_a_412_for_the_object_of_another_writer_is_an_error_and_theirs_stays(
     bench: Bench, forward: Forwarding, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     just_before_the_upload(forward, lambda: bench.put(b"theirs", mark="m2"))
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", forward.url)
-    with pytest.raises(StoreError, match="somebody else wrote"):
-        stores.connect(f"gs://{BUCKET}/{prefix}").put(bench.file(b"ours", "b"), NAME, mark="m1", facts={})
+    with pytest.raises(StoreError, match="Another writer replaced"):
+        open_store(Place.parse(f"gs://{BUCKET}/{prefix}")).put(bench.file(b"ours", "b"), NAME, mark="m1", facts={})
     assert bench.read(NAME) == b"theirs"

@@ -1,10 +1,12 @@
-"""What every warehouse must do. A kind's test module imports these tests and brings a fixture `warehouse`.
+"""What every warehouse must do. A kind's test module imports these tests and defines the fixture `bench`.
 
-The fixture gives a `Bench`: the warehouse, a way to hand it a Parquet file, and a way to ask it with SQL.
+The fixture returns a `Bench`: the warehouse, a way to hand it a Parquet file, and a way to query it with SQL.
 """
 
 from __future__ import annotations
 
+import socket
+import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,8 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from taxi_ingest.catalog import Column
-from taxi_ingest.errors import TaxiError
-from taxi_ingest.warehouses import HeldMonth, Table, Warehouse
+from taxi_ingest.errors import TaxiError, UsageError
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import HeldMonth, SettlesJobs, Table, Warehouse, check_pair, open_warehouse, settle
 
 COLUMNS = (
     Column("VendorID", "int64", "code", "who's meter"),
@@ -32,13 +35,30 @@ TYPES = {"int64": pa.int64(), "timestamp": pa.timestamp("us"), "double": pa.floa
 
 
 @dataclass
+class UnfinishedJob:
+    """A running job, by the reference that `replace` would have recorded; `warehouse` is where it runs."""
+
+    warehouse: Warehouse
+    reference: str
+    is_running: Callable[[], bool]
+
+
+@dataclass
 class Bench:
-    """A warehouse under test."""
+    """A warehouse under test.
+
+    `hand_over` makes a Parquet file readable for it and returns what `replace` takes. `store` is a place it can load
+    from, `unusable` a place of the same kind that cannot be used. `start_job` starts a job that does not end by
+    itself; None for a warehouse without jobs.
+    """
 
     warehouse: Warehouse
     hand_over: Callable[[Path], str]
     query: Callable[[str], list[tuple[Any, ...]]]
     folder: Path
+    store: Place
+    unusable: Place
+    start_job: Callable[[], UnfinishedJob] | None = None
 
     def load(self, month: str | None, vendors: list[int], mark: str = "m1", table: Table = TRIPS, **more: Any) -> int:
         """Load a month with one row a vendor."""
@@ -161,3 +181,95 @@ def test_two_writers_of_one_month_leave_one_of_them(bench: Bench) -> None:
         thread.join()
     held = bench.warehouse.held("trips")["trips"]["2021-01"]
     assert (bench.vendors(), held.mark) in [([2, 2], "m2"), ([3, 3], "m3")]
+
+
+def test_its_place_opens_the_same_warehouse(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2, 3])
+    assert open_warehouse(bench.warehouse.place).held("trips") == bench.warehouse.held("trips")
+
+
+def test_held_answers_for_every_table_it_is_given(bench: Bench) -> None:
+    bench.load("2021-01", [1])
+    held = bench.warehouse.held("trips", "zones")
+    assert {table: len(months) for table, months in held.items()} == {"trips": 1, "zones": 0}
+
+
+def test_held_connects_somewhere_only_if_it_needs_a_network(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, addresses = socket.socket.connect, []
+
+    def recorded(self: socket.socket, address: object) -> None:
+        addresses.append(address)
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", recorded)
+    open_warehouse(bench.warehouse.place).held("trips")
+    assert bool(addresses) == bench.warehouse.traits.needs_network
+
+
+def test_a_load_takes_as_much_of_this_disk_as_the_traits_say(bench: Bench) -> None:
+    """Within a factor of ten, because rows that are all alike compress better than trips."""
+
+    def used() -> int:
+        return sum(path.stat().st_size for path in bench.folder.rglob("*") if path.suffix != ".parquet")
+
+    before = used()
+    bench.load("2021-01", list(range(100_000)))
+    (parquet,) = bench.folder.glob("trips_2021-01*.parquet")
+    expected = bench.warehouse.traits.disk_per_parquet
+    assert expected / 10 <= (used() - before) / parquet.stat().st_size <= expected * 10
+
+
+def test_it_is_paired_only_with_stores_it_reads(bench: Bench) -> None:
+    check_pair(bench.store, bench.warehouse.place)
+    unknown = Place.parse("unknown://store")
+    if bench.warehouse.traits.reads:
+        with pytest.raises(UsageError, match="Use a store it reads"):
+            check_pair(unknown, bench.warehouse.place)
+    else:
+        check_pair(unknown, bench.warehouse.place)
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_usable_warehouse_passes_every_check(bench: Bench, loaded: bool) -> None:
+    if loaded:
+        bench.load("2021-01", [1])
+    checks = list(bench.warehouse.checks(bench.store))
+    assert [check for check in checks if not (check.ok and check.sentence)] == []
+    assert checks
+
+
+def test_checks_change_nothing(bench: Bench) -> None:
+    before = sorted(bench.folder.rglob("*"))
+    list(bench.warehouse.checks(bench.store))
+    assert (sorted(bench.folder.rglob("*")), bench.warehouse.held("trips")) == (before, {"trips": {}})
+
+
+def test_a_warehouse_that_cannot_be_used_fails_a_check_with_a_sentence(bench: Bench) -> None:
+    failed = [check for check in open_warehouse(bench.unusable).checks(bench.store) if not check.ok]
+    assert [bool(check.sentence) for check in failed] == [True]
+
+
+def test_the_preview_command_shows_the_first_rows(bench: Bench) -> None:
+    bench.load("2021-01", [424242])
+    shown = subprocess.run(
+        bench.warehouse.preview_command("trips"), shell=True, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (shown.returncode, "424242" in shown.stdout) == (0, True), shown.stderr
+
+
+def test_every_recorded_job_can_be_settled_after_the_load(bench: Bench) -> None:
+    jobs: list[str] = []
+    bench.load("2021-01", [1, 2], record=jobs.append)
+    for job in [*jobs, "never-sent"]:
+        settle(bench.warehouse, job)
+    assert bench.warehouse.held("trips")["trips"] == {"2021-01": HeldMonth("m1", 2, 2, "csv")}
+    assert bool(jobs) == isinstance(bench.warehouse, SettlesJobs)
+
+
+def test_a_recorded_job_that_is_unfinished_is_settled(bench: Bench) -> None:
+    assert (bench.start_job is not None) == isinstance(bench.warehouse, SettlesJobs)
+    if bench.start_job is not None:
+        job = bench.start_job()
+        assert job.is_running()
+        settle(job.warehouse, job.reference)
+        assert not job.is_running()

@@ -1,9 +1,9 @@
-"""A loopback server that keeps what Google's BigQuery client sends, and plays answers.
+"""A loopback server that records what Google's BigQuery client sends, and plays answers.
 
 By default it behaves as BigQuery is documented to (REST reference, v2): datasets.get, tables.get, tables.patch,
 jobs.insert, jobs.get, jobs.cancel, jobs.query, and the upload form of jobs.insert. A job is DONE when it is
 inserted, an id that was used is refused with 409 `duplicate`. A test puts other answers into `play`, by the name of
-the method; they are played in order, then the default answers again. `always` stands in for the default.
+the method; they are played in order, then the default applies again. `always` replaces the default.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from loopback import LoopbackHandler, serving
 
 PROJECT = "wire-project"
 DATASET = "taxi"
@@ -87,13 +87,22 @@ class Recording:
         return self.always.get(request.name, default)(request)
 
     def accept(self, request: Request, **status: Any) -> Answer:
-        """Take a job in, in the state given: DONE unless told otherwise."""
+        """Accept a job, in the state DONE unless `status` says otherwise."""
         resource = request.body["job"] if request.name == "upload" else request.body
         job_id = resource["jobReference"]["jobId"]
         if job_id in self.jobs:
             return refusal(409, "duplicate", f"Already Exists: Job {PROJECT}:EU.{job_id}")
         self.jobs[job_id] = {**resource, "id": job_id, "status": {"state": "DONE", **status}, "statistics": {}}
         return 200, self.jobs[job_id]
+
+    def add_job(self, job_id: str, state: str) -> None:
+        """Add a job that was sent earlier."""
+        self.jobs[job_id] = {
+            "jobReference": {"projectId": PROJECT, "jobId": job_id, "location": "EU"},
+            "configuration": {"load": {}},
+            "status": {"state": state},
+            "statistics": {},
+        }
 
     _jobs_insert = accept
     _upload = accept
@@ -111,7 +120,7 @@ class Recording:
     def _jobs_query(self, request: Request) -> Answer:
         sql = request.body["query"]
         if "COUNT(*)" in sql:
-            return self._reply("there", "INTEGER", str(self.rows))
+            return self._reply("row_count", "INTEGER", str(self.rows))
         if "MAX(" in sql:
             return self._reply("newest", "TIMESTAMP", None if self.newest is None else str(self.newest))
         return self._reply("one", "INTEGER", "1")
@@ -167,41 +176,21 @@ def refuse(status: int, reason: str, message: str) -> Play:
 def recording() -> Iterator[Recording]:
     """Serve until the end of the block."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(LoopbackHandler):
         def take(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = _read(self.command, self.path, self.headers.get("Content-Type", ""), body)
-            there.requests.append(request)
-            answer = there.answer(request)
+            request = _read(self.command, self.path, self.headers.get("Content-Type", ""), self.body())
+            recorded.requests.append(request)
+            answer = recorded.answer(request)
             if answer is None:
                 self.close_connection = True
                 return
-            status, document = answer
-            content = json.dumps(document).encode()
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who asked may be gone
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+            self.reply_json(*answer)
 
         do_GET = do_POST = do_PATCH = do_DELETE = take  # noqa: N815 - the names http.server calls
 
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    there = Recording(f"http://127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield there
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as url:
+        recorded = Recording(url)
+        yield recorded
 
 
 def _read(method: str, target: str, content_type: str, body: bytes) -> Request:

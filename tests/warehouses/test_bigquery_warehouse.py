@@ -1,26 +1,33 @@
 """BigQuery as warehouse, on a real server that reads gs:// from a real GCS server, with method=merge.
 
-The server knows no partition decorators; method=partition is held to the wire contract in test_bigquery_wire.py.
+The server knows no partition decorators; the other modules test_bigquery_*.py hold method=partition to the wire
+contract.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conformance_of_warehouses import *  # noqa: F403
-from conformance_of_warehouses import TRIPS, Bench, write
+from conformance_of_warehouses import TRIPS, Bench, UnfinishedJob, write
 from emulators.servers import BUCKET, PROJECT
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from recording_server import DATASET as WIRE_DATASET
+from recording_server import PROJECT as WIRE_PROJECT
+from recording_server import recording
 
-from taxi_ingest import warehouses
 from taxi_ingest.errors import TaxiError, WarehouseError
-from taxi_ingest.warehouses import HeldMonth
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import HeldMonth, open_warehouse
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
@@ -40,7 +47,53 @@ def dataset() -> str:
 
 
 @pytest.fixture
-def bench(client: bigquery.Client, dataset: str, gcs_server: str, tmp_path: Path) -> Bench:
+def start_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], UnfinishedJob]]:
+    """Starts a job on the recording server, because jobs on the real one have ended when it answers."""
+    with recording() as server:
+
+        def start() -> UnfinishedJob:
+            monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", server.url)
+            server.add_job("unfinished", "RUNNING")
+            return UnfinishedJob(
+                open_warehouse(Place.parse(f"bigquery://{WIRE_PROJECT}/{WIRE_DATASET}")),
+                f"{WIRE_PROJECT}:EU.unfinished",
+                lambda: server.jobs["unfinished"]["status"]["state"] == "RUNNING",
+            )
+
+        yield start
+
+
+BQ = r"""
+import re, sys
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+verb, option, table = sys.argv[1:]
+assert verb == "head"
+rows = re.fullmatch(r"--max_rows=(\d+)", option)[1]
+project, name = re.fullmatch(r"([\w-]+):(\w+\.\w+)", table).groups()
+client = bigquery.Client(project=project, credentials=AnonymousCredentials())
+for row in client.query_and_wait(f"SELECT * FROM {name} LIMIT {rows}"):
+    print(*row.values())
+"""
+
+
+@pytest.fixture(autouse=True)
+def bq(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program `bq` that knows `head`, in place of the one in the Google Cloud CLI."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "bq").write_text(f"#!{sys.executable}\n{BQ}")
+    (folder / "bq").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+@pytest.fixture
+def bench(
+    client: bigquery.Client,
+    dataset: str,
+    gcs_server: str,
+    tmp_path: Path,
+    start_job: Callable[[], UnfinishedJob],
+) -> Bench:
     def hand_over(path: Path) -> str:
         name = f"{dataset}/{path.name}"
         if path.exists():
@@ -52,7 +105,18 @@ def bench(client: bigquery.Client, dataset: str, gcs_server: str, tmp_path: Path
         config = bigquery.QueryJobConfig(default_dataset=f"{PROJECT}.{dataset}")
         return [tuple(row.values()) for row in client.query_and_wait(sql, job_config=config)]
 
-    return Bench(warehouses.connect(f"bigquery://{PROJECT}/{dataset}?method=merge"), hand_over, query, tmp_path)
+    elsewhere = bigquery.Dataset(f"{PROJECT}.{dataset}_elsewhere")
+    elsewhere.location = "europe-west4"  # the bucket is in US-CENTRAL1
+    client.create_dataset(elsewhere)
+    return Bench(
+        open_warehouse(Place.parse(f"bigquery://{PROJECT}/{dataset}?method=merge")),
+        hand_over,
+        query,
+        tmp_path,
+        store=Place.parse(f"gs://{BUCKET}/trips"),
+        unusable=Place.parse(f"bigquery://{PROJECT}/{elsewhere.dataset_id}"),
+        start_job=start_job,
+    )
 
 
 @pytest.fixture
@@ -68,7 +132,7 @@ def test_months_are_partitions_and_rows_are_clustered(bench: Bench, client: bigq
     assert (by.type_, by.field, made.clustering_fields) == ("MONTH", "file_month", ["pickup_datetime"])
 
 
-def test_columns_tell_type_meaning_and_unit(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+def test_columns_are_described_by_meaning_and_unit(bench: Bench, client: bigquery.Client, dataset: str) -> None:
     bench.load("2021-01", [1])
     assert [(f.name, f.field_type, f.mode, f.description) for f in client.get_table(f"{dataset}.trips").schema] == [
         ("VendorID", "INTEGER", "NULLABLE", "who's meter [code]"),
@@ -79,20 +143,20 @@ def test_columns_tell_type_meaning_and_unit(bench: Bench, client: bigquery.Clien
     ]
 
 
-def test_tables_bear_title_and_label(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+def test_tables_have_title_and_label(bench: Bench, client: bigquery.Client, dataset: str) -> None:
     bench.load("2021-01", [1])
     made = client.get_table(f"{dataset}.trips")
     assert (made.description, made.labels) == ("Trips, made up", {"made_by": "taxi-ingest"})
 
 
-def test_a_new_dataset_is_made_where_the_bucket_is(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+def test_a_new_dataset_is_created_where_the_bucket_is(bench: Bench, client: bigquery.Client, dataset: str) -> None:
     bench.load("2021-01", [1])
     assert client.get_dataset(dataset).location == "US-CENTRAL1"
 
 
-def test_a_new_dataset_is_made_where_the_url_says(bench: Bench, client: bigquery.Client, dataset: str) -> None:
-    url = f"{bench.warehouse.url}&location=europe-west4"
-    Bench(warehouses.connect(url), bench.hand_over, bench.query, bench.folder).load("2021-01", [1])
+def test_a_new_dataset_is_created_where_the_url_says(bench: Bench, client: bigquery.Client, dataset: str) -> None:
+    url = f"{bench.warehouse.place.url}&location=europe-west4"
+    replace(bench, warehouse=open_warehouse(Place.parse(url))).load("2021-01", [1])
     assert client.get_dataset(dataset).location == "europe-west4"
 
 
@@ -127,7 +191,7 @@ def test_a_crash_between_load_and_mark_leaves_a_month_that_is_not_held(
     assert (bench.vendors(), bench.warehouse.held("trips")["trips"]) == (vendors, {})
 
 
-def test_the_next_load_mends_what_a_crash_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_load_repairs_what_a_crash_left(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.load("2021-01", [1, 2])
     broken_off(bench, monkeypatch, "_count", [7, 8])
     bench.load("2021-01", [7, 8], mark="m2")
@@ -145,21 +209,21 @@ def broken_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, at: str, vendors: 
 
     def die(self: Any, *_: Any) -> None:
         if at == "_merge":
-            self._start()
+            self._revoke_mark()
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"taxi_ingest.warehouses.bigquery.replacing.Replacing.{at}", die)
+        patch.setattr(f"taxi_ingest.warehouses.bigquery.replacing.Replacement.{at}", die)
         with pytest.raises(Killed):
             bench.load("2021-01", vendors or [1, 2], mark="m2")
 
 
 def test_two_runs_that_crossed_leave_a_month_that_is_not_held(bench: Bench, client: bigquery.Client) -> None:
     bench.load("2021-01", [1, 2])
-    told = "'trips', DATE '2021-01-01', 'm2', 2, 'csv'"
+    columns = "'trips', DATE '2021-01-01', 'm2', 2, 'csv'"
     for second, (state, load) in enumerate([("started", "a"), ("started", "b"), ("done", "a"), ("done", "b")]):
         at = f"TIMESTAMP '2099-01-01 00:00:0{second}+00'"
-        bench.query(f"INSERT INTO _loads VALUES ({told}, '{state}', {at}, '{load}')")
+        bench.query(f"INSERT INTO _loads VALUES ({columns}, '{state}', {at}, '{load}')")
     assert bench.warehouse.held("trips")["trips"] == {}
 
 
@@ -179,9 +243,9 @@ def test_a_month_loaded_into_a_table_of_another_name_is_a_failed_load(
     parquet = bigquery.LoadJobConfig(source_format="PARQUET")
     wrong = bench.hand_over(bench.folder / "wrong.parquet")
     client.load_table_from_uri(wrong, f"{dataset}.trips$202101", job_config=parquet).result()
-    partition = warehouses.connect(bench.warehouse.url.removesuffix("?method=merge"))
+    partition = open_warehouse(Place.parse(bench.warehouse.place.url.removesuffix("?method=merge")))
     with pytest.raises(WarehouseError, match="trips 2021-01 has 0 rows in "):
-        Bench(partition, bench.hand_over, bench.query, bench.folder).load("2021-01", [1, 2])
+        replace(bench, warehouse=partition).load("2021-01", [1, 2])
     assert bench.warehouse.held("trips")["trips"] == {"2021-02": HeldMonth("m1", 1, 1, "csv")}
 
 

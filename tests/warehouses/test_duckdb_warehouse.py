@@ -12,8 +12,9 @@ import pytest
 from conformance_of_warehouses import *  # noqa: F403
 from conformance_of_warehouses import TRIPS, Bench
 
-from taxi_ingest import warehouses
 from taxi_ingest.errors import TransientError, WarehouseError
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import Options, open_warehouse
 
 
 @pytest.fixture
@@ -22,20 +23,28 @@ def bench(tmp_path: Path) -> Bench:
         with duckdb.connect(str(tmp_path / "w.duckdb")) as db:
             return db.execute(sql).fetchall()
 
-    return Bench(warehouses.connect(f"duckdb:{tmp_path / 'w.duckdb'}"), str, query, tmp_path)
+    (tmp_path / "text").write_text("no database, but long enough to be read as the beginning of one" * 100)
+    return Bench(
+        open_warehouse(Place.parse(f"duckdb:{tmp_path / 'w.duckdb'}")),
+        hand_over=str,
+        query=query,
+        folder=tmp_path,
+        store=Place.parse(str(tmp_path)),
+        unusable=Place.parse(f"duckdb:{tmp_path / 'text'}"),
+    )
 
 
-def test_column_comments_tell_meaning_and_unit(bench: Bench) -> None:
+def test_columns_are_described_by_meaning_and_unit(bench: Bench) -> None:
     bench.load("2021-01", [1])
     comments = dict(bench.query("SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'trips'"))
     assert comments["VendorID"] == "who's meter [code]"
 
 
 def test_a_file_that_another_program_holds_is_waited_for_and_then_named(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
 ) -> None:
     bench.load("2021-01", [1])
-    monkeypatch.setattr("taxi_ingest.warehouses.duckdb.WAIT_SECONDS", 0.5)
+    impatient = open_warehouse(bench.warehouse.place, Options(lock_timeout=0.5))
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -51,7 +60,7 @@ def test_a_file_that_another_program_holds_is_waited_for_and_then_named(
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(TransientError, match=f"held by another program.*{holder.pid}"):
-            bench.warehouse.held(TRIPS.name)
+            impatient.held(TRIPS.name)
         holder.terminate()
 
 

@@ -1,32 +1,26 @@
-"""Jobs of BigQuery: sent with a random id that is recorded first, waited for with an end, cancelled, found again."""
+"""Jobs of BigQuery: recorded under a random id before they are sent, waited for, cancelled, found again."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TypedDict
 
 from google.api_core import exceptions as answers
-from google.auth import default as default_credentials
-from google.auth.credentials import AnonymousCredentials
+from google.api_core.retry import Retry
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
 
-from taxi_ingest.errors import TransientError, WarehouseError
+from taxi_ingest import google_cloud
+from taxi_ingest.errors import TransientError
 from taxi_ingest.warehouses.bigquery.errors import is_conflict
 
-RETRY_SECONDS = 60.0
-"""How long the client itself tries again before we call a fault one."""
-
-REQUEST_SECONDS = 60.0
-"""How long one request may take; a job itself takes as long as it takes, see below."""
-
-UPLOAD_TRIES = 5
-"""How often the few bytes of a mark are sent again."""
+UPLOAD_RETRIES = 5
+"""How often the upload of a row of `_loads` is retried."""
 
 JOB_SECONDS = 3600.0
 """How long a job may take before it is cancelled; the largest month takes minutes."""
@@ -35,7 +29,7 @@ CANCEL_SECONDS = 60.0
 """How long a cancelled job may take to end."""
 
 CONFLICT_TRIES = 6
-"""How often a statement is sent again after another writer of the same table came between."""
+"""How often a job is sent, in all, when other writers change the same table at the same time."""
 
 LABELS = {"made_by": "taxi-ingest"}
 
@@ -43,201 +37,173 @@ _REFERENCE = re.compile(r"(?P<project>.+):(?P<location>[^:.]*)\.(?P<job>[\w-]+)"
 
 Record = Callable[[str], None]
 
+Parameters = Mapping[str, tuple[str, str | date | None]]
+"""Query parameters: name → (type in SQL, value)."""
+
+Job = bigquery.LoadJob | bigquery.QueryJob | bigquery.CopyJob | bigquery.ExtractJob | bigquery.UnknownJob
+
+
+@dataclass(frozen=True)
+class Sending:
+    """Where a job that writes runs, and the function that records its reference before it is sent."""
+
+    location: str
+    record: Record
+
+
+class CallOptions(TypedDict):
+    """Arguments of every call of the client."""
+
+    retry: Retry
+    timeout: float
+
+
+def call_options() -> CallOptions:
+    """The client's own retry policy, limited to RETRY_SECONDS, and a time limit for each request."""
+    return {"retry": google_cloud.limited(DEFAULT_RETRY), "timeout": google_cloud.REQUEST_SECONDS}
+
 
 class Jobs:
-    """The jobs of one project. `record` is called with the reference of each job that writes, before it is sent."""
+    """The jobs of one project. Methods raise what Google's client raises."""
 
     def __init__(self, project: str) -> None:
         self._project = project
-        self._client: Any = None
+        self._client: bigquery.Client | None = None
 
     @property
-    def client(self) -> Any:
-        """Google's client, made when first needed."""
+    def client(self) -> bigquery.Client:
+        """Google's client, created when first needed."""
         if self._client is None:
-            self._client = _client(self._project)
+            self._client = google_cloud.bigquery_client(self._project)
         return self._client
 
-    def load(self, uri: str, table: str, config: Any, *, location: str, record: Record) -> Any:
-        """Load one object into a table; returns the finished job."""
+    def load(self, uri: str, table: str, config: bigquery.LoadJobConfig, sending: Sending) -> None:
+        """Load one object into a table."""
 
-        def send(job_id: str) -> Any:
+        def send(job_id: str) -> Job:
             return self.client.load_table_from_uri(
-                uri, table, job_id=job_id, job_config=config, location=location, **calls()
+                uri, table, job_id=job_id, job_config=config, location=sending.location, **call_options()
             )
 
-        return self._finish(send, location, record)
+        self._run(send, sending)
 
-    def append(self, row: Mapping[str, Any], table: str, config: Any, *, location: str, record: Record) -> None:
+    def append(
+        self, row: Mapping[str, str | int | None], table: str, config: bigquery.LoadJobConfig, sending: Sending
+    ) -> None:
         """Append one row to a table by a load job, which is free and needs no billing."""
 
-        def send(job_id: str) -> Any:
+        def send(job_id: str) -> Job:
             return self.client.load_table_from_json(
-                [row],
+                [dict(row)],
                 table,
                 job_id=job_id,
                 job_config=config,
-                location=location,
-                num_retries=UPLOAD_TRIES,
-                timeout=REQUEST_SECONDS,
+                location=sending.location,
+                num_retries=UPLOAD_RETRIES,
+                timeout=google_cloud.REQUEST_SECONDS,
             )
 
-        self._until_no_conflict(lambda: self._finish(send, location, record))
+        _retry_conflicts(lambda: self._run(send, sending))
 
-    def execute(self, sql: str, parameters: Mapping[str, tuple[str, Any]], *, location: str, record: Record) -> None:
-        """Run a statement that changes a table, again when another writer came between."""
+    def execute(self, sql: str, parameters: Parameters, sending: Sending) -> None:
+        """Run a statement that changes a table."""
 
-        def send(job_id: str) -> Any:
-            config = _config(parameters)
+        def send(job_id: str) -> Job:
             return self.client.query(
-                sql, job_id=job_id, job_config=config, location=location, job_retry=None, **calls()
+                sql,
+                job_id=job_id,
+                job_config=_config(parameters),
+                location=sending.location,
+                job_retry=None,
+                **call_options(),
             )
 
-        self._until_no_conflict(lambda: self._finish(send, location, record))
+        _retry_conflicts(lambda: self._run(send, sending))
 
-    def ask(self, sql: str, parameters: Mapping[str, tuple[str, Any]], *, location: str = "") -> list[Any]:
-        """The rows of a question; it changes nothing, so its job is not recorded."""
+    def query(self, sql: str, parameters: Parameters, *, location: str = "") -> list[bigquery.Row]:
+        """The rows of a query; it changes nothing, so its job is not recorded."""
         rows = self.client.query_and_wait(
             sql,
             job_config=_config(parameters),
             location=location or None,
-            api_timeout=REQUEST_SECONDS,
+            api_timeout=google_cloud.REQUEST_SECONDS,
             wait_timeout=JOB_SECONDS,
-            retry=retry(),
-            job_retry=DEFAULT_JOB_RETRY.with_timeout(RETRY_SECONDS),
+            retry=google_cloud.limited(DEFAULT_RETRY),
+            job_retry=google_cloud.limited(DEFAULT_JOB_RETRY),
         )
         return list(rows)
 
     def settle(self, reference: str) -> None:
-        """See to it that the job `reference` of an earlier run does no more; one unknown to the server is fine.
-
-        What it did before proves nothing: the table does.
-        """
+        """Make sure that the job `reference`, recorded by an earlier run, has ended; it may never have been sent."""
         match = _REFERENCE.fullmatch(reference)
         project, location, job_id = match.group("project", "location", "job") if match else ("", "", reference)
         try:
             job = self.client.get_job(
-                job_id,
-                project=project or self._project,
-                location=location or None,
-                retry=retry(),
-                timeout=REQUEST_SECONDS,
+                job_id, project=project or self._project, location=location or None, **call_options()
             )
-            ended = job.state == "DONE" or self._stop(job)
+            ended = job.state == "DONE" or _cancel(job)
         except answers.NotFound:
             return
         if not ended:
             raise TransientError(f"The job {reference} of an earlier run is still running. Run again when it is done.")
 
-    def _finish(self, send: Callable[[str], Any], location: str, record: Record) -> Any:
+    def _run(self, send: Callable[[str], Job], sending: Sending) -> None:
         job_id = f"taxi_ingest_{uuid.uuid4().hex}"
-        record(f"{self._project}:{location}.{job_id}")
+        sending.record(f"{self._project}:{sending.location}.{job_id}")
         try:
             job = send(job_id)
         except answers.Conflict:
-            # nobody else has this id: our own job, whose reply was lost
-            job = self._ours(job_id, location)
-        self._wait(job)
-        refused = job.exception(timeout=REQUEST_SECONDS)
-        if refused:
-            raise refused
-        return job
+            # the id is random, so this is our own job, whose reply was lost
+            job = self._find(job_id, sending.location)
+        _wait(job)
+        error = job.exception(timeout=google_cloud.REQUEST_SECONDS)  # type: ignore[no-untyped-call]
+        if error:
+            raise error
 
-    def _ours(self, job_id: str, location: str) -> Any:
+    def _find(self, job_id: str, location: str) -> Job:
         try:
-            return self.client.get_job(job_id, location=location, retry=retry(), timeout=REQUEST_SECONDS)
+            return self.client.get_job(job_id, location=location, **call_options())
         except answers.NotFound as error:
-            raise TransientError(f"BigQuery accepted the job {job_id} and does not find it. Run again.") from error
+            raise TransientError(f"BigQuery accepted the job {job_id} but cannot find it. Run again.") from error
 
-    def _wait(self, job: Any) -> None:
-        if self._ended(job, JOB_SECONDS) or (self._stop(job) and not job.error_result):
+
+def _wait(job: Job) -> None:
+    """Wait until `job` has ended. Raises TransientError if it takes too long and cancelling stopped it."""
+    if _has_ended(job, JOB_SECONDS) or (_cancel(job) and not job.error_result):
+        return
+    raise TransientError(f"The job {job.job_id} did not end within {JOB_SECONDS:.0f} s and was cancelled. Run again.")
+
+
+def _cancel(job: Job) -> bool:
+    """Cancel a job; return whether it then ended."""
+    job.cancel(**call_options())
+    return _has_ended(job, CANCEL_SECONDS)
+
+
+def _has_ended(job: Job, seconds: float) -> bool:
+    """Whether `job` ends within `seconds`."""
+    deadline, pause = time.monotonic() + seconds, 0.1
+    while job.state != "DONE":
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 5.0)
+        job.reload(**call_options())
+    return True
+
+
+def _retry_conflicts(run: Callable[[], None]) -> None:
+    for number in range(CONFLICT_TRIES):
+        try:
+            run()
+        except answers.GoogleAPICallError as error:
+            if not is_conflict(error) or number == CONFLICT_TRIES - 1:
+                raise
+            time.sleep(0.25 * 2**number)
+        else:
             return
-        raise TransientError(
-            f"The job {job.job_id} did not end within {JOB_SECONDS:.0f} s and was cancelled. Run again."
-        )
-
-    def _stop(self, job: Any) -> bool:
-        """Cancel a job; whether it then ended."""
-        job.cancel(retry=retry(), timeout=REQUEST_SECONDS)
-        return self._ended(job, CANCEL_SECONDS)
-
-    @staticmethod
-    def _ended(job: Any, seconds: float) -> bool:
-        give_up, pause = time.monotonic() + seconds, 0.1
-        while job.state != "DONE":
-            if time.monotonic() > give_up:
-                return False
-            time.sleep(pause)
-            pause = min(pause * 1.5, 5.0)
-            job.reload(retry=retry(), timeout=REQUEST_SECONDS)
-        return True
-
-    @staticmethod
-    def _until_no_conflict(work: Callable[[], Any]) -> None:
-        for pause in range(CONFLICT_TRIES):
-            try:
-                work()
-            except answers.GoogleAPICallError as error:
-                if not is_conflict(error) or pause == CONFLICT_TRIES - 1:
-                    raise
-                time.sleep(0.25 * 2**pause)
-            else:
-                return
 
 
-def on_emulator() -> bool:
-    """Whether the client talks to a server of the tests, as it does itself."""
-    return bool(os.environ.get("BIGQUERY_EMULATOR_HOST"))
-
-
-def calls() -> dict[str, Any]:
-    """How each call is made: with an end, and tried again for a while."""
-    return {"retry": retry(), "timeout": REQUEST_SECONDS}
-
-
-def retry() -> Any:
-    """The client's own rule of what to try again, with our end."""
-    return DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
-
-
-def who() -> str:
-    """Whose credentials are in force."""
-    if on_emulator():
-        return "none needed by the emulator"
-    credentials, _ = default_credentials()
-    return getattr(credentials, "service_account_email", "") or "your own, by gcloud auth application-default login"
-
-
-def bucket_location(bucket: str, project: str) -> str:
-    """Where a bucket is, such as `EU` or `US-CENTRAL1`."""
-    from google.cloud import storage
-
-    # else each client asks for the bucket's metadata once, for traces that nobody collects
-    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-    if os.environ.get("STORAGE_EMULATOR_HOST"):
-        client = storage.Client(project=project, credentials=AnonymousCredentials())
-    else:
-        credentials, _ = default_credentials(scopes=["https://www.googleapis.com/auth/devstorage.read_only"])
-        client = storage.Client(project=project, credentials=credentials)
-    with contextlib.closing(client):
-        try:
-            return str(client.get_bucket(bucket, timeout=REQUEST_SECONDS).location)
-        except answers.NotFound as error:
-            raise WarehouseError(f"There is no bucket gs://{bucket}. Run upload first.") from error
-        except answers.Forbidden as error:
-            raise WarehouseError(
-                f"These credentials may not see where gs://{bucket} is. Grant them roles/storage.bucketViewer on the "
-                "bucket, or make the dataset yourself, in the bucket's location."
-            ) from error
-
-
-def _client(project: str) -> Any:
-    if on_emulator():
-        return bigquery.Client(project=project, credentials=AnonymousCredentials())
-    credentials, _ = default_credentials(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-    return bigquery.Client(project=project, credentials=credentials)
-
-
-def _config(parameters: Mapping[str, tuple[str, Any]]) -> Any:
-    values: Sequence[Any] = [bigquery.ScalarQueryParameter(name, *value) for name, value in parameters.items()]
+def _config(parameters: Parameters) -> bigquery.QueryJobConfig:
+    values = [bigquery.ScalarQueryParameter(name, kind, value) for name, (kind, value) in parameters.items()]
     return bigquery.QueryJobConfig(query_parameters=values, labels=LABELS)

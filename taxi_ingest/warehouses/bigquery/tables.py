@@ -1,4 +1,4 @@
-"""Tables in BigQuery as they are to look: made when missing, given the columns that the catalog gained since."""
+"""Datasets and tables in BigQuery: created when missing, given the columns that the catalog gained since."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import contextlib
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from google.api_core import exceptions as answers
 from google.cloud import bigquery
 
-from taxi_ingest.catalog import FILE_MONTH, Column
+from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import last_day
 from taxi_ingest.errors import WarehouseError
-from taxi_ingest.warehouses import Table
-from taxi_ingest.warehouses.bigquery.address import LOADS, Address, check_column, location_for
-from taxi_ingest.warehouses.bigquery.errors import reason_of
-from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, bucket_location, calls
+from taxi_ingest.google_cloud import reason_of
+from taxi_ingest.warehouses import Table, column_comment
+from taxi_ingest.warehouses.bigquery.address import LOADS, Address, check_column
+from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, call_options
+from taxi_ingest.warehouses.bigquery.locations import bucket_location, location_for
 
 TYPES = {"int64": "INT64", "double": "FLOAT64", "string": "STRING", "timestamp": "DATETIME"}
-"""Canonical type → BigQuery's; `DATETIME` has no zone, as the clocks on New York's walls."""
+"""Canonical type → BigQuery's; DATETIME, like the canonical type, has no time zone."""
 
 STAGING_HOURS = 24
 """When BigQuery drops a staging table that a killed run left behind."""
@@ -40,107 +40,121 @@ LOADS_SCHEMA = tuple(
 )
 
 
-def schema(table: Table) -> list[Any]:
+def schema(table: Table) -> list[bigquery.SchemaField]:
     """The columns of `table`, all nullable, with meaning and unit as description."""
     fields = [
-        bigquery.SchemaField(check_column(column.name), TYPES[column.type], description=_meaning(column))
+        bigquery.SchemaField(check_column(column.name), TYPES[column.type], description=column_comment(column))
         for column in table.columns
     ]
     month = bigquery.SchemaField(FILE_MONTH, "DATE", description="First day of the file's month; the partition's key.")
     return [*fields, month] if table.monthly else fields
 
 
-def dataset(jobs: Jobs, place: Address, bucket: str) -> Any:
-    """The dataset, made in the bucket's location (or the one asked for) when it is missing."""
-    name = f"{place.project}.{place.dataset}"
+def load_config(fields: Sequence[bigquery.SchemaField], *, truncate: bool) -> bigquery.LoadJobConfig:
+    """A load of Parquet with this schema into an existing table: over its rows, or only if it is empty."""
+    return bigquery.LoadJobConfig(
+        source_format=bigquery.SourceFormat.PARQUET,
+        schema=fields,
+        write_disposition="WRITE_TRUNCATE" if truncate else "WRITE_EMPTY",
+        create_disposition="CREATE_NEVER",
+        labels=LABELS,
+    )
+
+
+def ensure_dataset(jobs: Jobs, address: Address, bucket: str) -> bigquery.Dataset:
+    """The dataset; if missing, it is created in the location of the address, else in the bucket's."""
     try:
-        return jobs.client.get_dataset(name, **calls())
+        return jobs.client.get_dataset(address.dataset_id, **call_options())
     except answers.NotFound:
-        new = bigquery.Dataset(name)
-    new.location = place.location or _location_of(bucket, place)
+        new = bigquery.Dataset(address.dataset_id)
+    new.location = address.location or _location_beside(bucket, address)
     new.description = "New York's taxi trips, loaded by taxi-ingest"
     new.labels = LABELS
     try:
-        return jobs.client.create_dataset(new, exists_ok=True, **calls())
+        return jobs.client.create_dataset(new, exists_ok=True, **call_options())
     except answers.Forbidden as error:
         if reason_of(error) != "accessDenied":
             raise
         raise WarehouseError(
-            f"There is no dataset {place}, and these credentials may not make it. Let an owner of the project run: "
-            f"bq mk --location={new.location} --dataset {place}"
+            f"There is no dataset {address}, and these credentials may not create it. Let an owner of the project run: "
+            f"bq mk --location={new.location} --dataset {address}"
         ) from error
 
 
-def prepare(jobs: Jobs, place: Address, table: Table, month: str | None, into: Any) -> None:
-    """Make the table and the record of loads when they are missing; add columns that the catalog gained since."""
-    _made(jobs, _loads(place))
-    wanted = _described(place, table)
-    there = _made(jobs, wanted)
-    if month and place.method == "partition" and not by_file_month(there):
+def ensure_table(jobs: Jobs, address: Address, table: Table, month: str | None, dataset: bigquery.Dataset) -> None:
+    """Create the table and the table of loads if missing; add columns that the catalog gained since.
+
+    Raises WarehouseError for a table that is partitioned otherwise, or that would drop `month` at once.
+    """
+    _get_or_create(jobs, _loads(address))
+    wanted = _described(address, table)
+    existing = _get_or_create(jobs, wanted)
+    if month and address.method == "partition" and not is_partitioned_by_file_month(existing):
         raise WarehouseError(
-            f"The table {place}.{table.name} is not partitioned by MONTH({FILE_MONTH}). "
+            f"The table {address}.{table.name} is not partitioned by MONTH({FILE_MONTH}). "
             f"Use ?method=merge, or rename it and run again."
         )
-    _refuse_expiry(place, table.name, month, there, into)
-    names = {field.name.lower() for field in there.schema}
-    gained = [field for field in wanted.schema if field.name.lower() not in names]
-    if gained:
-        there.schema = [*there.schema, *gained]
-        jobs.client.update_table(there, ["schema"], **calls())
+    _refuse_expiry(address, table.name, month, existing, dataset)
+    names = {field.name.lower() for field in existing.schema}
+    missing = [field for field in wanted.schema if field.name.lower() not in names]
+    if missing:
+        existing.schema = [*existing.schema, *missing]
+        jobs.client.update_table(existing, ["schema"], **call_options())
 
 
-def by_file_month(table: Any) -> bool:
+def is_partitioned_by_file_month(table: bigquery.Table) -> bool:
     """Whether a table is partitioned as ours are."""
-    by = table.time_partitioning
-    return bool(by) and by.type_ == "MONTH" and by.field == FILE_MONTH
+    partitioning = table.time_partitioning
+    return bool(partitioning) and partitioning.type_ == "MONTH" and partitioning.field == FILE_MONTH
 
 
 @contextlib.contextmanager
-def staging(jobs: Jobs, place: Address, table: Table) -> Iterator[str]:
-    """A table of `table`'s columns with a name of its own, gone at the end; yields the name."""
+def staging(jobs: Jobs, address: Address, table: Table) -> Iterator[str]:
+    """A temporary table with the columns of `table`, dropped at the end; yields its name."""
     name = f"_staging_{table.name}_{uuid.uuid4().hex}"
-    new = bigquery.Table(place.table(name), schema=schema(table))
+    new = bigquery.Table(address.table(name), schema=schema(table))
     new.expires = datetime.now(UTC) + timedelta(hours=STAGING_HOURS)
     new.labels = LABELS
-    jobs.client.create_table(new, **calls())
+    jobs.client.create_table(new, **call_options())
     try:
         yield name
     finally:
-        # what cannot be dropped now, BigQuery drops in a day; the error of the load is the one to tell
+        # a failure here must not hide the error of the load; BigQuery drops the table in a day
         with contextlib.suppress(answers.GoogleAPIError, OSError):
-            jobs.client.delete_table(place.table(name), not_found_ok=True, **calls())
+            jobs.client.delete_table(address.table(name), not_found_ok=True, **call_options())
 
 
-def expiry_sentence(milliseconds: float | None, of: str, statement: str) -> str:
-    """What to say of an expiry of partitions, "" when there is none."""
+def dataset_expiry(address: Address, dataset: bigquery.Dataset) -> str:
+    """A sentence about the dataset's default partition expiration, with the remedy; "" when it has none."""
+    statement = f"ALTER SCHEMA `{address.dataset_id}` SET OPTIONS (default_partition_expiration_days = NULL)"
+    return _expiry_sentence(dataset.default_partition_expiration_ms, f"The dataset {address}", statement)
+
+
+def _expiry_sentence(milliseconds: float | None, owner: str, statement: str) -> str:
     if not milliseconds:
         return ""
     days = float(milliseconds) / 86_400_000
     return (
-        f"{of} drops partitions {days:g} days after their month, so older months would be gone at once. "
+        f"{owner} drops partitions {days:g} days after their month, so older months would disappear at once. "
         f"Turn billing on if this is a sandbox, then run in BigQuery: {statement}"
     )
 
 
-def dataset_expiry(place: Address, found: Any) -> str:
-    """The sentence about a dataset's default expiry of partitions, "" when it has none."""
-    statement = f"ALTER SCHEMA `{place.project}.{place.dataset}` SET OPTIONS (default_partition_expiration_days = NULL)"
-    return expiry_sentence(found.default_partition_expiration_ms, f"The dataset {place}", statement)
-
-
-def _refuse_expiry(place: Address, name: str, month: str | None, there: Any, into: Any) -> None:
-    """Raise WarehouseError when this month would be dropped as soon as it is loaded."""
-    own = there.time_partitioning.expiration_ms if there.time_partitioning else None
-    if not month or not own:
+def _refuse_expiry(
+    address: Address, name: str, month: str | None, table: bigquery.Table, dataset: bigquery.Dataset
+) -> None:
+    """Raise WarehouseError if this month would be dropped as soon as it is loaded."""
+    expiration_ms = table.time_partitioning.expiration_ms if table.time_partitioning else None
+    if not month or not expiration_ms:
         return
-    if datetime.now(UTC).date() - last_day(month) >= timedelta(milliseconds=float(own)):
-        statement = f"ALTER TABLE {place.quoted(name)} SET OPTIONS (partition_expiration_days = NULL)"
-        sentence = expiry_sentence(own, f"The table {place}.{name}", statement)
-        raise WarehouseError(f"{sentence} {dataset_expiry(place, into)}".rstrip())
+    if datetime.now(UTC).date() - last_day(month) >= timedelta(milliseconds=float(expiration_ms)):
+        statement = f"ALTER TABLE {address.quoted(name)} SET OPTIONS (partition_expiration_days = NULL)"
+        sentence = _expiry_sentence(expiration_ms, f"The table {address}.{name}", statement)
+        raise WarehouseError(f"{sentence} {dataset_expiry(address, dataset)}".rstrip())
 
 
-def _described(place: Address, table: Table) -> Any:
-    new = bigquery.Table(place.table(table.name), schema=schema(table))
+def _described(address: Address, table: Table) -> bigquery.Table:
+    new = bigquery.Table(address.table(table.name), schema=schema(table))
     new.description = table.title
     new.labels = LABELS
     if table.monthly:
@@ -150,41 +164,26 @@ def _described(place: Address, table: Table) -> Any:
     return new
 
 
-def _loads(place: Address) -> Any:
-    new = bigquery.Table(place.table(LOADS), schema=LOADS_SCHEMA)
+def _loads(address: Address) -> bigquery.Table:
+    new = bigquery.Table(address.table(LOADS), schema=LOADS_SCHEMA)
     new.description = "Which months were loaded, and from which rows; written by taxi-ingest"
     new.labels = LABELS
     return new
 
 
-def _made(jobs: Jobs, wanted: Any) -> Any:
+def _get_or_create(jobs: Jobs, wanted: bigquery.Table) -> bigquery.Table:
     try:
-        return jobs.client.get_table(wanted.reference, **calls())
+        return jobs.client.get_table(wanted.reference, **call_options())
     except answers.NotFound:
-        return jobs.client.create_table(wanted, exists_ok=True, **calls())
+        return jobs.client.create_table(wanted, exists_ok=True, **call_options())
 
 
-def _location_of(bucket: str, place: Address) -> str:
-    where = bucket_location(bucket, place.project)
-    fitting = location_for(where)
-    if not fitting:
+def _location_beside(bucket: str, address: Address) -> str:
+    where = bucket_location(bucket, address.project)
+    location = location_for(where)
+    if not location:
         raise WarehouseError(
             f"The bucket gs://{bucket} is in {where}, where BigQuery has no datasets. "
             f"Name a location in the warehouse's URL: ?location=US"
         )
-    return fitting
-
-
-def _meaning(column: Column) -> str:
-    return f"{column.meaning} [{column.unit}]" if column.unit else column.meaning
-
-
-def load_config(fields: Sequence[Any], *, truncate: bool) -> Any:
-    """A load of Parquet with this schema into a table that is there: over it, or only when it is empty."""
-    return bigquery.LoadJobConfig(
-        source_format=bigquery.SourceFormat.PARQUET,
-        schema=fields,
-        write_disposition="WRITE_TRUNCATE" if truncate else "WRITE_EMPTY",
-        create_disposition="CREATE_NEVER",
-        labels=LABELS,
-    )
+    return location

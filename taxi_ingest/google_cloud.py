@@ -1,0 +1,193 @@
+"""What Google Cloud Storage and BigQuery share: credentials, emulators, clients, retries, and errors as sentences.
+
+Credentials are Application Default Credentials, impersonation included. STORAGE_EMULATOR_HOST and
+BIGQUERY_EMULATOR_HOST are honoured as Google's clients do; an emulator is given no credentials. Imported only by the
+store and the warehouse that use it, because Google's libraries take time to import.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import requests
+from google.api_core.exceptions import Forbidden, GoogleAPICallError, RetryError
+from google.api_core.retry import Retry
+from google.auth import default as default_credentials
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+
+from taxi_ingest.errors import StoreError, TaxiError, TransientError, WarehouseError
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery, storage
+
+RETRY_SECONDS = 60.0
+"""How long Google's clients retry a request before the fault becomes a TransientError."""
+
+REQUEST_SECONDS = 60.0
+"""How long one request may take. An upload has a limit of its own; a job runs on after its request."""
+
+STORAGE_EMULATOR = "STORAGE_EMULATOR_HOST"
+BIGQUERY_EMULATOR = "BIGQUERY_EMULATOR_HOST"
+
+LOGIN = "Run: gcloud auth application-default login"
+
+_STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+_CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+_BILLING_MESSAGE = re.compile(r"billing (account|is|must|has)", re.IGNORECASE)
+_BILLING_REASONS = {"accountDisabled", "billingNotEnabled"}
+_LONGEST_MESSAGE = 400
+
+
+# ---- clients
+
+
+def uses_emulator(variable: str) -> bool:
+    """Whether the client talks to an emulator; `variable` is STORAGE_EMULATOR or BIGQUERY_EMULATOR."""
+    return bool(os.environ.get(variable))
+
+
+def storage_client(project: str = "") -> storage.Client:
+    """A client of Cloud Storage; `project` matters only to whoever creates buckets, which we never do."""
+    from google.cloud import storage
+
+    # otherwise each client requests the bucket's metadata once, for traces that nobody collects
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+    if uses_emulator(STORAGE_EMULATOR):
+        return storage.Client(project=project or "emulator", credentials=AnonymousCredentials())
+    credentials, default_project = default_credentials(scopes=[_STORAGE_SCOPE])
+    return storage.Client(project=project or default_project or "none", credentials=credentials)
+
+
+def bigquery_client(project: str) -> bigquery.Client:
+    """A client of BigQuery whose jobs run, and are billed, in `project`."""
+    from google.cloud import bigquery
+
+    if uses_emulator(BIGQUERY_EMULATOR):
+        return bigquery.Client(project=project, credentials=AnonymousCredentials())
+    credentials, _ = default_credentials(scopes=[_CLOUD_SCOPE])
+    return bigquery.Client(project=project, credentials=credentials)
+
+
+def signed_in_as(variable: str) -> str:
+    """A sentence that says whose credentials are used; `variable` names the service's emulator.
+
+    Raises what google.auth raises where there are no credentials.
+    """
+    if uses_emulator(variable):
+        return "an emulator is used, which needs no credentials"
+    credentials, _ = default_credentials()
+    account = getattr(credentials, "service_account_email", "")
+    return f"signed in as {account}" if account else "signed in with your own account (gcloud application-default)"
+
+
+def limited(policy: Retry) -> Retry:
+    """A client's own retry policy, ended after RETRY_SECONDS."""
+    return policy.with_timeout(RETRY_SECONDS)
+
+
+# ---- errors
+
+
+@dataclass(frozen=True)
+class _ErrorDetail:
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _ErrorBody:
+    message: str = ""
+    errors: tuple[_ErrorDetail, ...] = ()
+
+
+@dataclass(frozen=True)
+class _ErrorDocument:
+    """The JSON that both APIs send with an error."""
+
+    error: _ErrorBody = _ErrorBody()
+
+
+def message_of(error: GoogleAPICallError) -> str:
+    """Google's own message on one line, without its full stop; `status N` when there is none.
+
+    The client's message is used only for errors that came without an HTTP response (failed jobs): for others it adds
+    the URL, and the URL of an upload session lets anyone write.
+    """
+    without_response = str(error.message).partition("; reason:")[0]
+    message = without_response if error.response is None else _document(error).message
+    line = " ".join(message.split()).rstrip(".")
+    if len(line) > _LONGEST_MESSAGE:
+        return f"{line[:_LONGEST_MESSAGE]} …"
+    return line or f"status {error.code}"
+
+
+def reason_of(error: GoogleAPICallError) -> str:
+    """Google's code for an error, such as `accessDenied`; "" when there is none."""
+    for detail in error.errors:
+        if isinstance(detail, dict):
+            return str(detail.get("reason", ""))
+    return next((detail.reason for detail in _document(error).errors), "")
+
+
+def is_billing_off(error: GoogleAPICallError) -> bool:
+    """Whether the request was refused because nobody pays for the project."""
+    # 'The account for bucket "x" has been disabled' is also about billing; only its reason says so
+    forbidden = isinstance(error, Forbidden) and _BILLING_MESSAGE.search(message_of(error))
+    return bool(forbidden) or reason_of(error) in _BILLING_REASONS
+
+
+def billing_is_off(project: str) -> str:
+    """The sentence for `is_billing_off`; `project` is how the project is called."""
+    return f"Billing is off for {project}. Turn it on in the Google Cloud console."
+
+
+def credentials_refused(detail: str) -> str:
+    """The sentence for credentials that Google does not accept."""
+    return f"Google does not accept these credentials ({detail}); they may have expired. {LOGIN}"
+
+
+@contextlib.contextmanager
+def translated_errors(
+    what: str,
+    failure: type[StoreError | WarehouseError],
+    explain: Callable[[GoogleAPICallError], TaxiError],
+) -> Iterator[None]:
+    """Turn what Google's clients raise into `failure`, or TransientError where another try may help.
+
+    `what` is how messages call the far side; `explain` gives the error to raise for an answer of the API.
+    """
+    try:
+        yield
+    except DefaultCredentialsError as error:
+        raise failure(f"There are no Google credentials. {LOGIN}") from error
+    except GoogleAPICallError as error:
+        raise explain(error) from error
+    except RetryError as error:
+        if isinstance(error.cause, GoogleAPICallError):
+            raise explain(error.cause) from error
+        raise _unreachable(what, error.cause or error) from error
+    except (TransportError, requests.RequestException, ConnectionError, TimeoutError) as error:
+        raise _unreachable(what, error) from error
+    except GoogleAuthError as error:
+        if error.retryable:
+            raise TransientError(f"Google's sign-in cannot be reached ({type(error).__name__}). Run again.") from error
+        raise failure(credentials_refused(type(error).__name__)) from error
+
+
+def _unreachable(what: str, error: Exception) -> TransientError:
+    return TransientError(f"{what} cannot be reached ({type(error).__name__}). Run again.")
+
+
+def _document(error: GoogleAPICallError) -> _ErrorBody:
+    """The body of the response; an empty one when it is not the JSON of the API."""
+    try:
+        return msgspec.json.decode(error.response.content, type=_ErrorDocument).error
+    except (AttributeError, msgspec.MsgspecError):
+        return _ErrorBody()

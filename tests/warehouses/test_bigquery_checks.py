@@ -1,0 +1,136 @@
+"""BigQuery on the wire: what is checked or refused before any work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from bigquery_wire import *  # noqa: F403 - its fixtures
+from bigquery_wire import OBJECT, load
+from conformance_of_warehouses import TRIPS
+from recording_server import DATASET, PROJECT, Recording, refusal
+
+from taxi_ingest.errors import UsageError, WarehouseError
+from taxi_ingest.place import Check, Place
+from taxi_ingest.warehouses import Options, Warehouse, open_warehouse
+
+
+def test_a_partition_that_would_be_dropped_at_once_is_not_loaded(google: Recording, warehouse: Warehouse) -> None:
+    sixty_days = str(60 * 86_400_000)
+    google.table["timePartitioning"] = {"type": "MONTH", "field": "file_month", "expirationMs": sixty_days}
+    with pytest.raises(
+        WarehouseError, match=r"drops partitions 60 days after .* ALTER TABLE `wire-project.taxi.trips`"
+    ):
+        load(warehouse)
+    assert google.sent("jobs.insert") == []
+
+
+def test_a_table_that_is_partitioned_otherwise_is_not_loaded(google: Recording, warehouse: Warehouse) -> None:
+    google.table["timePartitioning"] = {"type": "DAY", "field": "pickup_datetime"}
+    with pytest.raises(WarehouseError, match=r"not partitioned by MONTH\(file_month\). Use \?method=merge"):
+        load(warehouse)
+    assert google.sent("jobs.insert") == []
+
+
+def checks(warehouse: Warehouse) -> list[Check]:
+    return list(warehouse.checks(Place.parse("gs://bucket/trips")))
+
+
+def test_a_usable_warehouse_passes_every_check(google: Recording, warehouse: Warehouse) -> None:
+    assert [check.ok for check in checks(warehouse)] == [True] * 5
+
+
+def test_a_bucket_in_another_location_is_reported_beforehand(google: Recording, warehouse: Warehouse) -> None:
+    google.bucket_location = "US"
+    assert [check.sentence for check in checks(warehouse) if not check.ok] == [
+        "The dataset wire-project:taxi is in EU and the bucket gs://bucket in US, but both must be in one location. "
+        "Use another dataset (a new one is created where the bucket is) or bucket."
+    ]
+
+
+def test_a_default_expiry_of_partitions_is_reported_beforehand_with_the_remedy(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    google.dataset["defaultPartitionExpirationMs"] = str(60 * 86_400_000)
+    (sentence,) = [check.sentence for check in checks(warehouse) if not check.ok]
+    assert "ALTER SCHEMA `wire-project.taxi` SET OPTIONS (default_partition_expiration_days = NULL)" in sentence
+
+
+def test_no_right_to_run_jobs_is_reported_beforehand(google: Recording, warehouse: Warehouse) -> None:
+    google.always["jobs.query"] = lambda _: refusal(403, "accessDenied", "Access Denied: bigquery.jobs.create")
+    assert [check.ok for check in checks(warehouse)] == [True, False]
+
+
+def test_checks_change_nothing(google: Recording, warehouse: Warehouse) -> None:
+    checks(warehouse)
+    assert {request.name for request in google.requests} == {"jobs.query", "datasets.get", "buckets.get"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bigquery://",
+        "bigquery://wire-project",
+        "bigquery://Wire-Project/taxi",
+        "bigquery://wire/taxi",
+        "bigquery://wire-project-/taxi",
+        "bigquery://wire-project/ta-xi",
+        "bigquery://wire-project/taxi`; DROP TABLE trips",
+        "bigquery://wire-project/taxi/trips",
+        "bigquery://wire-project/taxi?method=delete",
+        "bigquery://wire-project/taxi?location=E U",
+        "bigquery://wire-project/taxi?colour=red",
+    ],
+)
+def test_a_url_google_would_not_allow_is_refused_before_any_call(url: str) -> None:
+    with pytest.raises(UsageError):
+        open_warehouse(Place.parse(url))
+
+
+@pytest.mark.parametrize("name", ["", "trips$202101", "trips`", "a.b", "t" * 1025])
+def test_a_name_no_table_can_have_is_refused_before_any_call(
+    google: Recording, warehouse: Warehouse, name: str
+) -> None:
+    with pytest.raises(UsageError, match="cannot be the name of a BigQuery table"):
+        warehouse.replace(replace(TRIPS, name=name), "2021-01", file=OBJECT, rows=2, mark="m1", source="csv")
+    assert google.requests == []
+
+
+def test_a_file_of_a_folder_is_refused_before_any_call(google: Recording, warehouse: Warehouse) -> None:
+    with pytest.raises(UsageError, match="reads objects of Google Cloud Storage"):
+        warehouse.replace(TRIPS, "2021-01", file="/lake/trips.parquet", rows=2, mark="m1", source="csv")
+    assert google.requests == []
+
+
+def test_the_preview_command_reads_only_what_it_shows(warehouse: Warehouse) -> None:
+    assert warehouse.preview_command("trips") == "bq head --max_rows=10 wire-project:taxi.trips"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bigquery://user:secret@wire-project/taxi",
+        "bigquery://wire-project/taxi?secret=secret",
+        "bigquery://wire-project/taxi?method=secret",
+        "bigquery://wire-project/taxi?location=!secret",
+        "bigquery://wire/taxi?location=EU#secret",
+    ],
+)
+def test_a_refused_url_is_shown_without_what_may_be_secret(url: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        open_warehouse(Place.parse(url))
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("url", "sent"), [("", "merge"), ("?method=partition", "partition")])
+def test_the_method_in_the_url_wins_over_the_option(google: Recording, url: str, sent: str) -> None:
+    place = Place.parse(f"bigquery://{PROJECT}/{DATASET}{url}")
+    open_warehouse(place, Options(method="merge")).replace(
+        TRIPS, "2021-01", file=OBJECT, rows=2, mark="m1", source="csv"
+    )
+    assert bool(google.sent("tables.insert")) == (sent == "merge")
+
+
+def test_an_unknown_method_is_refused_with_those_that_are_possible() -> None:
+    with pytest.raises(UsageError, match="Possible: partition or merge"):
+        open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}"), Options(method="delete"))

@@ -1,0 +1,169 @@
+"""BigQuery on the wire: errors become sentences with a remedy, and nothing refused counts as done."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from bigquery_wire import *  # noqa: F403 - its fixtures
+from bigquery_wire import DATASET, GOOGLE_CLOUD, PROJECT, failed, load
+from recording_server import Answer, Play, Recording, Request, refuse
+
+from taxi_ingest.errors import TransientError, WarehouseError
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import Warehouse, open_warehouse
+
+FOREVER = 100
+CASES: dict[str, tuple[Play, type[Exception], str]] = {
+    "job fails half-way": (
+        failed("backendError", "Error encountered during execution. Retrying may solve the problem."),
+        TransientError,
+        "is temporarily unable to do this. Run again",
+    ),
+    "schema refused": (
+        failed("invalid", "Parquet column 'flag' has type BYTE_ARRAY which does not match the target cpp_type INT64."),
+        WarehouseError,
+        "refused the columns .* rename it or use another dataset",
+    ),
+    "object missing": (
+        failed("notFound", "Not found: URI gs://bucket/trips/trips_2021-01.parquet"),
+        WarehouseError,
+        "object to load does not exist. Run upload",
+    ),
+    "other locations": (
+        failed("invalid", "Cannot read and write in different locations: source: US, destination: EU"),
+        WarehouseError,
+        "are in different locations. Use a dataset in the bucket's location",
+    ),
+    "cancelled by somebody": (
+        failed("stopped", "Job execution was cancelled: User requested cancellation"),
+        TransientError,
+        "was cancelled. Run again",
+    ),
+    "another writer": (
+        failed("invalidQuery", "Could not serialize access to table wire-project:taxi.trips due to concurrent update"),
+        TransientError,
+        "another writer changed the table. Run again",
+    ),
+    "too many updates": (
+        failed("rateLimitExceeded", "Exceeded rate limits: too many table update operations for this table."),
+        TransientError,
+        "is temporarily unable to do this. Run again",
+    ),
+    "503": (
+        refuse(503, "backendError", "Error encountered"),
+        TransientError,
+        "is temporarily unable to do this. Run again",
+    ),
+    "502 of a proxy": (lambda _: (502, {}), TransientError, "is temporarily unable to do this. Run again"),
+    "rate limit": (
+        refuse(403, "rateLimitExceeded", "Exceeded rate limits: too many concurrent jobs"),
+        TransientError,
+        "is temporarily unable to do this. Run again",
+    ),
+    "quota": (
+        refuse(403, "quotaExceeded", "Quota exceeded: Your project exceeded quota for imports per project"),
+        TransientError,
+        "quota of BigQuery is used up. Run again later",
+    ),
+    "billing off": (
+        refuse(403, "billingNotEnabled", "BigQuery: Billing has not been enabled for this project."),
+        WarehouseError,
+        "Billing is off for project wire-project. Turn it on",
+    ),
+    "no permission": (
+        refuse(403, "accessDenied", "Access Denied: Project wire-project: User does not have bigquery.jobs.create"),
+        WarehouseError,
+        "Grant them roles/bigquery.dataEditor .* roles/bigquery.jobUser .* roles/storage.objectViewer",
+    ),
+    "API off": (
+        refuse(403, "accessNotConfigured", "BigQuery API has not been used in project 1 before or it is disabled."),
+        WarehouseError,
+        "gcloud services enable bigquery.googleapis.com --project=wire-project",
+    ),
+    "no project": (
+        refuse(404, "notFound", "Not found: Project wire-project"),
+        WarehouseError,
+        "There is no project wire-project, or these credentials may not see it",
+    ),
+    "credentials refused": (
+        refuse(401, "authError", "Request had invalid authentication credentials."),
+        WarehouseError,
+        "gcloud auth application-default login",
+    ),
+    "reply cut": (lambda _: None, TransientError, "cannot be reached"),
+}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("play", "kind", "sentence"), CASES.values(), ids=CASES)
+def test_an_error_becomes_a_sentence_with_the_remedy(
+    google: Recording, warehouse: Warehouse, play: Play, kind: type[Exception], sentence: str
+) -> None:
+    google.always["jobs.insert"] = play
+    with pytest.raises(kind, match=sentence):
+        load(warehouse)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("play", [case[0] for case in CASES.values()], ids=CASES)
+def test_a_refused_load_is_not_recorded_as_done(google: Recording, warehouse: Warehouse, play: Play) -> None:
+    google.newest = 1_600_000_000_000_000
+    google.always["jobs.insert"] = play
+    with pytest.raises((WarehouseError, TransientError)):
+        load(warehouse)
+    assert google.states() == ["started"]
+
+
+def test_a_server_that_never_answers_is_abandoned(
+    google: Recording, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("REQUEST", "RETRY"):
+        monkeypatch.setattr(f"{GOOGLE_CLOUD}.{name}_SECONDS", 0.2)
+
+    def sleep(_: Request) -> Answer:
+        time.sleep(2)
+        return None
+
+    google.always["jobs.insert"] = sleep
+    begun = time.monotonic()
+    with pytest.raises(TransientError, match="cannot be reached"):
+        load(warehouse)
+    assert time.monotonic() - begun < 20
+
+
+def test_a_server_that_does_not_exist_is_reported(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", "http://127.0.0.1:9")
+    monkeypatch.setattr(f"{GOOGLE_CLOUD}.RETRY_SECONDS", 0.1)
+    with pytest.raises(TransientError, match="cannot be reached"):
+        warehouse.held("trips")["trips"]
+
+
+def test_missing_credentials_are_reported_with_the_command_that_creates_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(WarehouseError, match="gcloud auth application-default login"):
+        open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}")).held("trips")["trips"]
+
+
+def test_held_reports_a_missing_project(google: Recording, warehouse: Warehouse) -> None:
+    google.always["jobs.query"] = refuse(404, "notFound", "Not found: Project wire-project")
+    with pytest.raises(WarehouseError, match="There is no project wire-project"):
+        warehouse.held("trips")["trips"]
+
+
+def test_a_missing_dataset_holds_nothing(google: Recording, warehouse: Warehouse) -> None:
+    missing = "Not found: Dataset wire-project:taxi was not found in location US"
+    google.always["jobs.query"] = refuse(404, "notFound", missing)
+    assert warehouse.held("trips")["trips"] == {}
+
+
+def test_a_dataset_that_may_not_be_created_is_reported_with_the_command(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    google.always["datasets.get"] = refuse(404, "notFound", "Not found: Dataset wire-project:taxi")
+    google.always["datasets.insert"] = refuse(403, "accessDenied", "Access Denied: bigquery.datasets.create")
+    with pytest.raises(WarehouseError, match="bq mk --location=EU --dataset wire-project:taxi"):
+        load(warehouse)
