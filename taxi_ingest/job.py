@@ -1,4 +1,4 @@
-"""What was asked for, settings and flags together, made into a `Pipeline` of plain values.
+"""What was asked for: settings and flags together, as one job of plain values.
 
 Everything that makes no sense is refused here, before any work.
 """
@@ -6,21 +6,24 @@ Everything that makes no sense is refused here, before any work.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from taxi_ingest import sources as publishers
-from taxi_ingest import stores, warehouses
 from taxi_ingest.catalog import Dataset, Part, lacks
 from taxi_ingest.catalog.months import parse_months
 from taxi_ingest.catalog.reading import auto_source, datasets, default_dataset, sources
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import UsageError
-from taxi_ingest.pipeline import STEPS, Pipeline
+from taxi_ingest.graph import STEPS, Step, up_to
+from taxi_ingest.layout import Layout
+from taxi_ingest.place import Place
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings
 from taxi_ingest.sources.newest import newest_month
+from taxi_ingest.warehouses import Options, check_pair
+from taxi_ingest.writers.provenance import Writer
 
 DEMO_DATA_DIR = "./demo-data"
 
@@ -35,34 +38,79 @@ _AT_LEAST_ONE = (
 )  # fmt: skip
 
 
-def pipeline(settings: Settings, *, verb: str, force: bool = False) -> tuple[Pipeline, list[str]]:
-    """The pipeline for `verb` ("run" or a step), and notices for the user. Raises UsageError."""
+@dataclass(frozen=True)
+class Job:
+    """One request as plain values: which parts, how far, from where, to where, and how.
+
+    `targets` are the steps asked for, `forced` those that are redone whatever is known, `kept` the artefacts that are
+    made again when missing. `source` counts for parts that have a source already only when `source_given`. `at_once`
+    limits how many parts may be in a step at the same time, `jobs` how many steps in all.
+    """
+
+    parts: tuple[Part, ...]
+    targets: frozenset[Step]
+    forced: frozenset[Step]
+    kept: frozenset[str]
+    layout: Layout
+    source: Place
+    source_given: bool
+    store: Place
+    warehouse: Place
+    warehouse_options: Options
+    writer: Writer
+    max_rejects: float
+    strict: bool
+    jobs: int
+    at_once: Mapping[Step, int]
+    retries: Mapping[Step, Retries]
+    timeout_seconds: float
+    grace_days: int
+    demo: Mapping[str, int]
+    history_days: int
+
+    @functools.cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps asked for and those they need, in order."""
+        return up_to(self.targets)
+
+
+def make_job(settings: Settings, *, verb: str, force: bool = False) -> tuple[Job, list[str]]:
+    """The job for `verb` ("run" or a step), and notices for the user. Raises UsageError."""
     _check_values(settings)
-    check_places(store_url(settings), warehouse_url(settings))
+    job = job_for(settings, ())
+    check_pair(job.store, job.warehouse, job.warehouse_options)
     parts, notices = _parts(settings)
-    target = "load" if verb == "run" else verb
-    forced = frozenset() if not force else frozenset(STEPS if verb == "run" else {verb})
-    return pipeline_of(settings, parts, targets=frozenset({target}), forced=forced), notices
+    target: Step = next((step for step in STEPS if step == verb), "load")
+    forced = frozenset(STEPS if verb == "run" else (target,)) if force else frozenset[Step]()
+    return job_for(settings, parts, targets=frozenset({target}), forced=forced), notices
 
 
-def pipeline_of(
+def job_for(
     settings: Settings,
     parts: Sequence[Part],
     *,
-    targets: frozenset[str] = frozenset({"load"}),
-    forced: frozenset[str] = frozenset(),
-) -> Pipeline:
-    """The pipeline of these very parts."""
-    return Pipeline(
+    targets: frozenset[Step] = frozenset({"load"}),
+    forced: frozenset[Step] = frozenset(),
+) -> Job:
+    """The job for these very parts."""
+    layout = layout_of(settings)
+    return Job(
         parts=tuple(parts),
         targets=targets,
-        data_dir=data_dir(settings),
-        source=settings.global_.source,
-        source_given=_origin(settings, "global.source") and settings.global_.source != publishers.AUTO,
-        store=store_url(settings),
-        warehouse=warehouse_url(settings),
-        kept=frozenset(settings.global_.keep),
         forced=forced,
+        kept=frozenset(settings.global_.keep),
+        layout=layout,
+        source=Place.parse(settings.global_.source),
+        source_given=given_explicitly(settings, "global.source") and settings.global_.source != publishers.AUTO,
+        store=store_of(settings),
+        warehouse=warehouse_of(settings),
+        warehouse_options=options_of(settings),
+        writer=Writer(
+            compression=settings.parquetize.compression,
+            level=settings.parquetize.compression_level,
+            row_group_rows=settings.parquetize.row_group_rows,
+        ),
+        max_rejects=settings.parquetize.max_rejects,
         strict=settings.global_.strict,
         jobs=settings.global_.jobs,
         at_once={
@@ -79,55 +127,43 @@ def pipeline_of(
         },
         timeout_seconds=settings.download.timeout_seconds,
         grace_days=settings.download.grace_days,
-        writer={
-            "compression": settings.parquetize.compression,
-            "level": settings.parquetize.compression_level,
-            "row_group_rows": settings.parquetize.row_group_rows,
-        },
-        max_rejects=settings.parquetize.max_rejects,
         demo=asdict(settings.demo),
         history_days=settings.global_.history_days,
     )
 
 
-def chooser(*, months: list[str], datasets: list[str]) -> Callable[[Part], bool]:
+def part_filter(*, months: list[str], datasets: list[str]) -> Callable[[Part], bool]:
     """Whether a part is among those that `--month` and `--dataset` name; all are when nothing is named."""
     chosen = set(parse_months(months)) if months else set()
     names = {known.name for known in _datasets(",".join(datasets))} if datasets else set()
     return lambda part: (not chosen or part.month in chosen) and (not names or part.dataset in names)
 
 
-def _origin(settings: Settings, name: str) -> bool:
+def given_explicitly(settings: Settings, name: str) -> bool:
     """Whether a setting was given for this very invocation: by a flag or in the environment."""
     origin = settings.origins.get(name, "default")
     return origin == "flag" or origin.startswith("TAXI_INGEST_")
 
 
-def store_url(settings: Settings) -> str:
-    """The store in force: a URL, or the full path of a folder."""
-    return _absolute(settings.global_.store) or str(data_dir(settings) / "lake")
+def layout_of(settings: Settings) -> Layout:
+    """The paths of the data directory in force."""
+    demo = settings.global_.source == publishers.DEMO and not given_explicitly(settings, "global.data_dir")
+    return Layout(Path(DEMO_DATA_DIR if demo else settings.global_.data_dir).resolve())
 
 
-def warehouse_url(settings: Settings) -> str:
-    """The warehouse in force; BigQuery's bears how a month is replaced."""
-    url = _absolute(settings.global_.warehouse, "duckdb:") or f"duckdb:{data_dir(settings) / 'taxi.duckdb'}"
-    if url.startswith("bigquery:") and "method=" not in url:
-        url += f"{'&' if '?' in url else '?'}method={settings.load.method}"
-    return url
+def store_of(settings: Settings) -> Place:
+    """The store in force."""
+    return Place.parse(settings.global_.store or str(layout_of(settings).lake)).resolved()
 
 
-def data_dir(settings: Settings) -> Path:
-    """The data directory in force, as a full path."""
-    demo = settings.global_.source == publishers.DEMO and not _origin(settings, "global.data_dir")
-    return Path(DEMO_DATA_DIR if demo else settings.global_.data_dir).resolve()
+def warehouse_of(settings: Settings) -> Place:
+    """The warehouse in force."""
+    return Place.parse(settings.global_.warehouse or f"duckdb:{layout_of(settings).duckdb}").resolved()
 
 
-def _absolute(place: str, scheme: str = "") -> str:
-    """A place on this disk under its full name, so that receipts agree wherever they are read; others as they are."""
-    path = place.removeprefix(scheme)
-    if not path or "://" in place or not place.startswith(scheme) or path.startswith(":"):
-        return place
-    return f"{scheme}{Path(path).resolve()}"
+def options_of(settings: Settings) -> Options:
+    """How the warehouse in force is used."""
+    return Options(method=settings.load.method)
 
 
 def _check_values(settings: Settings) -> None:
@@ -144,39 +180,28 @@ def _check_values(settings: Settings) -> None:
                 raise UsageError(f"{name} cannot be '{item}'. Possible: {', '.join(choices)}.")
 
 
-def check_places(store: str, warehouse: str) -> None:
-    """Raise UsageError for a store and a warehouse that cannot work together."""
-    reads = warehouses.connect(warehouse).reads
-    scheme = stores.connect(store).url.partition("://")[0] if "://" in store else ""
-    if "" not in reads and scheme not in reads:
-        raise UsageError(
-            f"{warehouse} cannot load from the store {store}. Use a store it reads: "
-            f"{', '.join(f'{possible}://…' for possible in reads)}."
-        )
-
-
 def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
     chosen = _datasets(settings.shared.dataset)
-    source = settings.global_.source
+    source = Place.parse(settings.global_.source)
     if any(known.monthly for known in chosen) and not settings.shared.month:
         raise UsageError("Which month? Add --month 2021-01, or set `month` in config.toml.")
-    if not any(known.monthly for known in chosen) and _origin(settings, "shared.month"):
+    if not any(known.monthly for known in chosen) and given_explicitly(settings, "shared.month"):
         raise UsageError(f"{chosen[0].name} has no months. Leave --month out.")
     publishers.check_source(source, [])
     parts: list[Part] = []
     notices: list[str] = []
     for known in chosen:
         wanted = _wanted(known, settings)
-        there = [part for part in wanted if _exists(known, part, source)]
+        existing = [part for part in wanted if _exists(known, part, str(source))]
         if not wanted:
             notices.append(f"{known.name} has no month of {settings.shared.month} yet.")
-        if len(there) < len(wanted):
-            notices.append(_left_out(known, [p for p in wanted if p not in there], source))
-        parts += there
+        if len(existing) < len(wanted):
+            notices.append(_left_out(known, [p for p in wanted if p not in existing], source))
+        parts += existing
     if not parts:
         raise UsageError(" ".join(notices) or "Nothing matches.")
     publishers.check_source(source, parts)
-    if source == publishers.AUTO:
+    if str(source) == publishers.AUTO:
         notices += [_mixed(known, parts) for known in chosen]
     return parts, [notice for notice in notices if notice]
 
@@ -189,7 +214,7 @@ def _wanted(known: Dataset, settings: Settings) -> list[Part]:
     @functools.cache
     def newest() -> str:
         retries = Retries(settings.download.tries, settings.download.backoff_seconds)
-        source, timeout = settings.global_.source, settings.download.timeout_seconds
+        source, timeout = Place.parse(settings.global_.source), settings.download.timeout_seconds
         return newest_month(known, source, retries=retries, timeout_seconds=timeout)
 
     return [Part(known.name, month) for month in parse_months([settings.shared.month], newest)]
@@ -233,7 +258,7 @@ def _mixed(known: Dataset, parts: Sequence[Part]) -> str:
     )
 
 
-def _left_out(known: Dataset, missing: Sequence[Part], source: str) -> str:
+def _left_out(known: Dataset, missing: Sequence[Part], source: Place) -> str:
     before = [part for part in missing if part.month is not None and part.month < known.first]
     if len(before) == len(missing):
         return f"{known.name} begins with {known.first}: {_in_words(missing)} left out."

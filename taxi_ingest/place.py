@@ -56,11 +56,15 @@ class Place:
         return bool(match and match[2])
 
     def anchored(self, folder: Path) -> Place:
-        """The same place with a relative path counted from `folder`, links resolved; others as they are."""
+        """The same place with a relative path counted from `folder`; others as they are."""
         if not self.path or self.path.startswith(":"):
             return self
         prefix = f"{self.scheme}:" if self.scheme else ""
-        return Place.parse(f"{prefix}{(folder / self.path).resolve()}")
+        return Place.parse(f"{prefix}{folder / self.path}")
+
+    def resolved(self) -> Place:
+        """The same place under its full path, links resolved, so that receipts agree wherever they are read."""
+        return self.anchored(Path(self.path).resolve()) if self.path else self
 
     def __str__(self) -> str:
         return self.shown

@@ -1,7 +1,7 @@
 """Settings: built-in defaults < config.toml < TAXI_INGEST_<SECTION>__<KEY> < flags.
 
-`read()` gives one frozen `Settings` with the origin of every value. Only `cli` and `dodo` (through `request`) read
-settings; everything below them takes plain values.
+`read()` gives one frozen `Settings` with the origin of every value. Only `cli` and `dodo` read settings; `job` turns
+them into plain values for everything below.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from taxi_ingest.errors import UsageError
+from taxi_ingest.place import Place
 
 ENVIRONMENT_PREFIX = "TAXI_INGEST_"
 CONFIG_VARIABLE = "TAXI_INGEST_CONFIG"
@@ -127,6 +128,7 @@ SECTIONS = {f.name.rstrip("_"): f.name for f in dataclasses.fields(Settings) if 
 """Section as it is written → attribute of Settings (`global` is a Python keyword)."""
 
 _PATHS = {"global.data_dir", "global.store", "global.warehouse"}
+_PLACES = {"global.source", "global.store", "global.warehouse"}
 
 
 def read(flags: Mapping[str, Value], *, config: str | None = None) -> Settings:
@@ -183,6 +185,11 @@ def _environment_layers() -> list[tuple[str, Path, dict[str, str]]]:
 def environment_name(name: str) -> str:
     """The environment variable of a setting: "global.jobs" → "TAXI_INGEST_GLOBAL__JOBS"."""
     return ENVIRONMENT_PREFIX + name.replace(".", "__").upper()
+
+
+def shown(name: str, value: Value) -> Value:
+    """The value of a setting as it may be shown: a place without its secrets, everything else as it is."""
+    return str(Place.parse(value)) if name in _PLACES and isinstance(value, str) else value
 
 
 def _known() -> dict[str, Any]:
@@ -242,6 +249,4 @@ def _anchored(name: str, value: Value, folder: Path) -> Value:
     """Paths in a config file count from its folder; those of flags and environment from the current one."""
     if name not in _PATHS or not isinstance(value, str) or not value or folder == Path():
         return value
-    prefix = "duckdb:" if value.startswith("duckdb:") else ""
-    path = value.removeprefix(prefix)
-    return value if "://" in path else f"{prefix}{folder / path}"
+    return Place.parse(value).anchored(folder).url

@@ -1,7 +1,6 @@
 """The verbs: parse, call, exit code. What each promises is in README.md.
 
-`options` holds what can be typed; `working` the verbs that change something, `looking` those that only look;
-`leaving` the end of the process.
+`options` holds what can be typed; `working` the verbs that change something, `looking` those that only look.
 """
 
 from __future__ import annotations
@@ -14,21 +13,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from taxi_ingest import __version__
+from taxi_ingest import __version__, exits
 from taxi_ingest.cli import looking, working
 from taxi_ingest.errors import LockedError, TaxiError, UsageError
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
-
-EXIT_CODES = {
-    0: "everything asked for is done or was up to date",
-    1: "at least one part failed or was blocked by a failure (the others finished)",
-    2: "the request makes no sense (usage, config)",
-    3: "a bug in taxi-ingest: the log's path is printed",
-    4: "nothing failed, but a month asked for is not published yet",
-    75: "another run holds the lock",
-    130: "interrupted",
-}
-"""Every exit code and its meaning, as README shows them."""
 
 app = typer.Typer(
     name="taxi-ingest",
@@ -73,7 +61,7 @@ def _top(
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process with one of EXIT_CODES."""
+    """Run the command line and end the process with one of `exits`."""
     block_heavy_imports()
     ignore_broken_pipes()
     leave(_exit_code())
@@ -84,27 +72,27 @@ def _exit_code() -> int:
     from taxi_ingest import report
 
     try:
-        return _told()
+        return _run_app()
     except UsageError as error:
         report.error(str(error))
-        return 2
+        return exits.USAGE
     except LockedError as error:
         report.error(str(error))
-        return 75
+        return exits.LOCKED
     except TaxiError as error:
         report.error(str(error))
-        return 1
+        return exits.FAILED
     except OSError as error:
         report.error(f"this machine refused: {error}. Check disk space and permissions.")
-        return 1
+        return exits.FAILED
     except Exception:  # noqa: BLE001 - the edge: whatever else comes here is a bug
-        report.error(f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path())}")
-        return 3
+        report.error(f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path('logs'))}")
+        return exits.BUG
 
 
-def _told() -> int:
+def _run_app() -> int:
     """Run the command line until all it says on stdout is out."""
-    code = 0
+    code = exits.OK
     try:
         app(standalone_mode=True)
     except SystemExit as end:

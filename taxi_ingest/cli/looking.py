@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from taxi_ingest.history.reading import PastRuns
+    from taxi_ingest.layout import Layout
     from taxi_ingest.state.plan import Plan
 
 
@@ -47,14 +49,14 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     as_json: AsJson = False,
 ) -> None:
     """Foresee `run` with the same options."""
-    from taxi_ingest import job as request
     from taxi_ingest import report
+    from taxi_ingest.job import make_job
     from taxi_ingest.report import plans
-    from taxi_ingest.state import plan as planning
+    from taxi_ingest.state.plan import make_plan
 
     given = Given(month, dataset, source, store, warehouse, strict=strict, config=config, data_dir=data_dir)
-    pipeline, notices = request.pipeline(given.settings(), verb="run", force=force)
-    planned = planning.plan(pipeline)
+    job, notices = make_job(given.settings(), verb="run", force=force)
+    planned = make_plan(job)
     report.say(report.console(stderr=as_json), notices)
     if as_json:
         _print_json(_plan_document(planned))
@@ -70,30 +72,29 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show how far every part is."""
-    from taxi_ingest import job as request
     from taxi_ingest import report
     from taxi_ingest.errors import TransientError
+    from taxi_ingest.job import job_for, part_filter
     from taxi_ingest.report import grids
-    from taxi_ingest.state import status as looking
-    from taxi_ingest.state.observe import Situations
+    from taxi_ingest.state.observe import Observer, known_parts
+    from taxi_ingest.state.status import grid
+    from taxi_ingest.warehouses import Options
 
     settings = Given(config=config, data_dir=data_dir).settings()
-    wanted = request.chooser(months=month or [], datasets=dataset or [])
-    there = Situations(request.pipeline_of(settings, ()))
-    there.warehouse.patience = 0.0
-    with _past_runs(there.pipeline.data_dir) as past:
+    is_wanted = part_filter(months=month or [], datasets=dataset or [])
+    job = job_for(settings, ())
+    with _past_runs(job.layout) as past:
         attempts = past.last_attempts()
-    parts = [part for part in looking.known_parts(there, attempts) if wanted(part)]
+    parts = [part for part in known_parts(job, (part for part, _ in attempts)) if is_wanted(part)]
     try:
-        grid = looking.grid(there, parts, attempts)
-    except TransientError:
-        there.asks = "nobody"  # a run, or somebody at a prompt, has the database open
-        grid = looking.grid(there, parts, attempts)
+        cells = grid(job, Observer(job, "this disk", Options(lock_timeout=0.0)), parts, attempts)
+    except TransientError:  # a run, or somebody at a prompt, has the database open
+        cells = grid(job, Observer(job, "receipts"), parts, attempts)
     if as_json:
-        cells = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in grid[p].items()} for p in parts]
-        _print_json({"parts": cells})
+        rows = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in cells[p].items()} for p in parts]
+        _print_json({"parts": rows})
     else:
-        grids.status(report.console(), grid, there.pipeline.data_dir)
+        grids.status(report.console(), cells, job.layout.data_dir)
 
 
 def history(
@@ -108,14 +109,14 @@ def history(
     from taxi_ingest import report
     from taxi_ingest.report import past as reporting
 
-    folder = _data_dir(config, data_dir)
-    with _past_runs(folder) as past:
+    layout = _layout(config, data_dir)
+    with _past_runs(layout) as past:
         if run is None:
             found = past.newest(last, failed=failed)
             if as_json:
                 _print_json({"runs": [asdict(one) for one in found]})
             elif found or not failed:
-                reporting.runs(report.console(), found, folder)
+                reporting.runs(report.console(), found, layout.data_dir)
             else:
                 report.say(report.console(), ["No run left anything undone."])
             return
@@ -143,15 +144,15 @@ def logs(
     from taxi_ingest.history.reading import LATEST
     from taxi_ingest.report import past as reporting
 
-    run, part, step = _told_apart(what or [])
-    folder, out = _data_dir(config, data_dir), report.console()
-    with _past_runs(folder) as past:
+    run, part, step = _sorted_out(what or [])
+    layout, out = _layout(config, data_dir), report.console()
+    with _past_runs(layout) as past:
         attempts = past.attempts(past.named(run or LATEST), failed=failed)
     chosen = [a for a in attempts if part in {"", str(a.part), a.dataset} and step in {"", a.step}]
     if not chosen:
         raise UsageError("No attempt fits. `taxi-ingest history latest` lists those of the newest run.")
     for attempt in chosen:
-        path = folder / attempt.log
+        path = layout.data_dir / attempt.log
         text = path.read_text(encoding="utf-8") if path.exists() else "(the log file was removed)"
         reporting.log(out, attempt, text)
 
@@ -177,29 +178,29 @@ def catalog(dataset: DatasetName = None, as_json: AsJson = False) -> None:
 
 def doctor(store: Store = None, warehouse: Warehouse = None, config: Config = None, data_dir: DataDir = None) -> None:
     """Ask store and warehouse whether they can be used."""
-    from taxi_ingest import job as request
-    from taxi_ingest import report, stores, warehouses
+    from taxi_ingest import exits, report
+    from taxi_ingest.job import job_for
     from taxi_ingest.report import listing
+    from taxi_ingest.stores import open_store
+    from taxi_ingest.warehouses import check_pair, open_warehouse
 
     settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
-    place = request.store_url(settings)
-    request.check_places(place, request.warehouse_url(settings))
-    bucket = place.removeprefix("gs://").partition("/")[0] if place.startswith("gs://") else None
-    found = [(check.well, check.sentence) for check in stores.connect(place).checks()]
-    found += warehouses.connect(request.warehouse_url(settings)).examine(bucket)
+    job = job_for(settings, ())
+    check_pair(job.store, job.warehouse, job.warehouse_options)
+    found = [*open_store(job.store).checks()]
+    found += open_warehouse(job.warehouse, job.warehouse_options).checks(job.store)
     listing.checks(report.console(), found)
-    raise typer.Exit(0 if all(well for well, _ in found) else 1)
+    raise typer.Exit(exits.OK if all(check.ok for check in found) else exits.FAILED)
 
 
 def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show every setting and its origin."""
     from taxi_ingest import report
     from taxi_ingest import settings as configuration
-    from taxi_ingest.redaction import redacted
     from taxi_ingest.report import listing
 
     items = [
-        (name, redacted(value) if isinstance(value, str) else value, origin)
+        (name, configuration.shown(name, value), origin)
         for name, value, origin in Given(config=config, data_dir=data_dir).settings().items()
     ]
     if as_json:
@@ -221,10 +222,10 @@ def cron(
     """Print a line for crontab."""
     from taxi_ingest.cron import crontab_line
     from taxi_ingest.errors import UsageError
-    from taxi_ingest.redaction import public_url
+    from taxi_ingest.place import Place
 
     Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
-    if source and public_url(source) != source and "://" in source:
+    if source and str(Place.parse(source)) != source:
         raise UsageError("A crontab is no place for a secret: put this source into config.toml and leave --source out.")
     options = {
         "--month": ",".join(month or ["latest"]),
@@ -239,11 +240,11 @@ def cron(
     sys.stdout.write(crontab_line(at, arguments, Path.cwd()) + "\n")
 
 
-def _print_json(document: dict[str, Any]) -> None:
+def _print_json(document: Mapping[str, object]) -> None:
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
-def _plan_document(planned: Plan) -> dict[str, Any]:
+def _plan_document(planned: Plan) -> dict[str, object]:
     parts = [
         {
             "dataset": one.part.dataset,
@@ -260,23 +261,23 @@ def _plan_document(planned: Plan) -> dict[str, Any]:
     return {"parts": parts} | sums
 
 
-def _data_dir(config: str | None, data_dir: str | None) -> Path:
-    from taxi_ingest import job as request
+def _layout(config: str | None, data_dir: str | None) -> Layout:
+    from taxi_ingest.job import layout_of
 
-    return request.data_dir(Given(config=config, data_dir=data_dir).settings())
+    return layout_of(Given(config=config, data_dir=data_dir).settings())
 
 
-def _past_runs(folder: Path) -> AbstractContextManager[PastRuns]:
+def _past_runs(layout: Layout) -> AbstractContextManager[PastRuns]:
     from taxi_ingest.engine.lock import is_locked
     from taxi_ingest.history.reading import past_runs
 
-    return past_runs(folder / "state" / "history.sqlite", at_work=is_locked(folder / "state" / "lock"))
+    return past_runs(layout.history, at_work=is_locked(layout.lock))
 
 
-def _told_apart(words: list[str]) -> tuple[str, str, str]:
+def _sorted_out(words: list[str]) -> tuple[str, str, str]:
     """Run, part (or dataset) and step, in whatever order they were typed; "" for what was not."""
     from taxi_ingest.catalog.reading import datasets
-    from taxi_ingest.pipeline import STEPS
+    from taxi_ingest.graph import STEPS
 
     step = next((word for word in words if word in STEPS), "")
     part = next((word for word in words if word.partition("-")[0] in datasets()), "")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taxi_ingest import stores, warehouses
+
 if TYPE_CHECKING:
-    from taxi_ingest.settings import Settings
+    from taxi_ingest.settings import Settings, Value
 
 Month = Annotated[
     list[str] | None,
@@ -18,8 +20,8 @@ DatasetName = Annotated[
     list[str] | None, typer.Option("--dataset", help="One, several with commas, or all; may repeat.")
 ]
 Source = Annotated[str | None, typer.Option(help="auto, csv, tlc, demo, or a URL template with {dataset} and {month}.")]
-Store = Annotated[str | None, typer.Option(help="Where Parquet goes: a folder or gs://bucket/prefix.")]
-Warehouse = Annotated[str | None, typer.Option(help="Where rows go: duckdb:FILE or bigquery://project/dataset.")]
+Store = Annotated[str | None, typer.Option(help=f"Where Parquet goes: {stores.EXAMPLES}.")]
+Warehouse = Annotated[str | None, typer.Option(help=f"Where rows go: {warehouses.EXAMPLES}.")]
 Jobs = Annotated[int | None, typer.Option(help="Steps at work at once.")]
 Force = Annotated[bool, typer.Option("--force", help="Redo it, whatever receipts, store and warehouse say.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Fail on an unknown column or code.")]
@@ -51,9 +53,9 @@ class Given:
 
     def settings(self) -> Settings:
         """The settings in force with these flags on top."""
-        from taxi_ingest import settings as config
+        from taxi_ingest.settings import read
 
-        flags: dict[str, Any] = {
+        flags: dict[str, Value | None] = {
             "shared.month": ",".join(self.month) if self.month else None,
             "shared.dataset": ",".join(self.dataset) if self.dataset else None,
             "global.source": self.source,
@@ -66,4 +68,20 @@ class Given:
             "global.quiet": self.quiet or None,
         }
         given = {name: value for name, value in flags.items() if value is not None}
-        return config.read(given, config=self.config)
+        return read(given, config=self.config)
+
+    def request(self, verb: str, *, force: bool, as_json: bool) -> str:
+        """What was asked for, as it may be recorded: every place without its secrets."""
+        from taxi_ingest.place import Place
+
+        words = [verb]
+        for name, value in vars(self).items():
+            option = f"--{name.replace('_', '-')}"
+            if isinstance(value, list):
+                words += [word for item in value for word in (option, item)]
+            elif value is True:
+                words.append(option)
+            elif value not in {None, False}:
+                words += [option, str(Place.parse(str(value)))]
+        words += [flag for flag, given in (("--force", force), ("--json", as_json)) if given]
+        return " ".join(words)

@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
+from taxi_ingest import exits
 from taxi_ingest.cli.options import (
     AsJson,
     Config,
@@ -58,11 +59,11 @@ def command(verb: str) -> Callable[..., None]:
     return work
 
 
-def keep(text: str, folder: Path) -> str:
-    """Write a traceback to a log file below `folder` and say where it is."""
+def keep(text: str, logs: Path) -> str:
+    """Write a traceback to a log file in the folder `logs` and say where it is."""
     from taxi_ingest.redaction import redacted
 
-    path = folder / "logs" / f"bug-{time.strftime('%Y%m%dT%H%M%S')}.log"
+    path = logs / f"bug-{time.strftime('%Y%m%dT%H%M%S')}.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(redacted(text), encoding="utf-8")
@@ -79,58 +80,53 @@ def _work_or_stop(verb: str, given: Given, *, force: bool, as_json: bool) -> int
         return _work(verb, given, force=force, as_json=as_json)
     except KeyboardInterrupt:
         report.error("interrupted; what was finished stays finished")
-        leave(130)
+        leave(exits.INTERRUPTED)
 
 
 def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     """Run the pipeline for `verb` and show what came of it; returns the exit code."""
-    from taxi_ingest import job as request
     from taxi_ingest import report
-    from taxi_ingest.engine import doit_tasks as tasks
-    from taxi_ingest.engine import session
-    from taxi_ingest.engine.part import Runner
+    from taxi_ingest.engine import doit_tasks
+    from taxi_ingest.engine.session import Session
+    from taxi_ingest.job import make_job
     from taxi_ingest.report import results, views
 
     gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
     settings = given.settings()
     quiet = settings.global_.quiet
-    pipeline, notices = request.pipeline(settings, verb=verb, force=force)
+    job, notices = make_job(settings, verb=verb, force=force)
     stream = sys.stderr if as_json else sys.stdout
     if not quiet and notices:
         report.say(report.console(stderr=as_json), notices)
     begun = time.monotonic()
     with views.view(stream, quiet=quiet) as view:
-        work = session.Session(Runner(pipeline), view, _request(), wait=settings.global_.wait)
-        tasks.run(work)
-    code = work.exit_code()
+        request = given.request(verb, force=force, as_json=as_json)
+        session = Session(job, view, request, wait=settings.global_.wait)
+        doit_tasks.run(session)
+    code = session.exit_code()
     if as_json:
-        sys.stdout.write(json.dumps(_document(work, code), indent=2) + "\n")
+        sys.stdout.write(json.dumps(_document(session, code), indent=2) + "\n")
     if not quiet:
-        results.summary(report.console(stderr=as_json), work.results(), time.monotonic() - begun, _hint(work, verb))
-    for bug in work.bugs:
-        report.error(f"This is a bug in taxi-ingest; {keep(bug, pipeline.data_dir)}")
+        results.summary(
+            report.console(stderr=as_json), session.results(), time.monotonic() - begun, _hint(session, verb)
+        )
+    for bug in session.bugs:
+        report.error(f"This is a bug in taxi-ingest; {keep(bug, job.layout.logs)}")
     return code
-
-
-def _request() -> str:
-    """What was typed, as it may be recorded."""
-    from taxi_ingest.redaction import redacted
-
-    return redacted(" ".join(sys.argv[1:]))
 
 
 def _hint(session: Session, verb: str) -> str:
     """The line that opens the first table that was loaded."""
-    from taxi_ingest import warehouses
     from taxi_ingest.catalog.reading import dataset
+    from taxi_ingest.warehouses import open_warehouse
 
     loaded = [r.part for r in session.results() if r.steps.get("load") in {"done", "up_to_date"}]
     if verb not in {"run", "load"} or not loaded:
         return ""
-    return warehouses.connect(session.runner.pipeline.warehouse).opens(dataset(loaded[0].dataset).table)
+    return open_warehouse(session.job.warehouse).preview_command(dataset(loaded[0].dataset).table)
 
 
-def _document(session: Session, code: int) -> dict[str, Any]:
+def _document(session: Session, code: int) -> dict[str, object]:
     return {
         "run": session.run_id,
         "exit": code,

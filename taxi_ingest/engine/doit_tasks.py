@@ -19,59 +19,61 @@ from doit.dependency import FileChangedChecker
 from doit.doit_cmd import DoitMain
 from doit.exceptions import InvalidTask, TaskFailed, UnmetDependency
 
+from taxi_ingest import exits
 from taxi_ingest.catalog import Part
-from taxi_ingest.engine.part import Runner
-from taxi_ingest.engine.session import EXIT_BUG, EXIT_LOCKED, EXIT_USAGE, Session
+from taxi_ingest.engine.session import Session
 from taxi_ingest.errors import LockedError
-from taxi_ingest.pipeline import STEPS
+from taxi_ingest.graph import STEPS, Step, before
+from taxi_ingest.layout import Layout
+from taxi_ingest.state.receipts import Receipts
 
 log = logging.getLogger("taxi_ingest")
 
 
 def run(session: Session) -> None:
-    """Run the pipeline of `session`; outcomes are in it afterwards.
+    """Run the job of `session`; outcomes are in it afterwards.
 
     Raises LockedError when another run holds the lock, KeyboardInterrupt when stopped.
     """
     reporter = Reporter(session)
-    targets = session.runner.pipeline.targets
+    targets = session.job.targets
     command = ["run", *(f"{step}:*" for step in STEPS if step in targets)]
     loader = ModuleTaskLoader(namespace(session, reporter))
     code = DoitMain(loader, config_filenames=()).run(command)
     if reporter.refusal is not None:
         raise reporter.refusal
-    if code == EXIT_BUG and not session.bugs:
+    if code == exits.BUG and not session.bugs:
         session.bugs.append("doit stopped before its end; its own words are above.")
 
 
 def namespace(session: Session, reporter: Reporter) -> dict[str, Any]:
     """What a dodo file holds: doit's settings and one task creator a step."""
-    pipeline = session.runner.pipeline
-    steps = pipeline.steps()
+    job = session.job
+    steps = job.steps
     config = {
         "default_tasks": [f"{steps[-1]}:*"],
         "backend": "receipts",
-        "dep_file": str(pipeline.state / "doit"),
+        "dep_file": str(job.layout.doit_database),
         "check_file_uptodate": NothingChanges,
         "reporter": reporter,
         "continue": True,
         "par_type": "thread",
-        "num_process": pipeline.jobs,
+        "num_process": job.jobs,
         "verbosity": 0,
     }
     return {"DOIT_CONFIG": config} | {f"task_{step}": _creator(session, step) for step in steps}
 
 
-def _creator(session: Session, step: str) -> Callable[[], Iterator[dict[str, Any]]]:
+def _creator(session: Session, step: Step) -> Callable[[], Iterator[dict[str, Any]]]:
     def create() -> Iterator[dict[str, Any]]:
-        for part in session.runner.pipeline.parts:
+        for part in session.job.parts:
             yield _task(session, part, step)
 
-    create.__doc__ = _SAYS[step]
+    create.__doc__ = _SUMMARIES[step]
     return create
 
 
-_SAYS = {
+_SUMMARIES: dict[Step, str] = {
     "download": "(web) → raw file",
     "parquetize": "raw file → Parquet in the canonical schema",
     "upload": "Parquet → object in the store",
@@ -79,24 +81,23 @@ _SAYS = {
 }
 
 
-def _task(session: Session, part: Part, step: str) -> dict[str, Any]:
-    runner = session.runner
-    receipts, before = runner.there.receipts, STEPS.index(step) - 1
-    kept = [str(runner.there.parquet_path(part))] if step == "parquetize" and "parquet" in runner.pipeline.kept else []
+def _task(session: Session, part: Part, step: Step) -> dict[str, Any]:
+    layout, needed = session.job.layout, before(step)
+    kept = [str(layout.parquet(part))] if step == "parquetize" and "parquet" in session.job.kept else []
     return {
         "name": str(part),
         "actions": [(_do, [session, part, step])],
-        "file_dep": [receipts.path(part, STEPS[before])] if before >= 0 else [],
-        "targets": [*kept, receipts.path(part, step)],
-        "uptodate": [_UpToDate(runner, part, step)],
-        "clean": [(_clean, [runner, part, step])],
+        "file_dep": [layout.receipt(part, needed)] if needed else [],
+        "targets": [*kept, layout.receipt(part, step)],
+        "uptodate": [_UpToDate(session, part, step)],
+        "clean": [(_clean, [layout, part, step])],
         "io": {"capture": False},
         "verbosity": 0,
         "meta": {"part": part, "step": step},
     }
 
 
-def _do(session: Session, part: Part, step: str) -> TaskFailed | None:
+def _do(session: Session, part: Part, step: Step) -> TaskFailed | None:
     failure = session.do(part, step)
     return TaskFailed(failure) if failure else None
 
@@ -106,31 +107,31 @@ class _UpToDate:
 
     __signature__: ClassVar[inspect.Signature] = inspect.Signature()  # doit inspects it once a task; this is quick
 
-    def __init__(self, runner: Runner, part: Part, step: str) -> None:
-        self._ask = (runner, part, step)
+    def __init__(self, session: Session, part: Part, step: Step) -> None:
+        self._ask = (session, part, step)
 
     def __call__(self) -> bool:
-        runner, part, step = self._ask
+        session, part, step = self._ask
         try:
-            return runner.there.decision(part, step).action == "up_to_date"
+            return session.decision(part, step).action == "up_to_date"
         except Exception:  # the step asks again, where what is wrong fails that step alone and is told
             log.debug("cannot tell whether %s %s is up to date", part, step, exc_info=True)
             return False
 
     def __repr__(self) -> str:
-        runner, part, step = self._ask
-        decision = runner.there.decision(part, step)
+        session, part, step = self._ask
+        decision = session.decision(part, step)
         return f"{decision.action}: {decision.why}" if decision.why else decision.action
 
 
-def _clean(runner: Runner, part: Part, step: str, dryrun: bool) -> None:
+def _clean(layout: Layout, part: Part, step: Step, dryrun: bool) -> None:
     """Remove a step's local files; never objects or rows."""
-    raw = runner.there.raw_path(part)
+    downloaded = Receipts(layout).of(part).download
     files = {
-        "download": [raw] if raw else [],
-        "parquetize": [runner.there.parquet_path(part), runner.there.rejects_path(part)],
+        "download": [layout.data_dir / downloaded.file] if downloaded else [],
+        "parquetize": [layout.parquet(part), layout.rejects(part)],
     }.get(step, [])
-    for path in [*files, Path(runner.there.receipts.path(part, step))]:
+    for path in [*files, Path(layout.receipt(part, step))]:
         if path.exists():
             sys.stdout.write(f"{step}:{part} - removing file '{path}'\n")
             if not dryrun:
@@ -169,7 +170,7 @@ class Reporter:
         """Doit gives up before the tasks."""
         if self._plain_doit:
             sys.stderr.write(f"{message}\n")
-            raise SystemExit(EXIT_LOCKED if isinstance(self.refusal, LockedError) else EXIT_USAGE)
+            raise SystemExit(exits.LOCKED if isinstance(self.refusal, LockedError) else exits.USAGE)
 
     def complete_run(self) -> None:
         """Close the run, also an interrupted one."""

@@ -1,177 +1,284 @@
-"""One step of one part: decide, do the work with retries, leave a receipt. Knows nothing of the task engine."""
+"""One part through its steps: look, decide, do with retries, leave a receipt.
+
+Knows no task engine, no terminal and no database: what happens is told to a `Watcher`, which may be nobody.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
 
-from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
-from taxi_ingest.history.writing import Attempt, History
-from taxi_ingest.pipeline import Outcome, Pipeline, View
-from taxi_ingest.redaction import public_url, redacted
+from taxi_ingest.graph import Outcome, Step, before
+from taxi_ingest.history import Attempt, AttemptRecord
+from taxi_ingest.job import Job
+from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.state.observe import Situations, stem
+from taxi_ingest.sources import Publisher, identity, is_named
+from taxi_ingest.state.decide import Decision, decide
+from taxi_ingest.state.observe import Observer
+from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
+from taxi_ingest.state.wanted import wanted
 
 log = logging.getLogger("taxi_ingest")
 
+_Kind = TypeVar("_Kind", bound=Receipt)
 
-class Runner:
-    """Does the steps of one pipeline. Methods may be called from several threads."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline = pipeline
-        self.there = Situations(pipeline)
-        self.stop = threading.Event()
-        self.seconds = dict.fromkeys(pipeline.parts, 0.0)
-        self._limits = {step: threading.BoundedSemaphore(n) for step, n in pipeline.at_once.items()}
+class Watcher(Protocol):
+    """Someone who hears what happens to parts, and may limit and record it. Called from several threads."""
 
-    def close(self) -> None:
-        """Stop waiting and let go of what was opened."""
-        self.stop.set()
-        self.there.publisher.close()
+    def at_work(self, part: Part, step: Step, why: str) -> AbstractContextManager[None]:
+        """Entered around all tries of a step that must run."""
+        ...
 
-    def run(self, part: Part, step: str, history: History, view: View) -> Outcome:
-        """Do `step` for `part` if it must be done, with retries, and leave its receipt.
+    def attempt(self, attempt: Attempt) -> AbstractContextManager[AttemptRecord]:
+        """Entered around each try; what ends it with an exception passes through."""
+        ...
 
-        Raises what made the last try fail.
-        """
-        decision = self.there.decision(part, step)
-        if decision.action == "up_to_date":
-            return "up_to_date"
-        if decision.action == "adopt":
-            self.there.adopt(part, step)
-            return "up_to_date"
-        with self._limits[step]:
-            begun = time.monotonic()
-            view.started(part, step, decision.why)
-            try:
-                self._tries(part, step, decision.why, history, view)
-            finally:
-                self.seconds[part] += time.monotonic() - begun  # steps of one part never overlap
-        return "done"
+    def expects(self, part: Part, step: Step, amount: int) -> None:
+        """So many bytes or rows will be moved in all; 0 when that is not known."""
+        ...
 
-    def _tries(self, part: Part, step: str, why: str, history: History, view: View) -> None:
-        def attempt(number: int) -> dict[str, Any]:
-            with history.attempt(Attempt(part, step, number, why)) as result:
-                log.info("%s %s begins: %s", part, step, why)
-                facts = self._do(part, step, view, result["record"])
-                result |= {"rows": facts.get("rows"), "bytes": facts.get("bytes")}
-                log.info("%s %s is done: %s", part, step, facts)
-            return facts
+    def moved(self, part: Part, step: Step, amount: int) -> None:
+        """So many more bytes or rows were moved."""
+        ...
 
-        facts = with_retries(
-            self.pipeline.retries[step],
-            attempt,
-            wait=self.stop.wait,
-            tell=lambda message, seconds: view.retrying(part, step, redacted(message), seconds),
-        )
-        self.there.finished(part, step, facts)
+    def retrying(self, part: Part, step: Step, message: str, seconds: float) -> None:
+        """A passing fault; the next try comes after a wait."""
+        ...
 
-    def _do(self, part: Part, step: str, view: View, record: Callable[[str], None]) -> dict[str, Any]:
-        if step == "load":
-            return self._load(part, record)
-        doing = {"download": self._download, "parquetize": self._parquetize, "upload": self._upload}
-        return doing[step](part, view)
+    def wait(self, seconds: float) -> bool:
+        """Wait before the next try; returns whether to give up instead."""
+        ...
 
-    def _download(self, part: Part, view: View) -> dict[str, Any]:
-        from taxi_ingest.steps.download import download
 
-        wish, receipt = self.there.wish(part), self.there.receipts.get(part, "download")
-        source = wish.source or (receipt["source"] if receipt else self.there.publisher.identity(part))
-        url = self.there.publisher.url(part, source)
-        name = f"{stem(part)}{''.join(Path(urlsplit(url).path).suffixes[-2:]) or '.csv'}"
-        target = self.pipeline.data_dir / "raw" / part.dataset / name
-        facts = download(
-            url,
-            target,
-            month=part.month,
-            grace_days=self.pipeline.grace_days,
-            timeout_seconds=self.pipeline.timeout_seconds,
-            known_to_exist=self._known_rows(part, source) is not None,
-            progress=lambda amount: view.moved(part, "download", amount),
-            expect=lambda amount: view.expects(part, "download", amount),
-        )
-        shown = source if source.startswith("demo:") else public_url(url)
-        return facts | {
-            "source": source,
-            "url": shown,
-            "file": str(target.relative_to(self.pipeline.data_dir)),
-        }
+class Nobody:
+    """The watcher that does nothing."""
 
-    def _parquetize(self, part: Part, view: View) -> dict[str, Any]:
-        from taxi_ingest.steps.parquetize import Limits, Raw, Writer, parquetize
+    def at_work(self, part: Part, step: Step, why: str) -> AbstractContextManager[None]:
+        """Limit nothing."""
+        return contextlib.nullcontext()
 
-        got = self.there.receipts.must_get(part, "download")
-        path = self.there.parquet_path(part)
-        view.expects(part, "parquetize", expected_rows(part.dataset, part.month) or 0)
-        facts = parquetize(
-            Raw(
-                self.pipeline.data_dir / got["file"],
-                publishers.without_port(got["url"]),
-                got["sha256"],
-                got["bytes"],
-                got["format"],
-                tuple(got["columns"]),
-            ),
-            path,
-            self.there.rejects_path(part),
-            part=part,
-            writer=Writer(**self.pipeline.writer),
-            limits=Limits(self.pipeline.max_rejects, self.pipeline.strict, self._expected_rows(part, got["source"])),
-            progress=lambda amount: view.moved(part, "parquetize", amount),
-        )
-        return facts | {"mtime_ns": path.stat().st_mtime_ns}
+    @contextlib.contextmanager
+    def attempt(self, attempt: Attempt) -> Iterator[AttemptRecord]:
+        """Record nothing."""
+        yield AttemptRecord(lambda job: None)
 
-    def _known_rows(self, part: Part, source: str) -> int | None:
-        """Rows known of the part's file; None for a source whose files were never counted."""
-        counted = publishers.is_named(source) and sources()[source].format_of(part) == "parquet"
-        return expected_rows(part.dataset, part.month) if counted else None
+    def expects(self, part: Part, step: Step, amount: int) -> None:
+        """Ignore it."""
 
-    def _expected_rows(self, part: Part, source: str) -> int | None:
-        """Rows the file must roughly have; None when that is not known, and when forced."""
-        return None if "parquetize" in self.pipeline.forced else self._known_rows(part, source)
+    def moved(self, part: Part, step: Step, amount: int) -> None:
+        """Ignore it."""
 
-    def _upload(self, part: Part, view: View) -> dict[str, Any]:
-        from taxi_ingest.steps.upload import upload
+    def retrying(self, part: Part, step: Step, message: str, seconds: float) -> None:
+        """Ignore it."""
 
-        made = self.there.receipts.must_get(part, "parquetize")
-        provenance = {k: str(made[k]) for k in ("source", "raw_sha256", "raw_bytes", "vintage", "rows", "rejects")}
-        view.expects(part, "upload", made["bytes"])
-        facts = upload(
-            self.there.parquet_path(part),
-            self.pipeline.store,
-            self.there.object_name(part),
-            mark=made["mark"],
-            facts=provenance,
-            progress=lambda amount: view.moved(part, "upload", amount),
-        )
-        return facts | {"at": self.pipeline.store}
+    def wait(self, seconds: float) -> bool:
+        """Wait, and never give up."""
+        time.sleep(seconds)
+        return False
 
-    def _load(self, part: Part, record: Callable[[str], None]) -> dict[str, Any]:
-        from taxi_ingest.steps.load import load
 
-        made = self.there.receipts.must_get(part, "parquetize")
-        reads_disk = "" in self.there.warehouse.reads
-        file = (
-            str(self.there.parquet_path(part))
-            if reads_disk
-            else self.there.store.object_url(self.there.object_name(part))
-        )
-        facts = load(
-            file,
-            self.pipeline.warehouse,
-            dataset=part.dataset,
-            month=part.month,
-            mark=made["mark"],
-            source=made["source"],
-            rows=made["rows"],
-            record=record,
-        )
-        return facts | {"at": self.pipeline.warehouse}
+class Workplace:
+    """What the parts of one job share: what was observed, and the publisher, whose demo server must be closed."""
+
+    def __init__(self, job: Job, observer: Observer) -> None:
+        self.job = job
+        self.observer = observer
+        self.publisher = Publisher(job.source, job.demo)
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """A workplace that asks store and warehouse what they hold."""
+        return cls(job, Observer(job, "everything"))
+
+    def decision(self, part: Part, step: Step) -> Decision:
+        """Whether `step` must run for `part`, and why."""
+        return decide(step, self.observer.observe(part), wanted(self.job, part))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.publisher.close()
+
+
+@dataclass(frozen=True)
+class PartRun:
+    """What came of a part: all of its receipts, and the outcome of each step that was asked for."""
+
+    receipts: PartReceipts
+    outcomes: Mapping[Step, Outcome]
+
+
+def run_part(
+    job: Job,
+    part: Part,
+    steps: Sequence[Step] = (),
+    *,
+    workplace: Workplace | None = None,
+    watcher: Watcher | None = None,
+) -> PartRun:
+    """Take `part` through `steps` (in order; all of the job's by default), each only if it must run.
+
+    Raises what made the last try of a step fail: a TaxiError, or OSError where this machine refused.
+    """
+    if workplace is None:
+        with Workplace.of(job) as own:
+            return run_part(job, part, steps, workplace=own, watcher=watcher)
+    outcomes = {step: _run_step(workplace, part, step, watcher or Nobody()) for step in steps or job.steps}
+    return PartRun(workplace.observer.observe(part).receipts, outcomes)
+
+
+def _run_step(workplace: Workplace, part: Part, step: Step, watcher: Watcher) -> Outcome:
+    decision = workplace.decision(part, step)
+    if decision.action == "up_to_date":
+        return "up_to_date"
+    if decision.action == "adopt":
+        proven = workplace.observer.observe(part).proven(step)
+        if proven is None:
+            raise RuntimeError(f"{part} {step} was adopted, but nothing proves it")
+        log.info("%s %s is adopted: %s", part, step, decision.why)
+        workplace.observer.finished(part, step, proven)
+        return "up_to_date"
+    with watcher.at_work(part, step, decision.why):
+        receipt = _try(workplace, part, step, decision.why, watcher)
+    workplace.observer.finished(part, step, receipt)
+    return "done"
+
+
+def _try(workplace: Workplace, part: Part, step: Step, why: str, watcher: Watcher) -> Receipt:
+    """Do a step, again after passing faults, as often as the job allows."""
+
+    def attempt(number: int) -> Receipt:
+        with watcher.attempt(Attempt(part, step, number, why)) as record:
+            log.info("%s %s begins: %s", part, step, why)
+            receipt = _DO[step](_Work(workplace, part, step, watcher, record))
+            record.rows, record.bytes = getattr(receipt, "rows", None), getattr(receipt, "bytes", None)
+            log.info("%s %s is done: %s", part, step, receipt)
+        return receipt
+
+    return with_retries(
+        workplace.job.retries[step],
+        attempt,
+        wait=watcher.wait,
+        tell=lambda message, seconds: watcher.retrying(part, step, redacted(message), seconds),
+    )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One try of one step of one part."""
+
+    workplace: Workplace
+    part: Part
+    step: Step
+    watcher: Watcher
+    record: AttemptRecord
+
+    @property
+    def job(self) -> Job:
+        return self.workplace.job
+
+    @property
+    def receipts(self) -> PartReceipts:
+        return self.workplace.observer.observe(self.part).receipts
+
+    def moved(self, amount: int) -> None:
+        """Tell the watcher that so much more was moved."""
+        self.watcher.moved(self.part, self.step, amount)
+
+    def expects(self, amount: int) -> None:
+        """Tell the watcher how much will be moved in all."""
+        self.watcher.expects(self.part, self.step, amount)
+
+    def downloaded(self) -> Downloaded:
+        """The receipt of the download, which must have ended before."""
+        return self._needed(self.receipts.download)
+
+    def parquetized(self) -> Parquetized:
+        """The receipt of the conversion, which must have ended before."""
+        return self._needed(self.receipts.parquetize)
+
+    def _needed(self, receipt: _Kind | None) -> _Kind:
+        if receipt is None:
+            raise RuntimeError(f"{self.part} has no receipt of {before(self.step)}, which {self.step} needs")
+        return receipt
+
+
+def _download(work: _Work) -> Downloaded:
+    from taxi_ingest.steps.download import Origin, Patience, download
+
+    job, part, had = work.job, work.part, work.receipts.download
+    want = wanted(job, part).source
+    source = want or (had.source if had else identity(job.source, part, job.demo))
+    url = work.workplace.publisher.url(part, source)
+    return download(
+        part,
+        Origin(source, url, known_to_exist=_known_rows(part, source) is not None),
+        job.layout,
+        patience=Patience(job.timeout_seconds, job.grace_days),
+        progress=work.moved,
+        expect=work.expects,
+    )
+
+
+def _parquetize(work: _Work) -> Parquetized:
+    from taxi_ingest.steps.parquetize import Limits, parquetize
+
+    job, part, downloaded = work.job, work.part, work.downloaded()
+    work.expects(expected_rows(part.dataset, part.month) or 0)
+    # forced: the file is taken as it is, however few rows it has
+    expected = None if "parquetize" in job.forced else _known_rows(part, downloaded.source)
+    return parquetize(
+        part,
+        downloaded,
+        job.layout,
+        writer=job.writer,
+        limits=Limits(job.max_rejects, job.strict, expected),
+        progress=work.moved,
+    )
+
+
+def _upload(work: _Work) -> Uploaded:
+    from taxi_ingest.steps.upload import upload
+
+    parquetized = work.parquetized()
+    work.expects(parquetized.bytes)
+    return upload(work.part, parquetized, work.job.layout, work.job.store, progress=work.moved)
+
+
+def _load(work: _Work) -> Loaded:
+    from taxi_ingest.steps.load import load
+
+    job = work.job
+    return load(
+        work.part,
+        work.parquetized(),
+        job.layout,
+        job.store,
+        job.warehouse,
+        options=job.warehouse_options,
+        record=work.record.record_job,
+    )
+
+
+_DO: Mapping[Step, Callable[[_Work], Receipt]] = {
+    "download": _download,
+    "parquetize": _parquetize,
+    "upload": _upload,
+    "load": _load,
+}
+
+
+def _known_rows(part: Part, source: str) -> int | None:
+    """Rows known of the part's file; None for a source whose files were never counted."""
+    counted = is_named(source) and sources()[source].format_of(part) == "parquet"
+    return expected_rows(part.dataset, part.month) if counted else None

@@ -1,4 +1,4 @@
-"""One run under way: the lock, the history, and how every step of every part ends."""
+"""One run: the lock, the history, and how every step of every part ends."""
 
 from __future__ import annotations
 
@@ -7,83 +7,92 @@ import logging
 import signal
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-from taxi_ingest import __version__
+from taxi_ingest import __version__, exits, warehouses
 from taxi_ingest.catalog import Part
+from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
-from taxi_ingest.engine.part import Runner
+from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.errors import NotPublishedError, TaxiError, UsageError
+from taxi_ingest.graph import STEPS, Outcome, Step, before
+from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.writing import History, PartResult
-from taxi_ingest.pipeline import STEPS, Outcome, View
+from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
+from taxi_ingest.sources import DEMO
+from taxi_ingest.state.decide import Decision
+from taxi_ingest.state.observe import Observer
+from taxi_ingest.state.receipts import Parquetized
 
 log = logging.getLogger("taxi_ingest")
-
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_BUG, EXIT_NOT_PUBLISHED, EXIT_LOCKED, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 75, 130
 
 MAX_DEVIATION = 0.01
 """By how much, as a share, a month may differ from its known rows before it is worth a word."""
 
 
 class Session:
-    """One run under way: the lock, the history, and how every step ended."""
+    """One run. Until `begin`, decisions are made from receipts and this disk, and nothing is written."""
 
-    def __init__(self, runner: Runner, view: View, request: str, *, wait: bool) -> None:
-        self.runner = runner
+    def __init__(self, job: Job, view: View, request: str, *, wait: bool) -> None:
+        self.job = job
         self.view = view
-        self.outcomes: dict[tuple[Part, str], Outcome] = {}
-        self.messages: dict[tuple[Part, str], str] = {}
+        self.outcomes: dict[tuple[Part, Step], Outcome] = {}
+        self.messages: dict[tuple[Part, Step], str] = {}
         self.bugs: list[str] = []
         self.run_id = ""
         self._request = request
         self._wait = wait
+        self._workplace = Workplace(job, Observer(job, "this disk"))
         self._open = contextlib.ExitStack()
         self._history: History | None = None
+        self._watcher: _Watcher | None = None
 
     def begin(self) -> None:
         """Take the lock and open the run in the history. Raises LockedError, or UsageError for a mixed-up table."""
-        pipeline = self.runner.pipeline
-        pipeline.state.mkdir(parents=True, exist_ok=True)
-        self._open.enter_context(locked(pipeline.state / "lock", wait=self._wait))
+        job = self.job
+        job.layout.state.mkdir(parents=True, exist_ok=True)
+        self._open.enter_context(locked(job.layout.lock, wait=self._wait))
         self._open.enter_context(_terminate_like_interrupt())
-        self._open.callback(self.runner.close)
-        self.runner.there.asks = "all"
-        _sweep(pipeline.data_dir)
-        _refuse_demo_among_real(self.runner)
-        self._history = History(pipeline.state / "history.sqlite", pipeline.data_dir / "logs")
+        self._workplace = self._open.enter_context(Workplace.of(job))
+        _remove_scratch_files(job)
+        _refuse_demo_among_real(self._workplace)
+        self._history = History(job.layout.history, job.layout.logs)
         self._open.callback(self._history.close)
+        self._watcher = _Watcher(job, self._history, self.view)
+        self._open.callback(self._watcher.stop)
         self.run_id = self._history.begin(self._request, __version__)
-        self._history.forget(pipeline.history_days)
-        self._settle(self._history)
-        self.view.begun(len(pipeline.parts) * len(pipeline.steps()))
+        self._history.forget(job.history_days)
+        self._settle_recorded_jobs(self._history)
+        self.view.begun(len(job.parts) * len(job.steps))
 
-    def _settle(self, history: History) -> None:
-        """Wait for, or cancel, what killed runs had begun in a warehouse that goes on without us."""
-        warehouse = self.runner.there.warehouse
-        if warehouse.on_this_disk:
-            return
+    def _settle_recorded_jobs(self, history: History) -> None:
+        """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us."""
         for attempt, jobs in history.unsettled_jobs():
-            for job in jobs:
-                warehouse.settle(job)
+            for recorded in jobs:
+                warehouses.settle(self._workplace.observer.warehouse, recorded)
             history.settled(attempt)
 
     def end(self) -> None:
-        """Write how every step ended and let the lock go; safe to call when `begin` failed."""
+        """Write how every step ended and release the lock; safe to call when `begin` failed."""
         if self._history is not None and self.run_id:
             interrupted = sys.exc_info()[0] is KeyboardInterrupt
-            self._history.end(self.outcomes, EXIT_INTERRUPTED if interrupted else self.exit_code())
+            self._history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code())
         self._open.close()
 
-    def do(self, part: Part, step: str) -> str:
+    def decision(self, part: Part, step: Step) -> Decision:
+        """Whether `step` must run for `part`, and why."""
+        return self._workplace.decision(part, step)
+
+    def do(self, part: Part, step: Step) -> str:
         """Run one step and return "" or what went wrong, which is kept here and stops nothing else."""
-        if self._history is None:
+        if self._watcher is None:
             raise RuntimeError("begin() comes first")
         try:
-            self._ended(part, step, self.runner.run(part, step, self._history, self.view), "")
+            ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._watcher)
+            self._ended(part, step, ran.outcomes[step], "")
         except NotPublishedError as error:
             self._ended(part, step, "not_published", str(error))
         except TaxiError as error:
@@ -95,62 +104,93 @@ class Session:
             self._ended(part, step, "failed", f"a bug in taxi-ingest: {type(error).__name__}: {error}")
         return self.messages[part, step]
 
-    def skipped(self, part: Part, step: str) -> None:
+    def skipped(self, part: Part, step: Step) -> None:
         """A step was up to date without being looked at more closely."""
         self._ended(part, step, "up_to_date", "")
 
-    def blocked(self, part: Part, step: str) -> None:
+    def blocked(self, part: Part, step: Step) -> None:
         """A step could not run because one before it did not succeed."""
-        before = self.outcomes.get((part, STEPS[STEPS.index(step) - 1]))
-        self._ended(part, step, "not_published" if before == "not_published" else "blocked", "")
+        needed = before(step)
+        unpublished = needed is not None and self.outcomes.get((part, needed)) == "not_published"
+        self._ended(part, step, "not_published" if unpublished else "blocked", "")
 
     def exit_code(self) -> int:
-        """The exit code these outcomes make."""
+        """The exit code that these outcomes make."""
         outcomes = set(self.outcomes.values())
         if self.bugs:
-            return EXIT_BUG
+            return exits.BUG
         if outcomes & {"failed", "blocked"}:
-            return EXIT_FAILED
-        return EXIT_NOT_PUBLISHED if "not_published" in outcomes else EXIT_OK
+            return exits.FAILED
+        return exits.NOT_PUBLISHED if "not_published" in outcomes else exits.OK
 
     def results(self) -> list[PartResult]:
         """What came of every part, in the order asked for."""
-        return [self._result(part) for part in self.runner.pipeline.parts]
+        return [self._result(part) for part in self.job.parts]
 
     def _result(self, part: Part) -> PartResult:
-        receipts = self.runner.there.receipts
+        receipts = self._workplace.observer.receipts.of(part)
         steps = {step: self.outcomes[part, step] for step in STEPS if (part, step) in self.outcomes}
-        fetched = receipts.get(part, "download") or {}
-        made = (receipts.get(part, "parquetize") or {}) if _stands(steps.get("parquetize")) else {}
+        converted = receipts.parquetize if steps.get("parquetize") in {"done", "up_to_date"} else None
         return PartResult(
             part=part,
-            source=fetched.get("source", ""),
-            rows=made.get("rows"),
-            rejects=made.get("rejects"),
+            source=receipts.download.source if receipts.download else "",
+            rows=converted.rows if converted else None,
+            rejects=converted.rejects if converted else None,
             steps=steps,
-            seconds=self.runner.seconds[part],
-            notes=tuple(_notes(made)),
+            seconds=self._watcher.seconds[part] if self._watcher else 0.0,
+            notes=tuple(_notes(converted)) if converted else (),
         )
 
-    def _ended(self, part: Part, step: str, outcome: Outcome, message: str) -> None:
+    def _ended(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
         message = redacted(message)
         self.outcomes[part, step] = outcome
         self.messages[part, step] = message
         self.view.ended(part, step, outcome, message)
 
 
-def _stands(outcome: Outcome | None) -> bool:
-    return outcome in {"done", "up_to_date"}
+class _Watcher:
+    """Passes on to history and view what happens to parts, and limits how many are in a step at once."""
+
+    def __init__(self, job: Job, history: History, view: View) -> None:
+        self.seconds = dict.fromkeys(job.parts, 0.0)
+        self._history = history
+        self._view = view
+        self._stopped = threading.Event()
+        self._limits = {step: threading.BoundedSemaphore(count) for step, count in job.at_once.items()}
+        self.expects, self.moved, self.retrying = view.expects, view.moved, view.retrying
+
+    def stop(self) -> None:
+        """Give up all waits."""
+        self._stopped.set()
+
+    @contextlib.contextmanager
+    def at_work(self, part: Part, step: Step, why: str) -> Iterator[None]:
+        """Wait for a turn; then show the step and count its seconds."""
+        with self._limits[step]:
+            begun = time.monotonic()
+            self._view.started(part, step, why)
+            try:
+                yield
+            finally:
+                self.seconds[part] += time.monotonic() - begun  # steps of one part never overlap
+
+    def attempt(self, attempt: Attempt) -> contextlib.AbstractContextManager[AttemptRecord]:
+        """Record a try in the history."""
+        return self._history.attempt(attempt)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, unless the run is ending."""
+        return self._stopped.wait(seconds)
 
 
-def _notes(made: Mapping[str, Any]) -> Iterator[str]:
+def _notes(converted: Parquetized) -> Iterator[str]:
     """What a person should know of a conversion."""
-    if made.get("unknown_columns"):
-        yield f"unknown columns were left out: {', '.join(made['unknown_columns'])}"
-    known, rows = made.get("rows_expected"), made.get("rows", 0)
+    if converted.unknown_columns:
+        yield f"unknown columns were left out: {', '.join(converted.unknown_columns)}"
+    known, rows = converted.rows_expected, converted.rows
     if known and abs(rows - known) > MAX_DEVIATION * known:
         yield f"{rows:,} rows, but {known:,} are known of this month"
-    for column, text, count in made.get("unknown_codes", []):
+    for column, text, count in converted.unknown_codes:
         yield f"unknown code {text!r} in {column} became null {count:,} times"
 
 
@@ -171,20 +211,19 @@ def _terminate_like_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _sweep(data_dir: Path) -> None:
-    """Remove the scratch files of killed runs; the lock is ours, so nobody is writing them."""
-    for folder in ("raw", "parquet", "rejects", "lake", "state/receipts/*"):
-        for scratch in data_dir.glob(f"{folder}/*/.*.tmp"):
-            scratch.unlink(missing_ok=True)
+def _remove_scratch_files(job: Job) -> None:
+    """Remove what killed runs left unfinished; the lock is ours, so nobody is writing it."""
+    for scratch in job.layout.scratch_files():
+        scratch.unlink(missing_ok=True)
 
 
-def _refuse_demo_among_real(runner: Runner) -> None:
-    pipeline = runner.pipeline
-    if pipeline.source != "demo" or "load" not in pipeline.targets:
+def _refuse_demo_among_real(workplace: Workplace) -> None:
+    job = workplace.job
+    if str(job.source) != DEMO or "load" not in job.targets:
         return
-    for dataset in {part.dataset for part in pipeline.parts}:
-        if any(not held.source.startswith("demo:") for held in runner.there.held_months(dataset).values()):
+    for dataset in {part.dataset for part in job.parts}:
+        if any(not held.source.startswith("demo:") for held in workplace.observer.held_months(dataset).values()):
             raise UsageError(
-                f"{pipeline.warehouse} holds real months of {dataset}; the demo's made-up rows stay out of it. "
+                f"{job.warehouse} holds real months of {dataset}; the demo's made-up rows stay out of it. "
                 "Leave --data-dir and --warehouse out, and the demo goes to ./demo-data."
             )

@@ -1,6 +1,39 @@
 """What happened: runs, attempts and outcomes, in one SQLite file, written as it happens.
 
-A run is one invocation; an attempt is one try of one step of one part, with its log file; an outcome is how a step
-of a part ended in a run. `schema` holds the tables and how old ones are brought up to date, `writing` is used by the
-run under way, `reading` by those who look back, also while a run is on.
+A run is one invocation; an attempt is one try of one step of one part, with its log file; an outcome is how a step of a
+part ended in a run. `schema` holds the tables and upgrades old ones, `writing` is used by the run under way, `reading`
+by the verbs that look back, also while a run is on.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.graph import Step
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try of one step of one part, as it begins; `number` counts from 1 within the run."""
+
+    part: Part
+    step: Step
+    number: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.part}-{self.step}-{self.number}"
+
+
+@dataclass
+class AttemptRecord:
+    """What is recorded of an attempt while it runs: rows and bytes it made, where known.
+
+    `record_job` writes down the id of a job that runs elsewhere, at once.
+    """
+
+    record_job: Callable[[str], None]
+    rows: int | None = None
+    bytes: int | None = None

@@ -1,7 +1,7 @@
-"""The history as those read it who look back. Nothing is written, so it works while a run is on.
+"""The history, read without writing anything, so that it works while a run is on.
 
-Whoever asks says whether a run is `at_work` (see `locking.is_locked`): a run without an end is that one, or it was
-killed and reads as interrupted.
+The caller says whether a run is `at_work` (see `engine.lock.is_locked`): then the newest run without an end is under
+way; any other one without an end was killed, and reads as interrupted.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from taxi_ingest import exits
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import UsageError
 from taxi_ingest.history.schema import open_for_reading
 
 LATEST = "latest"
-EXIT_INTERRUPTED = 130
 
 RunState = Literal["running", "finished", "interrupted"]
 
@@ -134,7 +134,7 @@ class PastRuns:
 
     def _state(self, row: sqlite3.Row) -> RunState:
         if row["ended"]:
-            return "interrupted" if row["exit"] == EXIT_INTERRUPTED else "finished"
+            return "interrupted" if row["exit"] == exits.INTERRUPTED else "finished"
         (newest,) = self._ask("SELECT run FROM runs ORDER BY started DESC, rowid DESC LIMIT 1")
         return "running" if self._at_work and newest["run"] == row["run"] else "interrupted"
 
@@ -173,7 +173,7 @@ def past_runs(database: Path, *, at_work: bool) -> Iterator[PastRuns]:
 
 
 def _left_undone(run: PastRun) -> bool:
-    return run.state == "interrupted" or (run.state == "finished" and run.exit not in {0, 4})
+    return run.state == "interrupted" or (run.state == "finished" and run.exit not in {exits.OK, exits.NOT_PUBLISHED})
 
 
 def _seconds(started: str, ended: str | None) -> float:

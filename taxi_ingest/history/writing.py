@@ -11,32 +11,19 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import NotPublishedError
+from taxi_ingest.graph import Outcome, Step
+from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.schema import open_for_writing
-from taxi_ingest.pipeline import Outcome
 from taxi_ingest.redaction import redacted
 
 log = logging.getLogger("taxi_ingest")
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One try of one step of one part, as it begins; `number` counts from 1 within the run."""
-
-    part: Part
-    step: str
-    number: int
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.part}-{self.step}-{self.number}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +34,7 @@ class PartResult:
     source: str
     rows: int | None
     rejects: int | None
-    steps: dict[str, Outcome]
+    steps: dict[Step, Outcome]
     seconds: float
     notes: tuple[str, ...] = ()
 
@@ -98,7 +85,7 @@ class History:
             for table in ("attempts", "outcomes", "runs"):
                 self._execute(f"DELETE FROM {table} WHERE run = ?", run)  # noqa: S608 - names of ours
 
-    def end(self, outcomes: dict[tuple[Part, str], Outcome], exit_code: int) -> None:
+    def end(self, outcomes: Mapping[tuple[Part, Step], Outcome], exit_code: int) -> None:
         """Close the run with how every step ended."""
         with self._lock, self._db:
             self._db.execute("BEGIN")
@@ -109,11 +96,11 @@ class History:
             self._db.execute("UPDATE runs SET ended = ?, exit = ? WHERE run = ?", (_now(), exit_code, self.run))
 
     @contextlib.contextmanager
-    def attempt(self, attempt: Attempt) -> Iterator[dict[str, Any]]:
+    def attempt(self, attempt: Attempt) -> Iterator[AttemptRecord]:
         """Record one try and collect its log lines in a file of its own.
 
-        Yields a dict; what the caller leaves in it under `rows`, `bytes` and `outcome` is recorded. An exception is
-        recorded as it passes. Its `record` writes down the id of a far-side job at once.
+        Rows and bytes that the caller sets on what is yielded are recorded when the attempt ends, and so is an
+        exception that ends it.
         """
         path = self._logs / self.run / f"{attempt}.log"
         rowid = self._execute(
@@ -128,28 +115,28 @@ class History:
             attempt.why,
             str(path.relative_to(self._logs.parent)),
         )
-        result: dict[str, Any] = {"outcome": "done", "record": lambda job: self._record(rowid, job)}
-        error = None
+        record = AttemptRecord(lambda job: self._record_job(rowid, job))
+        outcome, error = "done", None
         with _log_file(path):
             try:
-                yield result
+                yield record
             except BaseException as raised:
                 error = redacted(str(raised)) or type(raised).__name__
-                result["outcome"] = "not_published" if isinstance(raised, NotPublishedError) else "failed"
+                outcome = "not_published" if isinstance(raised, NotPublishedError) else "failed"
                 log.exception("this try failed")
                 raise
             finally:
                 self._execute(
                     "UPDATE attempts SET ended = ?, outcome = ?, rows = ?, bytes = ?, error = ? WHERE rowid = ?",
                     _now(),
-                    result["outcome"],
-                    result.get("rows"),
-                    result.get("bytes"),
+                    outcome,
+                    record.rows,
+                    record.bytes,
                     error,
                     rowid,
                 )
 
-    def _record(self, rowid: int, job: str) -> None:
+    def _record_job(self, rowid: int, job: str) -> None:
         self._execute("UPDATE attempts SET jobs = trim(jobs || ' ' || ?) WHERE rowid = ?", job, rowid)
 
     def close(self) -> None:
@@ -157,7 +144,7 @@ class History:
         with self._lock:
             self._db.close()
 
-    def _execute(self, sql: str, *values: Any) -> int:
+    def _execute(self, sql: str, *values: str | int | None) -> int:
         with self._lock:
             return self._db.execute(sql, values).lastrowid or 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.pipeline import STEPS
+from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.report.past import nothing_yet
 from taxi_ingest.state.status import Cell, Grid, State
 
@@ -50,7 +50,7 @@ def status(out: Console, grid: Grid, data_dir: Path) -> None:
                 out.print(f"{part} {step} {_worded(cell)}", markup=False)
 
 
-def _dataset(out: Console, dataset: str, parts: Mapping[Part, Mapping[str, Cell]]) -> None:
+def _dataset(out: Console, dataset: str, parts: Mapping[Part, Mapping[Step, Cell]]) -> None:
     months = {part.month: steps for part, steps in parts.items()}
     if None in months:
         out.print(Text(f"{dataset:8}").append_text(_cell(months[None])))
@@ -66,7 +66,7 @@ def _dataset(out: Console, dataset: str, parts: Mapping[Part, Mapping[str, Cell]
     out.print()
 
 
-def _cell(steps: Mapping[str, Cell] | None) -> Text:
+def _cell(steps: Mapping[Step, Cell] | None) -> Text:
     if steps is None:
         return Text(" " * len(STEPS))
     text = Text()

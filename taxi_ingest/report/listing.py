@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from taxi_ingest.catalog import Dataset, Part, Source
+from taxi_ingest.place import Check
 from taxi_ingest.report import lines
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ def settings(out: Console, items: Sequence[tuple[str, object, str, str]]) -> Non
     lines(out, rows)
 
 
-def checks(out: Console, found: Sequence[tuple[bool, str]]) -> None:
-    """What was looked at: whether it is well, and a sentence."""
-    for well, sentence in found:
-        out.print(Text.assemble(("ok   ", "bright_green") if well else ("wrong", "bright_red"), f" {sentence}"))
+def checks(out: Console, found: Sequence[Check]) -> None:
+    """A line for each check: whether it is ok, and its sentence."""
+    for check in found:
+        word = ("ok   ", "bright_green") if check.ok else ("wrong", "bright_red")
+        out.print(Text.assemble(word, f" {check.sentence}"))
 
 
 def catalog(out: Console, datasets: Sequence[Dataset], sources: Sequence[Source], *, columns: bool) -> None:

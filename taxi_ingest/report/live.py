@@ -16,7 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.pipeline import Outcome
+from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.report import words
 from taxi_ingest.report.progress import Tally
 
@@ -31,7 +31,7 @@ class LiveView:
 
     def __init__(self, out: Console) -> None:
         self._lock = threading.Lock()
-        self._bars: dict[tuple[Part, str], Any] = {}
+        self._bars: dict[tuple[Part, Step], Any] = {}
         self._tally = Tally(time.monotonic)
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -57,23 +57,23 @@ class LiveView:
         """Know how far there is to go."""
         self._tally.begun(steps)
 
-    def started(self, part: Part, step: str, why: str) -> None:
+    def started(self, part: Part, step: Step, why: str) -> None:
         """Show a bar, with the reason until something moves."""
         with self._lock:
             self._tally.started(part, step)
             self._bars[part, step] = self._progress.add_task(f"{part} {step}", total=None, step=step, why=why)
 
-    def expects(self, part: Part, step: str, amount: int) -> None:
+    def expects(self, part: Part, step: Step, amount: int) -> None:
         """Know where the bar ends."""
         self._tally.expects(part, step, amount)
         self._progress.update(self._bars[part, step], total=amount or None)
 
-    def moved(self, part: Part, step: str, amount: int) -> None:
+    def moved(self, part: Part, step: Step, amount: int) -> None:
         """Move the bar."""
         self._tally.moved(part, step, amount)
         self._progress.advance(self._bars[part, step], amount)
 
-    def ended(self, part: Part, step: str, outcome: Outcome, message: str) -> None:
+    def ended(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
         """Turn the bar into a line, when there was one or something to say."""
         with self._lock:
             amount = self._tally.ended(part, step, outcome)
@@ -86,13 +86,13 @@ class LiveView:
         elif message:
             self._line(part, step, outcome, message)
 
-    def retrying(self, part: Part, step: str, message: str, seconds: float) -> None:
+    def retrying(self, part: Part, step: Step, message: str, seconds: float) -> None:
         """Say above the bars that a passing fault is waited out; the bar begins anew."""
         self._tally.again(part, step)
         self._progress.reset(self._bars[part, step], total=None)
         self._live.console.print(f"{part} {step}: {message} Trying again in {seconds:.0f} s.", markup=False)
 
-    def _line(self, part: Part, step: str, outcome: Outcome, message: str) -> None:
+    def _line(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
         self._live.console.print(Text.assemble(words.MARKS[outcome], f" {part} {step}: {message}"))
 
 

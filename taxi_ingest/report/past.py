@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from taxi_ingest import exits
 from taxi_ingest.catalog import Part
 from taxi_ingest.history.reading import PastAttempt, PastRun
 from taxi_ingest.report import words
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 _WORTH_A_COLUMN = 12  # characters
 
 _ENDINGS = {
-    0: ("ok", "bright_green"),
-    1: ("failed", "bright_red"),
-    2: ("refused", "bright_red"),
-    3: ("bug", "bright_red"),
-    4: ("not published", "bright_cyan"),
+    exits.OK: ("ok", "bright_green"),
+    exits.FAILED: ("failed", "bright_red"),
+    exits.USAGE: ("refused", "bright_red"),
+    exits.BUG: ("bug", "bright_red"),
+    exits.NOT_PUBLISHED: ("not published", "bright_cyan"),
 }
 
 

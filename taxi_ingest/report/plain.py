@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.pipeline import Outcome
+from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.report import console, say, words
 
 _NEEDS_ATTENTION = {"failed", "blocked"}
@@ -20,8 +20,8 @@ class PlainView:
     def __init__(self, out: TextIO, *, quiet: bool = False) -> None:
         self._out = out
         self._quiet = quiet
-        self._begun: dict[tuple[Part, str], float] = {}
-        self._amounts: dict[tuple[Part, str], int] = {}
+        self._begun: dict[tuple[Part, Step], float] = {}
+        self._amounts: dict[tuple[Part, Step], int] = {}
 
     def __enter__(self) -> PlainView:
         return self
@@ -32,20 +32,20 @@ class PlainView:
     def begun(self, steps: int) -> None:
         """Nothing to say yet."""
 
-    def started(self, part: Part, step: str, why: str) -> None:
+    def started(self, part: Part, step: Step, why: str) -> None:
         """Say that a step is at work, and why."""
         self._begun[part, step] = time.monotonic()
         if not self._quiet:
             self._say(f"{part} {step}: {why}")
 
-    def expects(self, part: Part, step: str, amount: int) -> None:
+    def expects(self, part: Part, step: Step, amount: int) -> None:
         """Nothing to say: the end of the step tells what it was."""
 
-    def moved(self, part: Part, step: str, amount: int) -> None:
+    def moved(self, part: Part, step: Step, amount: int) -> None:
         """Add up what the end of the step tells."""
         self._amounts[part, step] = self._amounts.get((part, step), 0) + amount
 
-    def ended(self, part: Part, step: str, outcome: Outcome, message: str) -> None:
+    def ended(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
         """Say how a step ended, if it did anything or has something to say."""
         begun = self._begun.get((part, step))
         if message:
@@ -56,7 +56,7 @@ class PlainView:
             amount = f", {words.amount(step, moved)}" if moved else ""
             self._say(f"{part} {step}: done in {words.took(time.monotonic() - begun)}{amount}")
 
-    def retrying(self, part: Part, step: str, message: str, seconds: float) -> None:
+    def retrying(self, part: Part, step: Step, message: str, seconds: float) -> None:
         """Say that a passing fault is waited out."""
         self._amounts[part, step] = 0
         if not self._quiet:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.pipeline import Outcome
+from taxi_ingest.graph import Outcome, Step
 
 
 @dataclass(frozen=True)
@@ -35,37 +35,37 @@ class Tally:
         self._lock = threading.Lock()
         self._steps = self._worked = self._idle = 0
         self._since: float | None = None
-        self._expected: dict[tuple[Part, str], int] = {}
-        self._moved: dict[tuple[Part, str], int] = {}
+        self._expected: dict[tuple[Part, Step], int] = {}
+        self._moved: dict[tuple[Part, Step], int] = {}
         self._sums = {"download": 0, "parquetize": 0}
 
     def begun(self, steps: int) -> None:
         """So many steps are to be done, or found up to date."""
         self._steps = steps
 
-    def started(self, part: Part, step: str) -> None:
+    def started(self, part: Part, step: Step) -> None:
         """A step is at work."""
         with self._lock:
             if self._since is None:
                 self._since = self._clock()
             self._moved[part, step] = 0
 
-    def expects(self, part: Part, step: str, amount: int) -> None:
+    def expects(self, part: Part, step: Step, amount: int) -> None:
         """So much will go by in a step; 0 when that is not known."""
         with self._lock:
             self._expected[part, step] = amount
 
-    def moved(self, part: Part, step: str, amount: int) -> None:
+    def moved(self, part: Part, step: Step, amount: int) -> None:
         """So much more has gone by."""
         with self._lock:
             self._moved[part, step] += amount
 
-    def again(self, part: Part, step: str) -> None:
+    def again(self, part: Part, step: Step) -> None:
         """A step begins anew."""
         with self._lock:
             self._moved[part, step] = 0
 
-    def ended(self, part: Part, step: str, outcome: Outcome) -> int:
+    def ended(self, part: Part, step: Step, outcome: Outcome) -> int:
         """A step is over; returns what went by in it."""
         with self._lock:
             self._idle += outcome == "up_to_date"
@@ -95,6 +95,6 @@ class Tally:
             seconds_left=seconds * (1 - share) / share if self._worked and share else None,
         )
 
-    def _share_of(self, key: tuple[Part, str]) -> float:
+    def _share_of(self, key: tuple[Part, Step]) -> float:
         expected = self._expected.get(key, 0)
         return min(self._moved[key] / expected, 1.0) if expected else 0.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from taxi_ingest.graph import STEPS, Outcome
 from taxi_ingest.history.writing import PartResult
-from taxi_ingest.pipeline import STEPS, Outcome
 from taxi_ingest.report import say, words
 
 if TYPE_CHECKING:

@@ -1,20 +1,22 @@
 """Where a part's published file is: named sources, URL templates, and the built-in publisher of made-up months.
 
-A source has an identity that is recorded with a part (`csv`, a template, `demo:…`) and, when a file is wanted, a
-URL. The demo's URL is on a free loopback port, which is recorded nowhere.
+A source has an identity that is recorded with a part (`csv`, a template without its secrets, `demo:…`) and, when a
+file is wanted, a URL. The demo's URL is on a free loopback port, which is recorded nowhere.
+
+`http` follows redirects, `newest` finds the newest month there is, `demo` is the publisher of made-up months.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, sources
 from taxi_ingest.errors import UsageError
-from taxi_ingest.redaction import public_url
+from taxi_ingest.place import Place
 
 if TYPE_CHECKING:
     from taxi_ingest.sources.demo import DemoServer
@@ -23,34 +25,34 @@ AUTO = "auto"
 DEMO = "demo"
 
 
-class Publisher:
-    """Answers for one setting of `source`: "auto", a source's name, "demo", or a URL template."""
+def identity(source: Place, part: Part, demo: Mapping[str, int]) -> str:
+    """What is recorded as the source of `part` when `source` is the one in force."""
+    name = str(source)
+    if part.month is None and not _names_one_file(source):
+        return auto_source(part)
+    if name == DEMO:
+        options = "&".join(f"{key}={value}" for key, value in demo.items())
+        return f"demo:{part.dataset}/{part.month}?{options}"
+    return auto_source(part) if name == AUTO else name
 
-    def __init__(self, source: str, demo: Mapping[str, int]) -> None:
+
+class Publisher:
+    """Gives the URLs of published files; the demo's are served by it until it is closed."""
+
+    def __init__(self, source: Place, demo: Mapping[str, int]) -> None:
         self._source = source
         self._demo = demo
         self._server: DemoServer | None = None
         self._starting = threading.Lock()
 
-    def identity(self, part: Part) -> str:
-        """What is recorded as the source of `part`."""
-        if part.month is None and not _names_one_file(self._source):
-            return auto_source(part)
-        if self._source == DEMO:
-            options = "&".join(f"{key}={value}" for key, value in self._demo.items())
-            return f"demo:{part.dataset}/{part.month}?{options}"
-        if self._source == AUTO:
-            return auto_source(part)
-        return self._source if is_named(self._source) else public_url(self._source)
-
     def url(self, part: Part, identity: str) -> str:
-        """Where the file of `part` is fetched when its source is `identity`."""
+        """Where the file of `part` is fetched when its source has this identity. It may hold secrets."""
         if identity.startswith("demo:"):
             return self._demo_server().url(part)
         if is_named(identity):
             return sources()[identity].url_of(part)
         # the identity lacks what may not be recorded; the setting, if it is the same source, has it
-        template = self._source if public_url(self._source) == identity else identity
+        template = self._source.url if str(self._source) == identity else identity
         return template.format(dataset=part.dataset, month=part.month)
 
     def close(self) -> None:
@@ -72,21 +74,20 @@ def is_named(source: str) -> bool:
     return source in sources()
 
 
-def check_source(source: str, parts: list[Part]) -> None:
+def check_source(source: Place, parts: Sequence[Part]) -> None:
     """Raise UsageError unless `source` can publish every one of `parts` under a name of its own."""
-    if source in {AUTO, DEMO} or is_named(source):
+    if str(source) in {AUTO, DEMO} or is_named(str(source)):
         return
-    scheme = urlsplit(source).scheme
-    if scheme not in {"http", "https", "file"}:
+    if source.scheme not in {"http", "https", "file"}:
         names = ", ".join([AUTO, *sources(), DEMO])
         raise UsageError(
-            f"'{source}' is no source. Possible: {names}, or a URL template such as "
+            f"'{source}' is not a source. Possible: {names}, or a URL template such as "
             "https://host/{dataset}_tripdata_{month}.csv.gz (http, https or file)."
         )
     if any(part.month for part in parts) or not _names_one_file(source):
         parts = [part for part in parts if part.month is not None]
     try:
-        urls = {source.format(dataset=part.dataset, month=part.month) for part in parts}
+        urls = {source.url.format(dataset=part.dataset, month=part.month) for part in parts}
     except (KeyError, IndexError, ValueError) as error:
         raise UsageError(f"The template '{source}' may hold {{dataset}} and {{month}} only ({error}).") from error
     if len(urls) < len(parts):
@@ -95,9 +96,9 @@ def check_source(source: str, parts: list[Part]) -> None:
         )
 
 
-def _names_one_file(source: str) -> bool:
+def _names_one_file(source: Place) -> bool:
     """Whether `source` is the URL of a single file: what a dataset without months can be taken from."""
-    return "://" in source and "{month}" not in source
+    return source.has_host and "{month}" not in source.url
 
 
 def without_port(url: str) -> str:

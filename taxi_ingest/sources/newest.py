@@ -12,6 +12,7 @@ from taxi_ingest.catalog import Dataset, Part
 from taxi_ingest.catalog.months import month_range
 from taxi_ingest.catalog.reading import auto_source, sources
 from taxi_ingest.errors import SourceError, TransientError
+from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_url
 from taxi_ingest.retrying import Retries, with_retries
 from taxi_ingest.sources.http import answer
@@ -22,33 +23,33 @@ MONTHS_ASKED = 24
 _NOT_THERE = {403, 404, 410}
 
 
-def newest_month(known: Dataset, source: str, *, retries: Retries, timeout_seconds: float) -> str:
+def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_seconds: float) -> str:
     """The newest month of a dataset at `source` (a name, "auto", "demo" or a URL template).
 
     Raises SourceError when the last MONTHS_ASKED are not there, TransientError when the publisher cannot be asked.
     """
     months = month_range(known.first, f"{date.today():%Y-%m}")[::-1]
-    if source == publishers.DEMO:
+    if str(source) == publishers.DEMO:
         from taxi_ingest.sources import demo
 
         return next((month for month in months if demo.layout(Part(known.name, month))), known.first)
-    name = auto_source(Part(known.name, months[0])) if source == publishers.AUTO else source
-    if publishers.is_named(name):
-        _, last = sources()[name].months.get(known.name, ("", known.first))
+    if str(source) == publishers.AUTO:
+        source = Place.parse(auto_source(Part(known.name, months[0])))
+    if publishers.is_named(str(source)):
+        _, last = sources()[str(source)].months.get(known.name, ("", known.first))
         if last:
             return last
     for month in months[:MONTHS_ASKED]:
-        if _asked(Part(known.name, month), name, retries, timeout_seconds):
+        if _is_published(Part(known.name, month), source, retries, timeout_seconds):
             return month
     raise SourceError(
-        f"{public_url(name)} has none of the last {MONTHS_ASKED} months of {known.name}. "
-        "Name the month, or check --source."
+        f"{source} has none of the last {MONTHS_ASKED} months of {known.name}. Name the month, or check --source."
     )
 
 
-def _asked(part: Part, source: str, retries: Retries, timeout_seconds: float) -> bool:
+def _is_published(part: Part, source: Place, retries: Retries, timeout_seconds: float) -> bool:
     publisher = publishers.Publisher(source, {})
-    url = publisher.url(part, publisher.identity(part))
+    url = publisher.url(part, publishers.identity(source, part, {}))
     return with_retries(retries, lambda _: _is_there(url, timeout_seconds), wait=_sleep)
 
 

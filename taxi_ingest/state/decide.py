@@ -7,7 +7,7 @@ and why.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from taxi_ingest.catalog import Part
@@ -56,7 +56,7 @@ class Observed:
     """
 
     part: Part
-    receipts: PartReceipts = PartReceipts()
+    receipts: PartReceipts = field(default_factory=PartReceipts)
     raw_present: bool = False
     parquet: Parquetized | None = None
     parquet_damaged: bool = False

@@ -16,14 +16,16 @@ from typing import Literal
 from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, estimated_size, sources
-from taxi_ingest.pipeline import STEPS, Pipeline
-from taxi_ingest.state.observe import Situations
-from taxi_ingest.state.receipts import RAW_GONE, Receipt, Situation, Wish, decide, wanted_mark
+from taxi_ingest.graph import Step
+from taxi_ingest.job import Job
+from taxi_ingest.state.decide import RAW_MISSING, Observed, Wanted, decide
+from taxi_ingest.state.observe import Observer
+from taxi_ingest.state.receipts import Parquetized, PartReceipts
+from taxi_ingest.state.wanted import wanted
 
 DEPENDS = "depends on the file that is downloaded"
 
 _CSV_GZ = 1.2  # bytes of the archive's CSV.gz for one of TLC's Parquet (yellow 2021-01: 25 MB, 21.7 MB)
-_DUCKDB = 3.1  # bytes of a DuckDB file for one of Parquet (7.7 M yellow rows: 316 MB, 104 MB)
 _DEMO_ROW = 30  # bytes of a made-up row, compressed
 
 Action = Literal["run", "maybe", "up_to_date"]
@@ -43,7 +45,7 @@ class PlannedPart:
 
     part: Part
     source: str
-    steps: Mapping[str, Foreseen]
+    steps: Mapping[Step, Foreseen]
     rows: int
     download_bytes: int
     disk_bytes: int
@@ -82,38 +84,37 @@ class Plan:
         return self.disk_bytes <= self.disk_free
 
 
-def plan(pipeline: Pipeline) -> Plan:
-    """What running `pipeline` would do."""
-    there = Situations(pipeline, asks="all")
-    parts = tuple(_planned(there, part) for part in pipeline.parts)
-    return Plan(parts, shutil.disk_usage(_nearest_folder(pipeline.data_dir)).free)
+def make_plan(job: Job) -> Plan:
+    """What running `job` would do."""
+    observer = Observer(job, "everything")
+    parts = tuple(_planned(job, observer, part) for part in job.parts)
+    return Plan(parts, shutil.disk_usage(_nearest_folder(job.layout.data_dir)).free)
 
 
-def foresee(now: Situation, wish: Wish, steps: tuple[str, ...]) -> dict[str, Foreseen]:
+def foresee(now: Observed, want: Wanted, steps: tuple[Step, ...]) -> dict[Step, Foreseen]:
     """What will come of each of `steps`, in their order, when they run one after the other."""
-    if _brings_news(now, wish):
-        return _after_news(now, wish, steps)
-    foreseen = {}
+    if _brings_news(now, want):
+        return _after_news(now, want, steps)
+    foreseen: dict[Step, Foreseen] = {}
     for step in steps:
-        decision = decide(step, now, wish)
+        decision = decide(step, now, want)
         foreseen[step] = Foreseen("run", decision.why) if decision.action == "run" else Foreseen("up_to_date")
         if step == "parquetize" and decision.action == "run":
-            now = dataclasses.replace(now, parquet=_written(now, wish))
+            now = dataclasses.replace(now, parquet=_foreseen_parquet(now, want), parquet_damaged=False)
     return foreseen
 
 
-def _brings_news(now: Situation, wish: Wish) -> bool:
+def _brings_news(now: Observed, want: Wanted) -> bool:
     """Whether the download will bring a file that nothing is known of."""
-    decision = decide("download", now, wish)
-    return decision.action == "run" and decision.why != RAW_GONE
+    decision = decide("download", now, want)
+    return decision.action == "run" and decision.why != RAW_MISSING
 
 
-def _after_news(now: Situation, wish: Wish, steps: tuple[str, ...]) -> dict[str, Foreseen]:
-    made = {"parquetize": now.parquet, "upload": now.held_object, "load": now.held_month}
-    foreseen = {}
+def _after_news(now: Observed, want: Wanted, steps: tuple[Step, ...]) -> dict[Step, Foreseen]:
+    foreseen: dict[Step, Foreseen] = {}
     for step in steps:
-        decision = decide(step, now, wish)
-        certain = step in wish.forced or step == "download" or made[step] is None
+        decision = decide(step, now, want)
+        certain = step in want.forced or step == "download" or now.proven(step) is None
         if decision.action == "run" and certain:
             foreseen[step] = Foreseen("run", decision.why)
         else:
@@ -121,43 +122,48 @@ def _after_news(now: Situation, wish: Wish, steps: tuple[str, ...]) -> dict[str,
     return foreseen
 
 
-def _written(now: Situation, wish: Wish) -> Receipt:
+def _foreseen_parquet(now: Observed, want: Wanted) -> Parquetized:
     """What the Parquet file will be: the same bytes as before, where published file and settings are the same."""
-    want, before = wanted_mark(now.receipts["download"], now.part), now.receipts["parquetize"]
-    if before and before["mark"] == want and before["writer"] == wish.writer:
+    before = now.receipts.parquetize
+    if before and before.mark == now.mark and before.writer == want.writer:
         return before
-    return {"mark": want, "writer": wish.writer, "crc32c": "not known before it is written"}
+    unknown = "not known before it is written"
+    return Parquetized(
+        mark=now.mark, source=unknown, raw_sha256=unknown, raw_bytes=0, vintage=unknown, rows=0, rejects=0,
+        writer=want.writer, bytes=0, mtime_ns=0, crc32c=unknown,
+    )  # fmt: skip
 
 
-def _planned(there: Situations, part: Part) -> PlannedPart:
-    pipeline = there.pipeline
-    steps = foresee(there.situation(part), there.wish(part), pipeline.steps())
-    receipts = {step: there.receipts.get(part, step) or {} for step in STEPS}
-    source = there.wish(part).source or receipts["download"].get("source") or there.publisher.identity(part)
-    rows, size = _size(pipeline, part)
-    parquet = receipts["parquetize"].get("bytes", size)
-    raw = receipts["download"].get("bytes", round(parquet * _raw_share(source, part)))
-    writes = {
+def _planned(job: Job, observer: Observer, part: Part) -> PlannedPart:
+    now, want = observer.observe(part), wanted(job, part)
+    steps = foresee(now, want, job.steps)
+    had = now.receipts.download
+    source = want.source or (had.source if had else publishers.identity(job.source, part, job.demo))
+    rows, parquet = _size(job, now.receipts, part)
+    raw = had.bytes if had else round(parquet * _raw_share(source, part))
+    writes: Mapping[Step, int] = {
         "download": raw,
-        "parquetize": parquet if "parquet" in pipeline.kept or "parquetize" in pipeline.targets else 0,
+        "parquetize": parquet if "parquet" in job.kept or "parquetize" in job.targets else 0,
         "upload": 0,  # a hard link, or bytes on another disk or machine
-        "load": round(parquet * _DUCKDB) if there.warehouse.on_this_disk else 0,
+        "load": round(parquet * observer.warehouse.traits.disk_per_parquet),
     }
-    will = [step for step, foreseen in steps.items() if foreseen.action != "up_to_date"]
+    will_run = [step for step, foreseen in steps.items() if foreseen.action != "up_to_date"]
     return PlannedPart(
         part=part,
         source=source,
         steps=steps,
-        rows=receipts["parquetize"].get("rows", rows),
-        download_bytes=raw if "download" in will else 0,
-        disk_bytes=sum(writes[step] for step in will),
+        rows=rows,
+        download_bytes=raw if "download" in will_run else 0,
+        disk_bytes=sum(writes[step] for step in will_run),
     )
 
 
-def _size(pipeline: Pipeline, part: Part) -> tuple[int, int]:
-    """About how many rows a part has, and bytes as Parquet."""
-    if pipeline.source == publishers.DEMO:
-        return pipeline.demo["rows"], pipeline.demo["rows"] * _DEMO_ROW
+def _size(job: Job, receipts: PartReceipts, part: Part) -> tuple[int, int]:
+    """Rows of a part, and bytes as Parquet: as its receipt says, else about as many as the catalog knows."""
+    if receipts.parquetize is not None:
+        return receipts.parquetize.rows, receipts.parquetize.bytes
+    if str(job.source) == publishers.DEMO:
+        return job.demo["rows"], job.demo["rows"] * _DEMO_ROW
     return estimated_size(part.dataset, part.month)
 
 

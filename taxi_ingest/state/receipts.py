@@ -21,11 +21,11 @@ from taxi_ingest.writers.provenance import Provenance
 
 
 class UnknownCode(NamedTuple):
-    """A text that the catalog has no code for and that became null, and how many times."""
+    """A text that the catalog has no code for and that became null, and how often."""
 
     column: str
     text: str
-    count: int
+    occurrences: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ def from_json(step: Step, text: bytes | str) -> Receipt | None:
 
 
 class Receipts:
-    """The receipts of one data directory. Each is read from disk once; the run that holds the lock is their only writer."""
+    """The receipts of one data directory, each read from disk once: only the run that holds the lock writes them."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

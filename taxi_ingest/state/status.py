@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from taxi_ingest.catalog import Part
+from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.history.reading import PastAttempt
-from taxi_ingest.pipeline import STEPS
-from taxi_ingest.state.observe import Situations
+from taxi_ingest.job import Job
+from taxi_ingest.state.decide import Observed, Wanted, decide
+from taxi_ingest.state.observe import Observer
+from taxi_ingest.state.wanted import wanted
 
 State = Literal["done", "stale", "running", "failed", "interrupted", "not_published", "missing"]
 
@@ -22,29 +25,28 @@ class Cell:
     why: str = ""
 
 
-Grid = Mapping[Part, Mapping[str, Cell]]
+Grid = Mapping[Part, Mapping[Step, Cell]]
 Attempts = Mapping[tuple[Part, str], PastAttempt]
 
 _UNDONE: Mapping[str, State] = {"failed": "failed", "interrupted": "interrupted", "not_published": "not_published"}
 
 
-def known_parts(there: Situations, attempts: Attempts) -> list[Part]:
-    """Every part that was ever worked on, by dataset and month."""
-    found = {*there.receipts.parts(), *(part for part, _ in attempts)}
-    return sorted(found, key=lambda part: (part.dataset, part.month or ""))
+def grid(job: Job, observer: Observer, parts: Iterable[Part], attempts: Attempts) -> Grid:
+    """The state of every step of `parts`; `attempts` holds the last attempt of each step."""
+    return {part: _steps(observer.observe(part), wanted(job, part), attempts) for part in parts}
 
 
-def grid(there: Situations, parts: Iterable[Part], attempts: Attempts) -> Grid:
-    """The state of every step of `parts`; `attempts` holds the last one of each step."""
-    return {part: {step: _cell(there, part, step, attempts.get((part, step))) for step in STEPS} for part in parts}
+def _steps(now: Observed, want: Wanted, attempts: Attempts) -> dict[Step, Cell]:
+    return {step: cell(step, now, want, attempts.get((now.part, step))) for step in STEPS}
 
 
-def _cell(there: Situations, part: Part, step: str, last: PastAttempt | None) -> Cell:
+def cell(step: Step, now: Observed, want: Wanted, last: PastAttempt | None) -> Cell:
+    """The state of one step; `last` is its last attempt."""
     if last is not None and last.outcome == "running":
         return Cell("running", last.why)
-    decision = there.decision(part, step)
+    decision = decide(step, now, want)
     if decision.action != "run":
         return Cell("done")
     if last is not None and last.outcome in _UNDONE:
         return Cell(_UNDONE[last.outcome], last.error or "the run was stopped")
-    return Cell("stale" if there.receipts.get(part, step) else "missing", decision.why)
+    return Cell("stale" if now.receipts.of(step) else "missing", decision.why)

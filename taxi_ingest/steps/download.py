@@ -6,21 +6,23 @@ Up to date while its receipt agrees: same source, and the published file has not
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
 from taxi_ingest.errors import ContentError, NotPublishedError, SourceError, TransientError
-from taxi_ingest.files import replacing, write_text
+from taxi_ingest.files import replacing, sha256, write_text
+from taxi_ingest.layout import Layout
 from taxi_ingest.readers.inspecting import inspect
 from taxi_ingest.redaction import public_url
 from taxi_ingest.sources.http import answer
+from taxi_ingest.state.receipts import Downloaded
 
 if TYPE_CHECKING:
     import requests
@@ -39,64 +41,84 @@ class Published:
     last_modified: str = ""
 
 
-def _unheard(_: int) -> None:
+@dataclass(frozen=True)
+class Origin:
+    """Where a part's file comes from: the identity of its source, and the URL, which may hold secrets.
+
+    `known_to_exist`: the file was published once, so that a 403 can only be a throttle.
+    """
+
+    source: str
+    url: str = field(repr=False)
+    known_to_exist: bool = False
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait: seconds of silence on the line, days after a month's end in which it may still be published."""
+
+    timeout_seconds: float = 60.0
+    grace_days: int = 120
+
+
+def _ignore(_: int) -> None:
     """Nobody listens."""
 
 
 def download(
-    url: str,
-    target: Path,
+    part: Part,
+    origin: Origin,
+    layout: Layout,
     *,
-    month: str | None,
-    grace_days: int,
-    timeout_seconds: float,
-    known_to_exist: bool = False,
-    progress: Callable[[int], None] = _unheard,
-    expect: Callable[[int], None] = _unheard,
-) -> dict[str, Any]:
-    """Fetch `url` (http, https or file) to `target` and return what came: checksum, size, format, columns.
+    patience: Patience | None = None,
+    progress: Callable[[int], None] = _ignore,
+    expect: Callable[[int], None] = _ignore,
+) -> Downloaded:
+    """Fetch the part's published file (http, https or file) to its place below `raw/`, and return the receipt.
 
-    A cut download goes on where it stopped, also in a new process. The file takes the place of `target` only when
-    its length is right and its content is CSV or Parquet. Raises NotPublishedError for a month that may still come
-    (`grace_days` after its end), SourceError when there is no such file, TransientError when another try may help
-    (a 403 for a file that is `known_to_exist` is a throttle), ContentError when something else was sent.
-    `progress` hears of each piece, in bytes, a kept part first; `expect` of the whole size, where it is announced.
+    A cut download goes on where it stopped, also in a new process. The file replaces an older one only when its length
+    is right and its content is CSV or Parquet. Raises NotPublishedError for a month that may still come, SourceError
+    when there is no such file, TransientError when another try may help (a 403 for a file that is known to exist is a
+    throttle), ContentError when something else was sent. `progress` gets the bytes of each piece, a kept beginning
+    first; `expect` gets the whole size in bytes, where it is announced.
     """
+    url, patience = origin.url, patience or Patience()
+    suffixes = Path(urlsplit(url).path).suffixes[-2:]
+    target = layout.raw(part, "".join(suffixes) or ".csv")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + _PARTIAL)
     if urlsplit(url).scheme == "file":
         published = _copy(url, partial, progress, expect)
     else:
-        absence = _Absence(url, month, grace_days, known_to_exist)
-        published = _fetch(url, partial, timeout_seconds, progress, expect, absence)
-    facts = _accept(partial, target, url)
-    return facts | {"etag": published.etag, "last_modified": published.last_modified}
+        absence = _Absence(url, part.month, patience.grace_days, origin.known_to_exist)
+        published = _fetch(url, partial, patience.timeout_seconds, progress, expect, absence)
+    return _accept(partial, target, origin, layout, published)
 
 
-def _accept(partial: Path, target: Path, url: str) -> dict[str, Any]:
+def _accept(partial: Path, target: Path, origin: Origin, layout: Layout, published: Published) -> Downloaded:
     """Look at what came; only CSV or Parquet takes the place of `target`, anything else is thrown away."""
     try:
         found = inspect(partial)
     except ContentError as error:
         _discard(partial)
-        raise ContentError(f"{public_url(url)}: {error}") from error
-    digest = _sha256(partial)
+        raise ContentError(f"{public_url(origin.url)}: {error}") from error
+    digest = sha256(partial)
     size = partial.stat().st_size
     with replacing(target) as scratch:
         partial.replace(scratch)
     _discard(partial)
-    return {
-        "bytes": size,
-        "mtime_ns": target.stat().st_mtime_ns,
-        "sha256": digest,
-        "format": found.format,
-        "columns": list(found.columns),
-    }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return Downloaded(
+        source=origin.source,
+        url=origin.source if origin.source.startswith("demo:") else public_url(origin.url),
+        file=str(target.relative_to(layout.data_dir)),
+        bytes=size,
+        mtime_ns=target.stat().st_mtime_ns,
+        sha256=digest,
+        format=found.format,
+        columns=tuple(found.columns),
+        etag=published.etag,
+        last_modified=published.last_modified,
+    )
 
 
 def _copy(url: str, partial: Path, tell: Callable[[int], None], expect: Callable[[int], None]) -> Published:

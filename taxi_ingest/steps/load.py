@@ -6,30 +6,43 @@ Up to date while the warehouse itself holds the month with this mark and all the
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from taxi_ingest import warehouses
+from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.layout import Layout, object_name
+from taxi_ingest.place import Place
+from taxi_ingest.state.receipts import Loaded, Parquetized
+from taxi_ingest.stores import open_store
+from taxi_ingest.warehouses import Options, Table, open_warehouse
 
 
 def load(
-    file: str,
-    warehouse: str,
+    part: Part,
+    parquetized: Parquetized,
+    layout: Layout,
+    store: Place,
+    warehouse: Place,
     *,
-    dataset: str,
-    month: str | None,
-    mark: str,
-    source: str,
-    rows: int,
+    options: Options | None = None,
     record: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
-    """Replace one month of `dataset` in the warehouse at URL `warehouse` by the Parquet `file` (path or object URL).
+) -> Loaded:
+    """Replace the part's month in `warehouse` by the rows of `parquetized`, and return the receipt.
 
-    Raises WarehouseError unless exactly `rows` rows of the month are counted in the table afterwards. `record` is
-    told the id of each job that runs elsewhere, before it is sent.
+    They are read from the Parquet file on this disk or from its object in `store`, as the warehouse can. Raises
+    WarehouseError unless exactly as many rows are counted in the table afterwards. `record` gets the id of each job
+    that runs elsewhere, before it is sent.
     """
-    known = dataset_named(dataset)
-    table = warehouses.Table(known.table, known.title, known.columns, known.monthly, known.cluster_by)
-    place = warehouses.connect(warehouse)
-    counted = place.replace(table, month, file=file, rows=rows, mark=mark, source=source, record=record)
-    return {"table": known.table, "mark": mark, "rows": counted}
+    known = dataset_named(part.dataset)
+    table = Table(known.table, known.title, known.columns, known.monthly, known.cluster_by)
+    place = open_warehouse(warehouse, options)
+    file = open_store(store).url(object_name(part)) if place.traits.reads else str(layout.parquet(part))
+    counted = place.replace(
+        table,
+        part.month,
+        file=file,
+        rows=parquetized.rows,
+        mark=parquetized.mark,
+        source=parquetized.source,
+        record=record,
+    )
+    return Loaded(at=str(warehouse), table=known.table, mark=parquetized.mark, rows=counted)

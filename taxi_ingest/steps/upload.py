@@ -6,25 +6,31 @@ Up to date while the store itself holds an object of this name with this mark an
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-from taxi_ingest import stores
+from taxi_ingest.catalog import Part
+from taxi_ingest.layout import Layout, object_name
+from taxi_ingest.place import Place
+from taxi_ingest.state.receipts import Parquetized, Uploaded
+from taxi_ingest.stores import open_store
+
+_FACTS = ("source", "raw_sha256", "raw_bytes", "vintage", "rows", "rejects")
+"""What is kept beside the mark of an object."""
 
 
 def upload(
-    parquet: Path,
-    store: str,
-    name: str,
+    part: Part,
+    parquetized: Parquetized,
+    layout: Layout,
+    store: Place,
     *,
-    mark: str,
-    facts: dict[str, str],
     progress: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
-    """Put `parquet` under `name` in the store at URL `store` and return what the far side holds then.
+) -> Uploaded:
+    """Put the part's Parquet file into `store` and return the receipt: what the store holds then.
 
-    `facts` (provenance) are kept beside the mark. Raises StoreError when the far side does not repeat our checksum,
-    TransientError when another try may help.
+    Raises StoreError when the store does not repeat our checksum, TransientError when another try may help.
     """
-    held = stores.connect(store).put(parquet, name, mark=mark, facts=facts, progress=progress)
-    return {"object": name, "mark": held.mark, "crc32c": held.crc32c, "bytes": held.size}
+    name = object_name(part)
+    facts = {fact: str(getattr(parquetized, fact)) for fact in _FACTS}
+    place = open_store(store)
+    held = place.put(layout.parquet(part), name, mark=parquetized.mark, facts=facts, progress=progress)
+    return Uploaded(at=str(store), object=name, mark=held.mark, crc32c=held.crc32c, bytes=held.size)
