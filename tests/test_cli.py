@@ -10,7 +10,7 @@ import pytest
 from conftest import Command, Publisher, process
 from filelock import FileLock
 
-from taxi_ingest.cli import EXIT_CODES
+from taxi_ingest import exits
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_every_option_has_help(taxi: Command, verb: str) -> None:
 
 
 def test_every_exit_code_has_a_meaning() -> None:
-    assert sorted(EXIT_CODES) == [0, 1, 2, 3, 4, 75, 130]
+    assert sorted(exits.MEANINGS) == [0, 1, 2, 3, 4, 75, 130]
 
 
 def test_quiet_says_what_was_done_and_nothing_when_nothing_is_to_do(taxi: Command) -> None:

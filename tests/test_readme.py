@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 from conftest import REPOSITORY, Command, process
 
-from taxi_ingest import catalog
+from taxi_ingest import catalog, exits
 from taxi_ingest.catalog import reading
-from taxi_ingest.cli import EXIT_CODES, app
+from taxi_ingest.cli import app
 
 README = (REPOSITORY / "README.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
@@ -38,7 +38,7 @@ def test_the_test_command_is_what_ci_runs() -> None:
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| (\d+) \| (.*) \|$", README, re.MULTILINE)
-    assert {int(code): meaning for code, meaning in rows} == EXIT_CODES
+    assert {int(code): meaning for code, meaning in rows} == exits.MEANINGS
 
 
 def test_every_verb_is_in_readme() -> None:

@@ -6,37 +6,40 @@ field that does not stand here is lost when a footer is read.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 from thrift.protocol.TBase import TBase
 from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
 from thrift.Thrift import TType
 from thrift.transport.TTransport import TMemoryBuffer
 
-_Kind = tuple[int, Any]
-"""A Thrift type, and what Thrift wants to know of it."""
+_Kind = tuple[int, object]
+"""A Thrift type code and, for a list, struct or binary, the details Thrift needs to read it."""
+
+_Spec = tuple[tuple[int, int, str, object, None] | None, ...]
+"""What Thrift's protocols read: (number, type code, name, details, default) at the index of the field's number."""
 
 
 class _Struct(TBase):  # type: ignore[misc]
     """A structure with the fields of `thrift_spec`; one that is not set is None."""
 
-    thrift_spec: tuple[Any, ...] = ()
+    thrift_spec: _Spec = ()
 
     def __init_subclass__(cls) -> None:
         for _, _, name, _, _ in filter(None, cls.thrift_spec):
             setattr(cls, name, None)  # once a class is cheaper than once an instance
 
-    def __init__(self, **fields: Any) -> None:
+    def __init__(self, **fields: object) -> None:
         self.__dict__.update(fields)
 
-    def but(self, **changes: Any) -> Self:
+    def but(self, **changes: object) -> Self:
         """A copy with some other fields."""
         return type(self)(**vars(self) | changes)
 
 
-def _spec(**fields: tuple[int, _Kind]) -> tuple[Any, ...]:
+def _spec(**fields: tuple[int, _Kind]) -> _Spec:
     """Fields by name, each with its number and kind, as Thrift wants them: at the index of their number."""
-    spec: list[Any] = [None] * (max(number for number, _ in fields.values()) + 1)
+    spec: list[tuple[int, int, str, object, None] | None] = [None] * (max(number for number, _ in fields.values()) + 1)
     for name, (number, (kind, details)) in fields.items():
         spec[number] = (number, kind, name, details, None)
     return tuple(spec)

@@ -13,36 +13,49 @@ from typing import Any
 import pytest
 from conftest import DATA, Publisher, answer, serve
 
+from taxi_ingest.catalog import Part
 from taxi_ingest.errors import ContentError, NotPublishedError, SourceError, TaxiError, TransientError
 from taxi_ingest.files import sha256
+from taxi_ingest.layout import Layout
 from taxi_ingest.redaction import public_url
-from taxi_ingest.steps.download import download
+from taxi_ingest.state.receipts import Downloaded
+from taxi_ingest.steps.download import Origin, Patience, download
 
 CSV = (DATA / "yellow_tripdata_2020-01.csv").read_bytes()
 GZ = gzip.compress(CSV * 40, mtime=0)
 
 
-def fetch(url: str, target: Path, month: str | None = "2020-01") -> dict[str, Any]:
-    return download(url, target, month=month, grace_days=120, timeout_seconds=5)
+PART = Part("yellow", "2020-01")
+
+
+def fetch(url: str, folder: Path, month: str = "2020-01", *, known_to_exist: bool = False, **more: Any) -> Downloaded:
+    """Fetch `url` as the file of a month into the data directory `folder`."""
+    origin = Origin("somewhere", url, known_to_exist=known_to_exist)
+    given = {"patience": Patience(timeout_seconds=5, grace_days=120), **more}
+    return download(Part("yellow", month), origin, Layout(folder), **given)
+
+
+def raw(folder: Path, suffix: str) -> Path:
+    return Layout(folder).raw(PART, suffix)
 
 
 def test_a_file_arrives_byte_for_byte(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv"] = CSV
-    facts = fetch(publisher.url + "/a.csv", tmp_path / "a.csv")
-    assert (tmp_path / "a.csv").read_bytes() == CSV
-    assert (facts["bytes"], facts["sha256"]) == (len(CSV), sha256(tmp_path / "a.csv"))
+    receipt = fetch(publisher.url + "/a.csv", tmp_path)
+    assert raw(tmp_path, ".csv").read_bytes() == CSV
+    assert (receipt.bytes, receipt.sha256) == (len(CSV), sha256(raw(tmp_path, ".csv")))
 
 
 def test_a_gzip_file_is_kept_as_it_was_published(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv.gz"] = GZ
-    fetch(publisher.url + "/a.csv.gz", tmp_path / "a.csv.gz")
-    assert (tmp_path / "a.csv.gz").read_bytes() == GZ
+    fetch(publisher.url + "/a.csv.gz", tmp_path)
+    assert raw(tmp_path, ".csv.gz").read_bytes() == GZ
 
 
 def test_a_file_url_is_copied_without_a_network(tmp_path: Path) -> None:
     source = DATA / "yellow_tripdata_2020-01.csv"
-    fetch(source.as_uri(), tmp_path / "a.csv")
-    assert (tmp_path / "a.csv").read_bytes() == CSV
+    fetch(source.as_uri(), tmp_path)
+    assert raw(tmp_path, ".csv").read_bytes() == CSV
 
 
 def cut_after(size: int, body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
@@ -69,27 +82,27 @@ def cut_after(size: int, body: bytes) -> Callable[[BaseHTTPRequestHandler], None
 def test_a_cut_download_goes_on_where_it_stopped(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv.gz"] = cut_after(300_000, GZ)
     with pytest.raises(TransientError, match=r"bytes came|connection failed"):
-        fetch(publisher.url + "/a.csv.gz", tmp_path / "a.csv.gz")
-    fetch(publisher.url + "/a.csv.gz", tmp_path / "a.csv.gz")
-    assert (tmp_path / "a.csv.gz").read_bytes() == GZ
+        fetch(publisher.url + "/a.csv.gz", tmp_path)
+    fetch(publisher.url + "/a.csv.gz", tmp_path)
+    assert raw(tmp_path, ".csv.gz").read_bytes() == GZ
     assert publisher.headers[1].get("Range", "").startswith("bytes=")
 
 
 def test_a_cut_download_starts_again_when_the_file_changed(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv.gz"] = cut_after(300_000, GZ)
     with pytest.raises(TransientError):
-        fetch(publisher.url + "/a.csv.gz", tmp_path / "a.csv.gz")
+        fetch(publisher.url + "/a.csv.gz", tmp_path)
     other = gzip.compress(CSV * 39, mtime=0)
     publisher.files["/a.csv.gz"] = lambda to: serve(to, other, etag='"2"')
-    fetch(publisher.url + "/a.csv.gz", tmp_path / "a.csv.gz")
-    assert (tmp_path / "a.csv.gz").read_bytes() == other
+    fetch(publisher.url + "/a.csv.gz", tmp_path)
+    assert raw(tmp_path, ".csv.gz").read_bytes() == other
 
 
 def test_a_cut_download_leaves_no_file_under_the_final_name(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv.gz"] = cut_after(300_000, GZ)
     with pytest.raises(TransientError):
-        fetch(publisher.url + "/a.csv.gz", tmp_path / "a.csv.gz")
-    assert not (tmp_path / "a.csv.gz").exists()
+        fetch(publisher.url + "/a.csv.gz", tmp_path)
+    assert not raw(tmp_path, ".csv.gz").exists()
 
 
 @pytest.mark.parametrize(
@@ -107,11 +120,12 @@ def test_a_cut_download_leaves_no_file_under_the_final_name(publisher: Publisher
 def test_what_is_no_data_is_refused_and_the_good_file_stays(
     publisher: Publisher, tmp_path: Path, body: bytes, sentence: str
 ) -> None:
-    target = tmp_path / "a.csv"
+    target = raw(tmp_path, ".csv")
+    target.parent.mkdir(parents=True)
     target.write_bytes(CSV)
     publisher.files["/a.csv"] = body
     with pytest.raises(ContentError, match=sentence):
-        fetch(publisher.url + "/a.csv", target)
+        fetch(publisher.url + "/a.csv", tmp_path)
     assert target.read_bytes() == CSV
 
 
@@ -119,7 +133,7 @@ def test_what_is_no_data_is_refused_and_the_good_file_stays(
 def test_a_passing_fault_may_be_tried_again(publisher: Publisher, tmp_path: Path, status: int) -> None:
     publisher.files["/a.csv"] = lambda to: answer(to, status, b"busy", Retry_After="7")
     with pytest.raises(TransientError, match=str(status)) as raised:
-        fetch(publisher.url + "/a.csv", tmp_path / "a.csv")
+        fetch(publisher.url + "/a.csv", tmp_path)
     assert raised.value.retry_after == 7
 
 
@@ -129,7 +143,7 @@ DENIED = b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code><Message>Acces
 def test_a_403_of_the_storage_means_that_the_file_is_not_there(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv"] = lambda to: answer(to, 403, DENIED)
     with pytest.raises(SourceError, match="no such file"):
-        fetch(publisher.url + "/a.csv", tmp_path / "a.csv")
+        fetch(publisher.url + "/a.csv", tmp_path)
 
 
 def test_a_403_for_a_file_that_is_known_to_exist_is_a_throttle_that_passes(
@@ -137,20 +151,13 @@ def test_a_403_for_a_file_that_is_known_to_exist_is_a_throttle_that_passes(
 ) -> None:
     publisher.files["/a.csv"] = lambda to: answer(to, 403, DENIED)
     with pytest.raises(TransientError, match="holding us back"):
-        download(
-            publisher.url + "/a.csv",
-            tmp_path / "a.csv",
-            month="2020-01",
-            grace_days=120,
-            timeout_seconds=5,
-            known_to_exist=True,
-        )
+        fetch(publisher.url + "/a.csv", tmp_path, known_to_exist=True)
 
 
 def test_any_other_403_is_a_throttle_that_passes(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv"] = lambda to: answer(to, 403, b"<html>Request blocked.</html>")
     with pytest.raises(TransientError, match="holding us back"):
-        fetch(publisher.url + "/a.csv", tmp_path / "a.csv")
+        fetch(publisher.url + "/a.csv", tmp_path)
 
 
 def ended_days_ago(days: int) -> str:
@@ -164,21 +171,21 @@ def test_a_missing_month_is_not_published_for_a_while_and_then_an_error(
     publisher: Publisher, tmp_path: Path, days: int, kind: type[TaxiError]
 ) -> None:
     with pytest.raises(kind):
-        fetch(publisher.url + "/a.csv", tmp_path / "a.csv", ended_days_ago(days))
+        fetch(publisher.url + "/a.csv", tmp_path, ended_days_ago(days))
 
 
 def test_a_redirect_to_plain_http_is_refused(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv"] = lambda to: answer(to, 302, b"", Location=publisher.url + "/b.csv?secret=1")
     publisher.files["/b.csv?secret=1"] = CSV
     with pytest.raises(SourceError, match="not https") as raised:
-        fetch(publisher.url + "/a.csv", tmp_path / "a.csv")
+        fetch(publisher.url + "/a.csv", tmp_path)
     assert "secret" not in str(raised.value)
 
 
 def test_nothing_secret_of_a_url_is_told(publisher: Publisher, tmp_path: Path) -> None:
     url = publisher.url.replace("http://", "http://user:hunter2@") + "/a.csv?token=hunter3"
     with pytest.raises(SourceError) as raised:
-        fetch(url, tmp_path / "a.csv")
+        fetch(url, tmp_path)
     assert "hunter" not in str(raised.value)
     assert "hunter" not in public_url(url)
 
@@ -187,19 +194,12 @@ def test_a_publisher_that_hangs_is_given_up(publisher: Publisher, tmp_path: Path
     held = threading.Event()
     publisher.files["/a.csv"] = lambda _: held.wait(10)
     with pytest.raises(TransientError, match="connection failed"):
-        download(publisher.url + "/a.csv", tmp_path / "a.csv", month="2020-01", grace_days=120, timeout_seconds=0.3)
+        fetch(publisher.url + "/a.csv", tmp_path, patience=Patience(timeout_seconds=0.3))
     held.set()
 
 
 def test_progress_adds_up_to_the_size(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv.gz"] = GZ
     seen: list[int] = []
-    download(
-        publisher.url + "/a.csv.gz",
-        tmp_path / "a.csv.gz",
-        month=None,
-        grace_days=120,
-        timeout_seconds=5,
-        progress=seen.append,
-    )
+    fetch(publisher.url + "/a.csv.gz", tmp_path, progress=seen.append)
     assert sum(seen) == len(GZ)

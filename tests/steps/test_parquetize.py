@@ -13,40 +13,45 @@ from conftest import DATA
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import RejectsError, TaxiError
 from taxi_ingest.files import sha256
+from taxi_ingest.layout import Layout
 from taxi_ingest.readers.inspecting import inspect
-from taxi_ingest.steps.parquetize import Limits, Raw, Writer, footer, parquetize
+from taxi_ingest.state.receipts import Downloaded, Parquetized
+from taxi_ingest.steps.parquetize import Limits, parquetize
+from taxi_ingest.writers.provenance import Writer, read_provenance
 
 MONTH = DATA / "yellow_tripdata_2020-01.csv"  # 999 rows
 PART = Part("yellow", "2020-01")
 
 
-def raw_of(path: Path) -> Raw:
-    found = inspect(path)
-    return Raw(path, "csv", sha256(path), path.stat().st_size, found.format, found.columns)
+def downloaded(path: Path, **changed: Any) -> Downloaded:
+    """The receipt of a file that lies at `path`."""
+    found = {} if changed else {"columns": inspect(path).columns}
+    facts: dict[str, Any] = {"sha256": sha256(path), "bytes": path.stat().st_size, **found, **changed}
+    return Downloaded(source="csv", url="csv", file=str(path), mtime_ns=path.stat().st_mtime_ns, format="csv", **facts)
 
 
 @dataclasses.dataclass
 class Desk:
-    """A place to convert in."""
+    """A data directory to convert in."""
 
-    folder: Path
+    layout: Layout
 
     @property
     def parquet(self) -> Path:
-        return self.folder / "out.parquet"
+        return self.layout.parquet(PART)
 
     @property
     def rejects(self) -> Path:
-        return self.folder / "out.csv"
+        return self.layout.rejects(PART)
 
-    def convert(self, path: Path = MONTH, **more: Any) -> dict[str, Any]:
-        given: dict[str, Any] = {"part": PART, "writer": Writer(), "limits": Limits(), **more}
-        return parquetize(raw_of(path), self.parquet, self.rejects, **given)
+    def convert(self, path: Path = MONTH, **more: Any) -> Parquetized:
+        given: dict[str, Any] = {"writer": Writer(), "limits": Limits(), **more}
+        return parquetize(PART, downloaded(path), self.layout, **given)
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+    return Desk(Layout(tmp_path))
 
 
 def test_row_groups_have_exactly_the_wanted_rows(desk: Desk) -> None:
@@ -78,10 +83,10 @@ def test_no_rejects_leave_no_file_of_rejects(desk: Desk) -> None:
 
 
 def test_the_footer_says_what_the_step_returned(desk: Desk) -> None:
-    facts = desk.convert()
-    told = footer(desk.parquet)
-    assert told is not None
-    assert told == {key: facts[key] for key in told}
+    receipt = desk.convert()
+    footer = read_provenance(desk.parquet)
+    assert footer is not None
+    assert vars(footer) == {name: value for name, value in vars(receipt).items() if name in vars(footer)}
 
 
 def test_twice_the_same_input_is_the_same_bytes(desk: Desk) -> None:
@@ -93,7 +98,7 @@ def test_twice_the_same_input_is_the_same_bytes(desk: Desk) -> None:
 
 @pytest.mark.parametrize("known", [999, 1998, None])
 def test_enough_of_the_known_rows_stand(desk: Desk, known: int | None) -> None:
-    assert desk.convert(limits=Limits(expected_rows=known))["rows"] == 999
+    assert desk.convert(limits=Limits(expected_rows=known)).rows == 999
 
 
 def test_less_than_half_of_the_known_rows_fail_and_leave_the_old_parquet(desk: Desk) -> None:
@@ -107,17 +112,18 @@ def test_less_than_half_of_the_known_rows_fail_and_leave_the_old_parquet(desk: D
 def test_a_failure_leaves_no_scratch_file(desk: Desk) -> None:
     with pytest.raises(TaxiError):
         desk.convert(limits=Limits(expected_rows=10_000))
-    assert list(desk.folder.iterdir()) in ([], [desk.rejects])
+    left = [path for path in desk.layout.data_dir.rglob("*") if path.is_file()]
+    assert left in ([], [desk.rejects])
 
 
 def test_a_gzip_that_breaks_off_while_it_is_read_leaves_nothing(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "cut.csv.gz"
     path.write_bytes((DATA / "malformed" / "green_tripdata_2019-10.truncated.csv.gz").read_bytes())
+    part = Part("green", "2019-10")
     header = (DATA / "green_tripdata_2019-10.csv").read_text().splitlines()[0].split(",")
-    raw = Raw(path, "csv", sha256(path), path.stat().st_size, "csv", tuple(header))
     with pytest.raises(TaxiError, match="cut or damaged"):
-        parquetize(raw, desk.parquet, desk.rejects, part=Part("green", "2019-10"), writer=Writer(), limits=Limits())
-    assert not desk.parquet.exists()
+        parquetize(part, downloaded(path, columns=tuple(header)), desk.layout, writer=Writer(), limits=Limits())
+    assert not desk.layout.parquet(part).exists()
 
 
 def test_progress_adds_up_to_the_rows(desk: Desk) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import NotPublishedError
-from taxi_ingest.history.writing import Attempt, History, log
+from taxi_ingest.history import Attempt
+from taxi_ingest.history.writing import History, log
 
 PART = Part("yellow", "2021-01")
 TRY = Attempt(PART, "download", 1, "not downloaded yet")
@@ -35,8 +36,8 @@ def attempts(database: Path) -> list[tuple[Any, ...]]:
 
 
 def test_a_finished_attempt_is_recorded_with_its_rows(history: History, database: Path) -> None:
-    with history.attempt(TRY) as result:
-        result["rows"] = 7
+    with history.attempt(TRY) as record:
+        record.rows = 7
     assert attempts(database) == [("yellow", "2021-01", "download", 1, "done", "not downloaded yet", 7, None)]
 
 

@@ -1,0 +1,109 @@
+"""Receipts: JSON both ways, picklable, and none at all when damaged."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ALL_UP_TO_DATE, Loaded
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.graph import STEPS, Step
+from taxi_ingest.layout import Layout
+from taxi_ingest.state.receipts import (
+    TYPES,
+    Downloaded,
+    Parquetized,
+    Receipt,
+    Receipts,
+    UnknownCode,
+    Uploaded,
+    from_json,
+    to_json,
+)
+from taxi_ingest.state.receipts import Loaded as LoadedReceipt
+from taxi_ingest.writers.provenance import Writer
+
+RECEIPTS: dict[Step, Receipt] = {
+    "download": Downloaded(
+        source="csv", url="https://host/a.csv", file="raw/yellow/a.csv", bytes=1, mtime_ns=2, sha256="ab", format="csv",
+        columns=("VendorID", "Ä"), etag='"1"',
+    ),
+    "parquetize": Parquetized(
+        mark="m", source="https://host/a.csv", raw_sha256="ab", raw_bytes=1, vintage="csv_2019", rows=3, rejects=1,
+        writer=Writer(level=4), bytes=9, mtime_ns=8, crc32c="0000aaaa", lines=4, unknown_columns=("new",),
+        unknown_codes=(UnknownCode("VendorID", "XYZ", 2),),
+    ),
+    "upload": Uploaded(at="gs://bucket/lake", object="yellow/a.parquet", mark="m", crc32c="0000aaaa", bytes=9),
+    "load": LoadedReceipt(at="bigquery://project/trips", table="yellow_tripdata", mark="m", rows=3),
+}  # fmt: skip
+
+DAMAGED = ["{}", "[]", "null", "", "{", '"text"', "7", "[" * 100_000, '{"rows": [[[', "\x00\xff"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_receipt_survives_json_and_pickle(step: Step) -> None:
+    receipt = RECEIPTS[step]
+    assert from_json(step, to_json(receipt)) == receipt
+    assert pickle.loads(pickle.dumps(receipt)) == receipt
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_damaged_receipt_is_none(step: Step, text: str) -> None:
+    assert from_json(step, text) is None
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_receipt_with_a_value_of_another_type_is_none(step: Step) -> None:
+    whole = json.loads(to_json(RECEIPTS[step]))
+    for name, value in whole.items():
+        wrong = {**whole, name: 7 if isinstance(value, str) else "seven"}
+        assert from_json(step, json.dumps(wrong)) is None, name
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_fields_of_a_later_version_are_passed_over(step: Step) -> None:
+    later = json.loads(to_json(RECEIPTS[step])) | {"from_the_future": {"a": 1}}
+    assert from_json(step, json.dumps(later)) == RECEIPTS[step]
+
+
+def test_a_receipt_is_found_again_by_another_process(tmp_path: Path) -> None:
+    part, layout = Part("yellow", "2021-01"), Layout(tmp_path)
+    for step in STEPS:
+        Receipts(layout).put(part, step, RECEIPTS[step])
+    found = Receipts(layout).of(part)
+    assert {step: found.of(step) for step in STEPS} == RECEIPTS
+    assert layout.parts_with_receipts() == [part]
+
+
+def replaced(whole: dict[str, Any], how: str) -> str:
+    """What is put in the place of a receipt."""
+    text = json.dumps(whole)
+    kinds = {
+        "half a file": text[: len(text) // 2],
+        "wrong types": json.dumps({name: [value] for name, value in whole.items()}),
+        "another version's": json.dumps({"version": 99, "facts": whole}),
+    }
+    return kinds.get(how, how)
+
+
+@pytest.mark.parametrize("how", ["{}", "[]", "null", "half a file", "wrong types", "another version's"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_run_over_a_damaged_receipt_ends_well_with_the_same_table(loaded: Loaded, step: Step, how: str) -> None:
+    before = loaded.table
+    path = Path(Layout(loaded.data).receipt(Part("yellow", "2020-01"), step))
+    path.write_text(replaced(json.loads(path.read_text()), how))
+    ran = loaded.run()
+    assert (ran.code, loaded.table) == (0, before), ran.err
+    # what came from the web has no other proof; everything else is adopted
+    assert ran.steps == [ALL_UP_TO_DATE | ({"download": "done"} if step == "download" else {})]
+    assert from_json(step, path.read_bytes()) is not None
+
+
+def test_every_step_has_a_receipt_of_its_own() -> None:
+    assert tuple(TYPES) == STEPS
+    assert len(set(TYPES.values())) == len(STEPS)

@@ -1,0 +1,58 @@
+"""Places: what a URL names, and what of it may be shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from taxi_ingest.errors import UsageError
+from taxi_ingest.place import Place
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "shown"),
+    [
+        ("lake", "", "lake"),
+        ("/data/lake?x", "", "/data/lake?x"),
+        ("csv", "", "csv"),
+        ("duckdb:taxi.duckdb", "duckdb", "duckdb:taxi.duckdb"),
+        ("gs://bucket/prefix", "gs", "gs://bucket/prefix"),
+        ("bigquery://project/trips?method=merge", "bigquery", "bigquery://project/trips"),
+        ("postgresql://me:hunter2@host:5432/taxi?sslpassword=hunter3#x", "postgresql", "postgresql://host:5432/taxi"),
+        ("https://me:hun'ter@host/{dataset}_{month}.csv?token=a b", "https", "https://host/{dataset}_{month}.csv"),
+        ("https://host/a;jsessionid=hunter2/b;v=1", "https", "https://host/a/b"),
+        ("https://me:p@ss@host/a", "https", "https://host/a"),
+    ],
+)
+def test_a_place_is_shown_without_secrets(text: str, scheme: str, shown: str) -> None:
+    place = Place.parse(text)
+    assert (place.scheme, str(place), place.url) == (scheme, shown, text)
+    assert "hunter" not in repr(place)
+
+
+@pytest.mark.parametrize("text", ["postgresql://me:hun/ter@host/db", "https://me:hun#ter@host/a", "https://[hunter/a"])
+def test_a_malformed_url_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(UsageError, match="cannot be taken apart") as raised:
+        Place.parse(text)
+    assert "hun" not in str(raised.value)
+
+
+def test_places_that_are_shown_alike_are_equal() -> None:
+    assert Place.parse("postgresql://a:b@host/db") == Place.parse("postgresql://c:d@host/db")
+    assert Place.parse("postgresql://host/db") != Place.parse("postgresql://host/other")
+
+
+@pytest.mark.parametrize(
+    ("text", "anchored"),
+    [
+        ("lake", "/config/lake"),
+        ("/lake", "/lake"),
+        ("duckdb:taxi.duckdb", "duckdb:/config/taxi.duckdb"),
+        ("duckdb:/taxi.duckdb", "duckdb:/taxi.duckdb"),
+        ("duckdb::memory:", "duckdb::memory:"),
+        ("gs://bucket", "gs://bucket"),
+    ],
+)
+def test_relative_paths_count_from_the_folder_given(text: str, anchored: str) -> None:
+    assert str(Place.parse(text).anchored(Path("/config"))) == anchored
