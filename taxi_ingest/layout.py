@@ -49,7 +49,7 @@ class Layout:
 
     @property
     def doit_database(self) -> Path:
-        """The file that doit is told to keep its state in."""
+        """Where doit would keep its own state; nothing is written there."""
         return self.state / "doit"
 
     @property

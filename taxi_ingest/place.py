@@ -57,14 +57,18 @@ class Place:
 
     def anchored(self, folder: Path) -> Place:
         """The same place with a relative path counted from `folder`; others as they are."""
-        if not self.path or self.path.startswith(":"):
-            return self
-        prefix = f"{self.scheme}:" if self.scheme else ""
-        return Place.parse(f"{prefix}{folder / self.path}")
+        return self._at(folder / self.path) if self._has_path else self
 
     def resolved(self) -> Place:
         """The same place under its full path, links resolved, so that receipts agree wherever they are read."""
-        return self.anchored(Path(self.path).resolve()) if self.path else self
+        return self._at(Path(self.path).resolve()) if self._has_path else self
+
+    @property
+    def _has_path(self) -> bool:
+        return bool(self.path) and not self.path.startswith(":")  # as in duckdb::memory:
+
+    def _at(self, path: Path) -> Place:
+        return Place.parse(f"{self.scheme}:{path}" if self.scheme else str(path))
 
     def __str__(self) -> str:
         return self.shown

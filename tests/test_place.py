@@ -56,3 +56,13 @@ def test_places_that_are_shown_alike_are_equal() -> None:
 )
 def test_relative_paths_count_from_the_folder_given(text: str, anchored: str) -> None:
     assert str(Place.parse(text).anchored(Path("/config"))) == anchored
+
+
+@pytest.mark.parametrize("prefix", ["", "duckdb:"])
+def test_a_resolved_path_is_whole(prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to("here")
+    monkeypatch.chdir(tmp_path)
+    for written in ("here/taxi", "./here/../link/taxi", str(tmp_path / "link" / "taxi")):
+        assert str(Place.parse(prefix + written).resolved()) == f"{prefix}{tmp_path.resolve()}/here/taxi"
+    assert str(Place.parse("gs://bucket/here").resolved()) == "gs://bucket/here"

@@ -117,7 +117,7 @@ TOUCHED: dict[str, tuple[Touch, list[str], dict[str, str], dict[str, str]]] = {
         {},
         {
             "parquetize": "the published file or its layout changed",
-            "upload": "the object in the store is of other rows",
+            "upload": "the object in the store has other rows",
             "load": "the table holds the month from another file",
         },
     ),

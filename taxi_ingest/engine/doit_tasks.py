@@ -114,7 +114,7 @@ class _UpToDate:
         session, part, step = self._ask
         try:
             return session.decision(part, step).action == "up_to_date"
-        except Exception:  # the step asks again, where what is wrong fails that step alone and is told
+        except Exception:  # the step decides again, and there an error fails that step alone and is shown
             log.debug("cannot tell whether %s %s is up to date", part, step, exc_info=True)
             return False
 

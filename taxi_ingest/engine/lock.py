@@ -10,22 +10,22 @@ from filelock import FileLock, Timeout
 
 from taxi_ingest.errors import LockedError
 
-_GLANCE_SECONDS = 0.2
-"""How long a run bears with somebody who only looks whether the lock is held."""
+_PROBE_SECONDS = 0.2
+"""How long a run waits for a lock that may only be held by `is_locked` in another process."""
 
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[None]:
-    """Hold the lock. Raises LockedError when another run has it, unless told to `wait`."""
+    """Hold the lock. Raises LockedError when another run has it, unless `wait` is set."""
     try:
-        with FileLock(path, timeout=-1 if wait else _GLANCE_SECONDS):
+        with FileLock(path, timeout=-1 if wait else _PROBE_SECONDS):
             yield
     except Timeout:
         raise LockedError(f"Another run holds {path}. Wait for it to end, or use --wait.") from None
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a run is at work. A lock file alone says nothing: it outlives a killed run."""
+    """Whether a run is at work. The lock file alone does not say: a killed run leaves it behind."""
     if not path.exists():
         return False
     try:

@@ -1,6 +1,6 @@
 """One part through its steps: look, decide, do with retries, leave a receipt.
 
-Knows no task engine, no terminal and no database: what happens is told to a `Watcher`, which may be nobody.
+Needs no task engine, terminal or database: a `Watcher`, if there is one, is told what happens.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class _Work:
 
 
 def _download(work: _Work) -> Downloaded:
-    from taxi_ingest.steps.download import Origin, Patience, download
+    from taxi_ingest.steps.download import Origin, download
 
     job, part, had = work.job, work.part, work.receipts.download
     want = wanted(job, part).source
@@ -224,7 +224,8 @@ def _download(work: _Work) -> Downloaded:
         part,
         Origin(source, url, known_to_exist=_known_rows(part, source) is not None),
         job.layout,
-        patience=Patience(job.timeout_seconds, job.grace_days),
+        timeout_seconds=job.timeout_seconds,
+        grace_days=job.grace_days,
         progress=work.moved,
         expect=work.expects,
     )

@@ -2,7 +2,7 @@
 
 A run is one invocation; an attempt is one try of one step of one part, with its log file; an outcome is how a step of a
 part ended in a run. `schema` holds the tables and upgrades old ones, `writing` is used by the run under way, `reading`
-by the verbs that look back, also while a run is on.
+by `status`, `history` and `logs`, also while a run is on.
 """
 
 from __future__ import annotations

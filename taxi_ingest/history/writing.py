@@ -1,4 +1,4 @@
-"""The history as a run writes it: every row is committed at once, so that a killed run has told all but its end.
+"""The history as a run writes it: every row is committed at once, so that only the end of a killed run is missing.
 
 What such a run left as `running`, the next run marks `interrupted`.
 """

@@ -76,7 +76,7 @@ class Lines:
 
     @cached_property
     def filled(self) -> int:
-        """How many of them are not blank. Whoever finds that out for less than it costs here may set it."""
+        """How many of them are not blank. The parser sets it where it knows the number already."""
         return self._count.lines
 
     @property

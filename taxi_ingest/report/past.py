@@ -1,4 +1,4 @@
-"""Runs, attempts and logs, for those who look back."""
+"""Runs, attempts and logs of the past."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def runs(out: Console, found: Sequence[PastRun], data_dir: Path) -> None:
 
 
 def nothing_yet(out: Console, data_dir: Path) -> None:
-    """Say that there is nothing to tell, and where the demo's work is told."""
-    out.print(f"There is nothing to tell of {data_dir}.", markup=False)
+    """Say that nothing has happened yet, and where the demo's runs are recorded."""
+    out.print(f"Nothing has been done in {data_dir} yet.", markup=False)
     if Path("demo-data", "state").is_dir() and not (data_dir / "state").exists():
-        out.print("The demo's data is looked at with --data-dir demo-data.")
+        out.print("For the demo's data, add --data-dir demo-data.")
 
 
 def run(out: Console, one: PastRun, attempts: Sequence[PastAttempt], outcomes: Sequence[tuple[Part, str, str]]) -> None:
@@ -55,7 +55,7 @@ def run(out: Console, one: PastRun, attempts: Sequence[PastAttempt], outcomes: S
     out.print(f"{one.run}: {one.request}  (taxi-ingest {one.version})", markup=False)
     out.print(
         Text.assemble(
-            f"{words.local_time(one.started)}, ", (word, colour), f", {words.took(one.seconds) or 'nobody knows when'}"
+            f"{words.local_time(one.started)}, ", (word, colour), f", {words.took(one.seconds) or 'end not recorded'}"
         )
     )
     wide = max((len(str(attempt.part)) for attempt in attempts), default=4)

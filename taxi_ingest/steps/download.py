@@ -53,14 +53,6 @@ class Origin:
     known_to_exist: bool = False
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait: seconds of silence on the line, days after a month's end in which it may still be published."""
-
-    timeout_seconds: float = 60.0
-    grace_days: int = 120
-
-
 def _ignore(_: int) -> None:
     """Nobody listens."""
 
@@ -70,19 +62,21 @@ def download(
     origin: Origin,
     layout: Layout,
     *,
-    patience: Patience | None = None,
+    timeout_seconds: float = 60.0,
+    grace_days: int = 120,
     progress: Callable[[int], None] = _ignore,
     expect: Callable[[int], None] = _ignore,
 ) -> Downloaded:
     """Fetch the part's published file (http, https or file) to its place below `raw/`, and return the receipt.
 
     A cut download goes on where it stopped, also in a new process. The file replaces an older one only when its length
-    is right and its content is CSV or Parquet. Raises NotPublishedError for a month that may still come, SourceError
-    when there is no such file, TransientError when another try may help (a 403 for a file that is known to exist is a
-    throttle), ContentError when something else was sent. `progress` gets the bytes of each piece, a kept beginning
-    first; `expect` gets the whole size in bytes, where it is announced.
+    is right and its content is CSV or Parquet. `timeout_seconds` is how long the line may be silent. Raises
+    NotPublishedError for a month that may still come (until `grace_days` after its end), SourceError when there is no
+    such file, TransientError when another try may help (a 403 for a file that is known to exist is a throttle),
+    ContentError when something else was sent. `progress` gets the bytes of each piece, a kept beginning first;
+    `expect` gets the whole size in bytes, where it is announced.
     """
-    url, patience = origin.url, patience or Patience()
+    url = origin.url
     suffixes = Path(urlsplit(url).path).suffixes[-2:]
     target = layout.raw(part, "".join(suffixes) or ".csv")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,8 +84,8 @@ def download(
     if urlsplit(url).scheme == "file":
         published = _copy(url, partial, progress, expect)
     else:
-        absence = _Absence(url, part.month, patience.grace_days, origin.known_to_exist)
-        published = _fetch(url, partial, patience.timeout_seconds, progress, expect, absence)
+        absence = _Absence(url, part.month, grace_days, origin.known_to_exist)
+        published = _fetch(url, partial, timeout_seconds, progress, expect, absence)
     return _accept(partial, target, origin, layout, published)
 
 

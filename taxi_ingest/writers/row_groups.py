@@ -1,7 +1,7 @@
 """A Parquet file whose row groups are encoded by several threads.
 
 Arrow encodes a file with one thread. So each row group is encoded as a file of its own, in memory; its column chunks
-are copied into the real file, and their entries in the footer are told where they stand now. A chunk that is the same
+are copied into the real file, and their entries in the footer get the new positions. A chunk that is the same
 in many row groups is encoded once.
 """
 

@@ -107,3 +107,41 @@ def test_a_run_over_a_damaged_receipt_ends_well_with_the_same_table(loaded: Load
 def test_every_step_has_a_receipt_of_its_own() -> None:
     assert tuple(TYPES) == STEPS
     assert len(set(TYPES.values())) == len(STEPS)
+
+
+OLD: dict[Step, dict[str, Any]] = {
+    "download": {
+        "bytes": 19419, "columns": ["VendorID"], "etag": "", "file": "raw/green/green_tripdata_2024-01.parquet",
+        "format": "parquet", "last_modified": "", "mtime_ns": 1795592372488304552, "sha256": "806d",
+        "source": "file:///in/{dataset}_{month}.parquet", "url": "file:///in/green_2024-01.parquet",
+    },
+    "parquetize": {
+        "bytes": 17203, "crc32c": "3a96c1c4", "left_out": [], "lines": 500, "mark": "84fc", "mtime_ns": 2,
+        "raw_bytes": 19419, "raw_sha256": "806d", "rejects": 0, "rows": 500, "rows_expected": None,
+        "source": "file:///in/green_2024-01.parquet", "unknown_codes": [["VendorID", "XYZ", 2]],
+        "unknown_columns": ["new"], "vintage": "parquet-2014", "vintage_expected": "",
+        "writer": {"compression": "zstd", "level": 3, "row_group_rows": 131072},
+    },
+    "upload": {
+        "at": "/data/lake", "bytes": 17203, "crc32c": "3a96c1c4", "mark": "84fc", "size": 17203,
+        "object": "green/green_tripdata_2024-01.parquet",
+    },
+    "load": {"at": "duckdb:/data/taxi.duckdb", "mark": "84fc", "rows": 500, "table": "green_tripdata"},
+}  # fmt: skip
+"""Receipts as 0.1.0 wrote them."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_receipt_of_0_1_0_is_read_as_it_is(step: Step) -> None:
+    receipt = from_json(step, json.dumps(OLD[step], indent=1, sort_keys=True))
+    assert receipt is not None
+    kept = json.loads(to_json(receipt))
+    assert kept == {name: value for name, value in OLD[step].items() if name in kept}
+
+
+def test_a_parquet_receipt_of_0_1_0_restored_from_the_footer_is_read() -> None:
+    facts = {"lines", "left_out", "rows_expected", "unknown_codes", "unknown_columns", "vintage_expected"}
+    adopted = {name: value for name, value in OLD["parquetize"].items() if name not in facts}
+    receipt = from_json("parquetize", json.dumps(adopted))
+    assert isinstance(receipt, Parquetized)
+    assert (receipt.rows, receipt.unknown_columns) == (500, ())

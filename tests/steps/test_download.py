@@ -19,7 +19,7 @@ from taxi_ingest.files import sha256
 from taxi_ingest.layout import Layout
 from taxi_ingest.redaction import public_url
 from taxi_ingest.state.receipts import Downloaded
-from taxi_ingest.steps.download import Origin, Patience, download
+from taxi_ingest.steps.download import Origin, download
 
 CSV = (DATA / "yellow_tripdata_2020-01.csv").read_bytes()
 GZ = gzip.compress(CSV * 40, mtime=0)
@@ -31,7 +31,7 @@ PART = Part("yellow", "2020-01")
 def fetch(url: str, folder: Path, month: str = "2020-01", *, known_to_exist: bool = False, **more: Any) -> Downloaded:
     """Fetch `url` as the file of a month into the data directory `folder`."""
     origin = Origin("somewhere", url, known_to_exist=known_to_exist)
-    given = {"patience": Patience(timeout_seconds=5, grace_days=120), **more}
+    given = {"timeout_seconds": 5, **more}
     return download(Part("yellow", month), origin, Layout(folder), **given)
 
 
@@ -194,7 +194,7 @@ def test_a_publisher_that_hangs_is_given_up(publisher: Publisher, tmp_path: Path
     held = threading.Event()
     publisher.files["/a.csv"] = lambda _: held.wait(10)
     with pytest.raises(TransientError, match="connection failed"):
-        fetch(publisher.url + "/a.csv", tmp_path, patience=Patience(timeout_seconds=0.3))
+        fetch(publisher.url + "/a.csv", tmp_path, timeout_seconds=0.3)
     held.set()
 
 
