@@ -156,4 +156,4 @@ def test_doctor_looks_at_bucket_and_dataset(cloud: Cloud) -> None:
     cloud.run("yellow")
     where = ("--store", f"gs://{BUCKET}/x", "--warehouse", f"bigquery://{PROJECT}/{cloud.name}")
     ran = cloud.taxi("doctor", *where, **cloud.environment)
-    assert (ran.code, f"dataset {PROJECT}:{cloud.name} is there" in ran.out) == (0, True), ran.out
+    assert (ran.code, f"dataset {PROJECT}:{cloud.name} exists" in ran.out) == (0, True), ran.out

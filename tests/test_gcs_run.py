@@ -157,7 +157,7 @@ def test_doctor_finds_a_bucket_that_can_be_used_and_changes_nothing(cloud: Cloud
     environment = {"STORAGE_EMULATOR_HOST": cloud.wire.url}
     ran = cloud.taxi("doctor", "--store", f"gs://{BUCKET}/{cloud.prefix}", **environment)
     assert (ran.code, {method for method, _ in cloud.wire.requests} <= {"GET"}) == (0, True), ran.out
-    assert "bucket gs://demo-bucket is there" in ran.out
+    assert "bucket gs://demo-bucket exists" in ran.out
 
 
 def test_doctor_names_what_is_wrong_and_ends_1(cloud: Cloud) -> None:
