@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from taxi_ingest.catalog import FILE_MONTH, Column
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Check, Place
+
+if TYPE_CHECKING:  # this page is read for help texts, which must come at once
+    from taxi_ingest.catalog import Column
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Table:
     @property
     def column_names(self) -> tuple[str, ...]:
         """The names of all columns, in order."""
+        from taxi_ingest.catalog import FILE_MONTH
+
         names = tuple(column.name for column in self.columns)
         return (*names, FILE_MONTH) if self.monthly else names
 
