@@ -76,10 +76,11 @@ class Session:
             history.settled(attempt)
 
     def end(self) -> None:
-        """Write how every step ended and release the lock; safe to call when `begin` failed."""
-        if self._history is not None and self.run_id:
+        """Write how every step ended and release the lock; safe to call when `begin` failed, and more than once."""
+        history, self._history = self._history, None
+        if history is not None and self.run_id:
             interrupted = sys.exc_info()[0] is KeyboardInterrupt
-            self._history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code())
+            history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code())
         self._open.close()
 
     def decision(self, part: Part, step: Step) -> Decision:
