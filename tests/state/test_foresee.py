@@ -63,7 +63,7 @@ def attempt(outcome: Outcome | str) -> PastAttempt:
         (replace(DONE, month=None), attempt("failed"), "failed", "no room"),
         (replace(DONE, month=None), attempt("done"), "stale", "the table lacks the month"),
         (
-            replace(DONE, month=None, receipts=replace(RECEIPTS, load=None)),
+            replace(without("load"), month=None),
             None,
             "missing",
             "the table lacks the month",
