@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from typing import NoReturn, NotRequired, TypedDict
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
@@ -14,22 +14,22 @@ class CatalogError(ValueError):
     """A file of the catalog contradicts itself. The message names the file and the place in it."""
 
 
-def _texts(value: Iterable[Any]) -> bool:
+def _texts(value: Iterable[object]) -> bool:
     return all(isinstance(item, str) and item.strip() for item in value)
 
 
-def _is_month(value: Any) -> bool:
+def _is_month(value: object) -> bool:
     return isinstance(value, str) and bool(_MONTH.fullmatch(value))
 
 
-def _is_span(value: Any) -> bool:
+def _is_span(value: object) -> bool:
     if not (isinstance(value, list) and len(value) == 2 and _is_month(value[0])):
         return False
     first, last = value
     return bool(last == "" or (_is_month(last) and first <= last))
 
 
-_KINDS: dict[str, Callable[[Any], bool]] = {
+_KINDS: dict[str, Callable[[object], bool]] = {
     "a text that says something": lambda v: isinstance(v, str) and bool(v.strip()),
     "true or false": lambda v: isinstance(v, bool),
     "a month such as 2021-01": _is_month,
@@ -82,7 +82,55 @@ SOURCE_KEYS = {
 }
 
 
-def check_keys(where: str, entry: dict[str, Any], keys: dict[str, str]) -> None:
+class DatasetEntry(TypedDict):
+    """A dataset's file, once `check_keys` has accepted it."""
+
+    title: str
+    table: str
+    first: NotRequired[str]
+    cluster_by: NotRequired[str]
+    monthly: NotRequired[bool]
+    default: NotRequired[bool]
+    columns: list[Mapping[str, object]]
+    vintages: list[Mapping[str, object]]
+
+
+class ColumnEntry(TypedDict):
+    """A checked `[[columns]]` table."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+    since: NotRequired[str]
+    codes: NotRequired[dict[str, int | str]]
+
+
+class VintageEntry(TypedDict):
+    """A checked `[[vintages]]` table."""
+
+    name: str
+    format: str
+    first: NotRequired[str]
+    last: NotRequired[str]
+    columns: list[str]
+    aliases: NotRequired[dict[str, str]]
+    leaves_out: NotRequired[list[str]]
+    quirks: NotRequired[str]
+
+
+class SourceEntry(TypedDict):
+    """A checked table of `sources.toml`."""
+
+    title: str
+    format: str
+    url: str
+    auto: NotRequired[list[str]]
+    months: NotRequired[dict[str, list[str]]]
+    files: NotRequired[dict[str, str]]
+
+
+def check_keys(where: str, entry: Mapping[str, object], keys: dict[str, str]) -> None:
     """Refuse unknown keys, absent ones, and values of another kind than `keys` asks for."""
     kinds = {key.removesuffix("?"): kind for key, kind in keys.items()}
     for key, value in entry.items():

@@ -9,9 +9,8 @@ changes what comes of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +28,7 @@ _FEW = 16
 class _Outcome:
     """What came of some lines; reject lines count from 1 at the start of the block."""
 
-    tables: list[Any] = field(default_factory=list)
+    tables: list[pa.Table] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -104,7 +103,7 @@ class BlockReader:
         codes = Counter({(name, text): n for name, texts in unknown.items() for text, n in texts.items()})
         return _Outcome([table], rejects, codes)
 
-    def _converted(self, name: str, table: Any) -> Converted:
+    def _converted(self, name: str, table: pa.Table) -> Converted:
         """A column that was read as text."""
         column = self._by_name[name]
         converted = convert(_one_array(table[name]), column)
@@ -112,14 +111,14 @@ class BlockReader:
             self._as_text.add(name)
         return converted
 
-    def _table(self, published: dict[str, Any], rows: int) -> Any:
+    def _table(self, published: Mapping[str, pa.Array | pa.ChunkedArray], rows: int) -> pa.Table:
         """All canonical columns in order, those not published as nulls."""
         columns = [
             published[field.name] if field.name in published else nulls(rows, field.type) for field in self._schema
         ]
         return pa.table(columns, schema=self._schema)
 
-    def _surplus(self, table: Any) -> dict[int, list[str]]:
+    def _surplus(self, table: pa.Table) -> dict[int, list[str]]:
         """The rows that have something in a field after the named ones."""
         reason = self._parser.count_reason(self._layout.width)
         filled = (_true(pc.is_valid(trimmed(_one_array(table[name])))) for name in self._parser.spares)
@@ -143,17 +142,17 @@ class BlockReader:
         return _Outcome(rejects=[lines.reject(0, reason)])
 
 
-def _one_array(column: Any) -> Any:
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _true(mask: Any) -> list[int]:
+def _true(mask: pa.BooleanArray | None) -> list[int]:
     """The positions at which a mask (or None: nowhere) is true."""
     positions: list[int] = [] if mask is None else pc.indices_nonzero(mask).to_pylist()
     return positions
 
 
-def _without(rows: Sequence[int], table: Any) -> Any:
+def _without(rows: Sequence[int], table: pa.Table) -> pa.Table:
     """The table without some rows, given in order."""
     if len(rows) > _FEW:
         return table.filter(_all_but(rows, table.num_rows))
@@ -161,7 +160,7 @@ def _without(rows: Sequence[int], table: Any) -> Any:
     return pa.concat_tables([table.slice(start, end - start) for start, end in zip(starts, ends, strict=True)])
 
 
-def _all_but(rows: Iterable[int], total: int) -> Any:
+def _all_but(rows: Iterable[int], total: int) -> pa.BooleanArray:
     keep = bytearray(b"\x01") * total
     for row in rows:
         keep[row] = 0

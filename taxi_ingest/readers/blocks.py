@@ -8,11 +8,12 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,8 +23,9 @@ from taxi_ingest.errors import ContentError
 try:  # three times as fast as zlib; not built for every platform
     from isal import igzip, isal_zlib
 
-    _open_gzip: Any = igzip.open
-    _BROKEN: Any = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error)
+    _open_gzip: Callable[[Path], gzip.GzipFile] = igzip.open
+    _ISAL_ERROR = cast("type[Exception]", isal_zlib.error)  # the stub calls it an instance
+    _BROKEN: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, _ISAL_ERROR)
 except ImportError:
     _open_gzip = gzip.open
     _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -44,13 +46,13 @@ def is_gzip(path: Path) -> bool:
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
+def open_bytes(path: Path) -> Iterator[BufferedIOBase]:
     """Open a plain or gzip file for reading its (decompressed) bytes.
 
     Raises ContentError, also while the stream is read within the `with`, when a gzip stream is cut or damaged.
     """
     try:
-        with _open_gzip(path, "rb") if is_gzip(path) else path.open("rb") as stream:
+        with _open_gzip(path) if is_gzip(path) else path.open("rb") as stream:
             yield stream
     except _BROKEN as error:
         raise ContentError(
@@ -64,7 +66,7 @@ class Blocks:
     A block that is given back lends its memory to a later one: fresh memory costs as much as decompressing into it.
     """
 
-    def __init__(self, stream: BinaryIO, size: int) -> None:
+    def __init__(self, stream: BufferedIOBase, size: int) -> None:
         self._stream = stream
         self._size = size
         self._spent: list[bytearray] = []
@@ -99,7 +101,7 @@ class Blocks:
         block[: len(start)] = start
         filled = len(start)
         with memoryview(block) as view:
-            while filled < length and (read := self._stream.readinto(view[filled:])):  # type: ignore[attr-defined]
+            while filled < length and (read := self._stream.readinto(view[filled:])):
                 filled += read
         del block[filled:]
         return block
@@ -122,7 +124,7 @@ def line_ends(block: Octets, *, ascii_only: bool) -> int:
     return words * 8 - int(bits.true_count) + rest
 
 
-def _word(octet: int) -> Any:
+def _word(octet: int) -> pa.UInt64Scalar:
     return pa.scalar(int.from_bytes([octet] * 8), pa.uint64())
 
 
@@ -148,12 +150,12 @@ def count(block: Octets) -> Count:
     return Count(physical, physical - blank, cr.true_count - crlf.true_count)
 
 
-def _where(block: Octets, octet: int) -> Any:
+def _where(block: Octets, octet: int) -> pa.BooleanArray:
     octets = pa.Array.from_buffers(pa.uint8(), len(block), [None, pa.py_buffer(block)])
     return pc.equal(octets, pa.scalar(octet, pa.uint8()))
 
 
-def _pairs(first: Any, second: Any) -> int:
+def _pairs(first: pa.BooleanArray, second: pa.BooleanArray) -> int:
     """At how many positions `first` is true and `second` is true one further."""
     length = min(len(first), len(second) - 1)
     if length < 1:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 from taxi_ingest.catalog import Column, fold
 
 # Texts repeat: as dictionaries each is looked at once, and Parquet takes them as they are.
-_TYPES: dict[str, Any] = {
+_TYPES: dict[str, pa.DataType] = {
     "int64": pa.int64(),
     "double": pa.float64(),
     "string": pa.dictionary(pa.int32(), pa.string()),
@@ -55,33 +54,33 @@ class Converted:
     values as they stood, so that the CSV parser could as well have read the column in its type.
     """
 
-    array: Any
-    bad: Any = None
+    array: pa.Array
+    bad: pa.BooleanArray | None = None
     unknown: Counter[str] = field(default_factory=Counter)
     direct: bool = False
 
 
-def arrow_type(column: Column) -> Any:
+def arrow_type(column: Column) -> pa.DataType:
     """The Arrow type of a canonical column; text is dictionary-encoded."""
     return _TYPES[column.type]
 
 
-def schema_of(columns: Sequence[Column]) -> Any:
+def schema_of(columns: Sequence[Column]) -> pa.Schema:
     """The Arrow schema of canonical columns."""
     return pa.schema([(column.name, arrow_type(column)) for column in columns])
 
 
-def nulls(rows: int, kind: Any) -> Any:
+def nulls(rows: int, kind: pa.DataType) -> pa.Array:
     """An Arrow array of nulls; arrays of a size share their memory, which is then cleared only once."""
     return _nulls(1 << rows.bit_length(), kind)[:rows]
 
 
 @lru_cache(maxsize=16)
-def _nulls(rows: int, kind: Any) -> Any:
+def _nulls(rows: int, kind: pa.DataType) -> pa.Array:
     return pa.nulls(rows, kind)
 
 
-def convert(texts: Any, column: Column) -> Converted:
+def convert(texts: pa.StringArray | pa.DictionaryArray, column: Column) -> Converted:
     """Turn an Arrow array of strings (null = empty) into the canonical type of `column`.
 
     The strings of a text column may be dictionary-encoded. Never raises for a value.
@@ -102,7 +101,7 @@ def complaint(column: Column, text: str | None) -> str:
     return f"{column.name}: '{shown}' is not {_WANTED[column.type]}"
 
 
-def trimmed(texts: Any) -> Any:
+def trimmed(texts: pa.StringArray) -> pa.StringArray:
     """Without surrounding white space (of ASCII); what is then empty is null."""
     texts = pc.ascii_trim_whitespace(texts)
     empty = pc.equal(texts, "")
@@ -111,7 +110,7 @@ def trimmed(texts: Any) -> Any:
     return texts
 
 
-def _cast(texts: Any, column: Column) -> Any:
+def _cast(texts: pa.StringArray, column: Column) -> pa.Array | None:
     """The values of texts that are values as they stand; None if one of them is not."""
     try:
         pc.cast(texts[:_HEAD], arrow_type(column))  # a cast costs most when all fail, which the first ones show
@@ -120,7 +119,7 @@ def _cast(texts: Any, column: Column) -> Any:
         return None
 
 
-def _dirty(texts: Any, column: Column) -> Converted:
+def _dirty(texts: pa.StringArray, column: Column) -> Converted:
     """Convert texts that do not cast: by halves as long as one of them does, which spares most of a few bad ones."""
     middle = len(texts) // 2
     if middle >= _SMALL:
@@ -140,7 +139,7 @@ def _joined(first: Converted, last: Converted) -> Converted:
     return Converted(pa.concat_arrays([first.array, last.array]), bad, first.unknown + last.unknown)
 
 
-def _by_unique(texts: Any, column: Column) -> Converted:
+def _by_unique(texts: pa.StringArray, column: Column) -> Converted:
     encoded = texts.dictionary_encode()
     uniques, indices = encoded.dictionary, encoded.indices
     values = _values(uniques, column)
@@ -153,7 +152,7 @@ def _by_unique(texts: Any, column: Column) -> Converted:
     return Converted(values.take(indices), None, _occurrences(uniques, indices, unknown))
 
 
-def _values(uniques: Any, column: Column) -> Any:
+def _values(uniques: pa.StringArray, column: Column) -> pa.Array:
     """Each unique text as its value, or null if it means none."""
     kind = arrow_type(column)
     sure = pc.match_substring_regex(uniques, _SURE[column.type])
@@ -168,16 +167,16 @@ def _values(uniques: Any, column: Column) -> Any:
     return values
 
 
-def _where(mask: Any, texts: Any) -> Any:
+def _where(mask: pa.BooleanArray, texts: pa.StringArray) -> pa.StringArray:
     return pc.if_else(mask, texts, pa.scalar(None, pa.string()))
 
 
-def _lost(texts: Any, values: Any) -> Any:
+def _lost(texts: pa.StringArray, values: pa.Array) -> pa.BooleanArray:
     """Where there is a text but no value."""
     return pc.and_(pc.is_valid(texts), pc.is_null(values))
 
 
-def _tried(texts: Any, column: Column) -> Any:
+def _tried(texts: pa.StringArray, column: Column) -> pa.Array:
     """Cast what can be cast, by halves, so that a few bad texts among many cost few casts."""
     kind = arrow_type(column)
     try:
@@ -200,7 +199,9 @@ def _whole(text: str) -> int | None:
     return int(number) if whole else None
 
 
-def _coded(uniques: Any, values: Any, lost: Any, column: Column) -> tuple[Any, set[str]]:
+def _coded(
+    uniques: pa.StringArray, values: pa.Int64Array, lost: pa.BooleanArray, column: Column
+) -> tuple[pa.Int64Array, set[str]]:
     """Numbers for the texts that are no numbers, by the catalog's codes; and the texts it does not know."""
     unknown: set[str] = set()
     codes: list[int | None] = []
@@ -212,7 +213,7 @@ def _coded(uniques: Any, values: Any, lost: Any, column: Column) -> tuple[Any, s
     return pc.replace_with_mask(values, lost, pa.array(codes, pa.int64())), unknown
 
 
-def _coded_text(encoded: Any, column: Column) -> Converted:
+def _coded_text(encoded: pa.DictionaryArray, column: Column) -> Converted:
     own = {fold(str(code)): str(code) for code in column.codes.values() if code != ""}
     unknown: set[str] = set()
     values: list[str | None] = []
@@ -225,7 +226,7 @@ def _coded_text(encoded: Any, column: Column) -> Converted:
     return Converted(array, None, _occurrences(encoded.dictionary, encoded.indices, unknown))
 
 
-def _relabelled(encoded: Any, texts: Any) -> Any:
+def _relabelled(encoded: pa.DictionaryArray, texts: pa.StringArray) -> pa.DictionaryArray:
     """The same rows with other `texts` for the entries of the dictionary, each text once and none null."""
     unique = texts.dictionary_encode()
     indices = encoded.indices
@@ -234,7 +235,7 @@ def _relabelled(encoded: Any, texts: Any) -> Any:
     return pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), unique.dictionary, safe=False)
 
 
-def _occurrences(uniques: Any, indices: Any, wanted: set[str]) -> Counter[str]:
+def _occurrences(uniques: pa.StringArray, indices: pa.IntegerArray, wanted: set[str]) -> Counter[str]:
     """How often each wanted (trimmed) text occurs."""
     found: Counter[str] = Counter()
     if not wanted:

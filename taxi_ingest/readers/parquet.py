@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,7 +39,7 @@ class _Source:
     """A column to read: its name and Arrow type in the file, and what it becomes."""
 
     published: str
-    kind: Any
+    kind: pa.DataType
     column: Column
 
 
@@ -62,7 +61,7 @@ def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32
             yield batch
 
 
-def _opened(path: Path, texts: list[str] | None = None) -> Any:
+def _opened(path: Path, texts: list[str] | None = None) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True, **_STREAMED)
     except (pa.ArrowException, OSError) as error:
@@ -98,11 +97,11 @@ def _sources(path: Path, dataset: Dataset, vintage: Vintage) -> list[_Source]:
     return sources
 
 
-def _value_type(kind: Any) -> Any:
+def _value_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _can_become(kind: Any, column: Column) -> bool:
+def _can_become(kind: pa.DataType, column: Column) -> bool:
     types = pa.types
     if types.is_null(kind) or _is_text(kind):
         return True
@@ -113,16 +112,18 @@ def _can_become(kind: Any, column: Column) -> bool:
     return types.is_decimal(kind) and column.type != "string"
 
 
-def _is_text(kind: Any) -> bool:
+def _is_text(kind: pa.DataType) -> bool:
     types = pa.types
     return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
 
 
-def _is_zoned(kind: Any) -> bool:
+def _is_zoned(kind: pa.DataType) -> bool:
     return pa.types.is_timestamp(kind) and kind.tz is not None
 
 
-def _batches(file: Any, path: Path, sources: list[_Source], schema: Any, batch_rows: int) -> Iterator[Batch]:
+def _batches(
+    file: pq.ParquetFile, path: Path, sources: list[_Source], schema: pa.Schema, batch_rows: int
+) -> Iterator[Batch]:
     converter = _Converter(path, sources, schema)
     row = 1
     for group in range(file.metadata.num_row_groups):
@@ -135,7 +136,9 @@ def _batches(file: Any, path: Path, sources: list[_Source], schema: Any, batch_r
             yield Batch(schema.empty_table(), missing)
 
 
-def _records(file: Any, path: Path, group: int, names: list[str], batch_rows: int) -> Iterator[Any]:
+def _records(
+    file: pq.ParquetFile, path: Path, group: int, names: list[str], batch_rows: int
+) -> Iterator[pa.RecordBatch]:
     try:
         # One thread: decoding is little work, and the consumer's encoding wants the other cores.
         yield from file.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False)
@@ -146,12 +149,12 @@ def _records(file: Any, path: Path, group: int, names: list[str], batch_rows: in
 class _Converter:
     """Turns record batches of one file into Batches."""
 
-    def __init__(self, path: Path, sources: list[_Source], schema: Any) -> None:
+    def __init__(self, path: Path, sources: list[_Source], schema: pa.Schema) -> None:
         self._path = path
         self._sources = sources
         self._schema = schema
 
-    def batch(self, record: Any, first: int) -> Batch:
+    def batch(self, record: pa.RecordBatch, first: int) -> Batch:
         """Convert published columns; `first` is the number of the first row in the file, from 1."""
         converted = {s.column.name: self._converted(record.column(s.published), s, first) for s in self._sources}
         reasons = self._reasons(record, converted)
@@ -166,7 +169,7 @@ class _Converter:
             codes=Counter({(name, text): n for name, c in converted.items() for text, n in c.unknown.items()}),
         )
 
-    def _table(self, converted: dict[str, Converted], rows: int) -> Any:
+    def _table(self, converted: dict[str, Converted], rows: int) -> pa.Table:
         """All canonical columns in order, those not published as nulls."""
         arrays = [
             converted[field.name].array if field.name in converted else nulls(rows, field.type)
@@ -174,7 +177,7 @@ class _Converter:
         ]
         return pa.table(arrays, schema=self._schema)
 
-    def _reasons(self, record: Any, converted: dict[str, Converted]) -> dict[int, list[str]]:
+    def _reasons(self, record: pa.RecordBatch, converted: dict[str, Converted]) -> dict[int, list[str]]:
         """Why rows are bad, by position in the batch, in file order."""
         reasons: dict[int, list[str]] = {}
         for source in self._sources:
@@ -184,7 +187,7 @@ class _Converter:
                 reasons.setdefault(row, []).append(complaint(source.column, text))
         return dict(sorted(reasons.items()))
 
-    def _converted(self, array: Any, source: _Source, first: int) -> Converted:
+    def _converted(self, array: pa.Array, source: _Source, first: int) -> Converted:
         column = source.column
         if pa.types.is_null(source.kind):
             return Converted(nulls(len(array), arrow_type(column)))
@@ -197,7 +200,7 @@ class _Converter:
             return convert(self._valid(pc.cast(array, pa.string()), source), column)
         return Converted(self._cast(array, source, first))
 
-    def _valid(self, texts: Any, source: _Source) -> Any:
+    def _valid(self, texts: pa.StringArray, source: _Source) -> pa.StringArray:
         """Parquet promises UTF-8, but nobody checks; a database would refuse the file later."""
         try:
             texts.validate(full=True)
@@ -205,7 +208,7 @@ class _Converter:
             raise _damaged(self._path, ValueError(f"{source.published.strip()} is not valid UTF-8")) from error
         return texts
 
-    def _cast(self, array: Any, source: _Source, first: int) -> Any:
+    def _cast(self, array: pa.Array, source: _Source, first: int) -> pa.Array:
         try:
             return _exact(array, source.column)
         except pa.ArrowInvalid as error:
@@ -217,12 +220,12 @@ class _Converter:
             ) from error
 
 
-def _exact(array: Any, column: Column) -> Any:
+def _exact(array: pa.Array, column: Column) -> pa.Array:
     """Cast without loss, but for the digits of a time below the microsecond. Raises ArrowInvalid."""
     return pc.cast(array, options=pc.CastOptions(arrow_type(column), allow_time_truncate=column.type == "timestamp"))
 
 
-def _first_misfit(array: Any, column: Column) -> int:
+def _first_misfit(array: pa.Array, column: Column) -> int:
     """The position of the first value that `_exact` refuses, found by halving; there is one."""
     low, high = 0, len(array)
     while high - low > 1:
@@ -235,19 +238,19 @@ def _first_misfit(array: Any, column: Column) -> int:
     return low
 
 
-def _as_json(record: Any, row: int) -> str:
+def _as_json(record: pa.RecordBatch, row: int) -> str:
     """A row as published; what JSON has no word for (times, NaN) as text."""
     return json.dumps({name: _plain(record.column(name)[row]) for name in record.schema.names}, ensure_ascii=False)
 
 
-def _plain(scalar: Any) -> Any:
+def _plain(scalar: pa.Scalar) -> object:
     if pa.types.is_temporal(scalar.type) or pa.types.is_decimal(scalar.type):
         return pc.cast(scalar, pa.string()).as_py()
     value = scalar.as_py()
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _all_but(rows: dict[int, list[str]], total: int) -> Any:
+def _all_but(rows: dict[int, list[str]], total: int) -> pa.BooleanArray:
     keep = bytearray(b"\x01") * total
     for row in rows:
         keep[row] = 0

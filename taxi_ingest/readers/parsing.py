@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -126,7 +125,7 @@ class Parsed:
     from 0, among the lines that are not blank.
     """
 
-    table: Any
+    table: pa.Table
     texts: Set[str]
     ragged: dict[int, int]
 
@@ -175,8 +174,8 @@ class Parser:
             return None
         return Parsed(table.slice(0, table.num_rows - guarded), texts, ragged)
 
-    def _arrow(self, octets: Octets, as_text: set[str], ragged: dict[int, int], *, quotes: bool) -> Any:
-        def leave_out(row: Any) -> str:
+    def _arrow(self, octets: Octets, as_text: set[str], ragged: dict[int, int], *, quotes: bool) -> pa.Table:
+        def leave_out(row: pa_csv.InvalidRow) -> str:
             ragged[row.number - 1] = row.actual_columns
             return "skip"
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,7 +30,7 @@ def write(
     path: Path,
     schema: pa.Schema,
     groups: Iterable[pa.Table],
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
     metadata: Callable[[], dict[bytes, bytes]],
     *,
     constant: Collection[str],
@@ -63,7 +63,7 @@ def write(
 class _Encoder:
     """Encodes row groups of one file; may be used by several threads at once."""
 
-    def __init__(self, options: Mapping[str, Any], constant: Collection[str]) -> None:
+    def __init__(self, options: Mapping[str, object], constant: Collection[str]) -> None:
         self._options = options
         self._constant = constant
         self._known: dict[tuple[str, int], _Chunk] = {}
