@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NoReturn
+from typing import NoReturn, NotRequired, TypedDict
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
@@ -80,6 +80,54 @@ SOURCE_KEYS = {
     "months?": _SPAN_TABLE,
     "files?": _TEXT_TABLE,
 }
+
+
+class DatasetEntry(TypedDict):
+    """A dataset's file, once `check_keys` has accepted it."""
+
+    title: str
+    table: str
+    first: NotRequired[str]
+    cluster_by: NotRequired[str]
+    monthly: NotRequired[bool]
+    default: NotRequired[bool]
+    columns: list[Mapping[str, object]]
+    vintages: list[Mapping[str, object]]
+
+
+class ColumnEntry(TypedDict):
+    """A checked `[[columns]]` table."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+    since: NotRequired[str]
+    codes: NotRequired[dict[str, int | str]]
+
+
+class VintageEntry(TypedDict):
+    """A checked `[[vintages]]` table."""
+
+    name: str
+    format: str
+    first: NotRequired[str]
+    last: NotRequired[str]
+    columns: list[str]
+    aliases: NotRequired[dict[str, str]]
+    leaves_out: NotRequired[list[str]]
+    quirks: NotRequired[str]
+
+
+class SourceEntry(TypedDict):
+    """A checked table of `sources.toml`."""
+
+    title: str
+    format: str
+    url: str
+    auto: NotRequired[list[str]]
+    months: NotRequired[dict[str, list[str]]]
+    files: NotRequired[dict[str, str]]
 
 
 def check_keys(where: str, entry: Mapping[str, object], keys: dict[str, str]) -> None:

@@ -33,9 +33,10 @@ import difflib
 import functools
 import re
 import tomllib
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from taxi_ingest.catalog import FILE_MONTH, TYPES, Column, Dataset, Part, Source, Vintage, fold
 from taxi_ingest.catalog.checks import (
@@ -44,6 +45,10 @@ from taxi_ingest.catalog.checks import (
     SOURCE_KEYS,
     VINTAGE_KEYS,
     CatalogError,
+    ColumnEntry,
+    DatasetEntry,
+    SourceEntry,
+    VintageEntry,
     check_keys,
     refuse,
     refuse_repeated,
@@ -128,8 +133,9 @@ def _counts() -> dict[tuple[str, str], tuple[int, int]]:
 
 def read_dataset(path: Path) -> Dataset:
     """Read one dataset's file; its stem is the dataset's name. Raises CatalogError."""
-    where, entry = path.name, _parse(path)
-    check_keys(where, entry, DATASET_KEYS)
+    where, content = path.name, _parse(path)
+    check_keys(where, content, DATASET_KEYS)
+    entry = cast("DatasetEntry", content)
     for name in (path.stem, entry["table"]):
         if not _TABLE_NAME.fullmatch(name):
             refuse(where, f"'{name}' is no table name: only a-z, 0-9 and _, no digit first")
@@ -144,11 +150,22 @@ def read_dataset(path: Path) -> Dataset:
         _check_months(where, entry.get("first", ""), columns, vintages)
     else:
         _check_no_months(where, entry, vintages)
-    return Dataset(name=path.stem, **{**entry, "columns": tuple(columns), "vintages": tuple(vintages)})
+    return Dataset(
+        name=path.stem,
+        title=entry["title"],
+        table=entry["table"],
+        columns=tuple(columns),
+        vintages=tuple(vintages),
+        first=entry.get("first", ""),
+        cluster_by=entry.get("cluster_by", ""),
+        monthly=entry.get("monthly", True),
+        default=entry.get("default", False),
+    )
 
 
-def _column(where: str, entry: dict[str, Any]) -> Column:
-    check_keys(where, entry, COLUMN_KEYS)
+def _column(where: str, content: Mapping[str, object]) -> Column:
+    check_keys(where, content, COLUMN_KEYS)
+    entry = cast("ColumnEntry", content)
     if entry["type"] not in TYPES:
         refuse(where, f"the type '{entry['type']}' is none of {', '.join(TYPES)}")
     kind = _CODE_KINDS.get(entry["type"])
@@ -161,9 +178,10 @@ def _column(where: str, entry: dict[str, Any]) -> Column:
     return Column(**entry)
 
 
-def _vintage(where: str, entry: dict[str, Any], canonical: dict[str, str]) -> Vintage:
+def _vintage(where: str, content: Mapping[str, object], canonical: dict[str, str]) -> Vintage:
     """Make a Vintage; `canonical` maps folded canonical names to canonical names."""
-    check_keys(where, entry, VINTAGE_KEYS)
+    check_keys(where, content, VINTAGE_KEYS)
+    entry = cast("VintageEntry", content)
     if entry["format"] not in _FORMATS:
         refuse(where, f"the format '{entry['format']}' is none of {', '.join(_FORMATS)}")
     published = [fold(name) for name in entry["columns"]]
@@ -210,7 +228,7 @@ def _check_months(where: str, first: str, columns: list[Column], vintages: list[
             refuse(f"{where}, column {column.name}", "`since` is absent or before the dataset's first month")
 
 
-def _check_no_months(where: str, entry: dict[str, Any], vintages: list[Vintage]) -> None:
+def _check_no_months(where: str, entry: DatasetEntry, vintages: list[Vintage]) -> None:
     if entry.get("first") or any(v.first or v.last for v in vintages):
         refuse(where, "`first` and `last` have no place in a dataset without months")
     refuse_repeated(where, "vintage without months and of format", [v.format for v in vintages])
@@ -221,10 +239,11 @@ def read_sources(path: Path) -> dict[str, Source]:
     return {name: _source(f"{path.name}, {name}", name, entry) for name, entry in _parse(path).items()}
 
 
-def _source(where: str, name: str, entry: Any) -> Source:
-    if not isinstance(entry, dict):
+def _source(where: str, name: str, content: object) -> Source:
+    if not isinstance(content, dict):
         refuse(where, "a source must be a table")
-    check_keys(where, entry, SOURCE_KEYS)
+    check_keys(where, content, SOURCE_KEYS)
+    entry = cast("SourceEntry", content)
     if entry["format"] not in _FORMATS:
         refuse(where, f"the format '{entry['format']}' is none of {', '.join(_FORMATS)}")
     if "{dataset}" not in entry["url"] or "{month}" not in entry["url"]:
@@ -234,15 +253,23 @@ def _source(where: str, name: str, entry: Any) -> Source:
     for key in auto:
         if key not in months:
             refuse(where, f"`auto` names {key}, which has no `months` here")
-    return Source(**{**entry, "name": name, "auto": auto, "months": months})
+    return Source(
+        name=name,
+        title=entry["title"],
+        format=entry["format"],
+        url=entry["url"],
+        months=months,
+        auto=auto,
+        files=entry.get("files", {}),
+    )
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise CatalogError(f"{path.name}: not TOML: {error}") from error
 
 
-def _place(where: str, what: str, number: int, entry: dict[str, Any]) -> str:
-    return f"{where}, {what} {entry.get('name', f'no. {number}')}"
+def _place(where: str, what: str, number: int, content: Mapping[str, object]) -> str:
+    return f"{where}, {what} {content.get('name', f'no. {number}')}"

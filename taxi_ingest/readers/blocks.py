@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +24,8 @@ try:  # three times as fast as zlib; not built for every platform
     from isal import igzip, isal_zlib
 
     _open_gzip: Callable[[Path], gzip.GzipFile] = igzip.open
-    _BROKEN: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, isal_zlib.error)  # type: ignore[assignment] # isal's stubs call a class an instance
+    _ISAL_ERROR = cast("type[Exception]", isal_zlib.error)  # the stub calls it an instance
+    _BROKEN: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, _ISAL_ERROR)
 except ImportError:
     _open_gzip = gzip.open
     _BROKEN = (EOFError, gzip.BadGzipFile, zlib.error)

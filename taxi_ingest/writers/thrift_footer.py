@@ -16,8 +16,11 @@ from thrift.transport.TTransport import TMemoryBuffer
 _Kind = tuple[int, object]
 """A Thrift type code and, for a list, struct or binary, the details Thrift needs to read it."""
 
-_Spec = tuple[tuple[int, int, str, object, None] | None, ...]
-"""What Thrift's protocols read: (number, type code, name, details, default) at the index of the field's number."""
+_Field = tuple[int, int, str, object, None]
+"""Number, type code, name, details and default of a field, as Thrift's protocols expect them."""
+
+_Spec = tuple[_Field | None, ...]
+"""The fields of a struct, each at the index of its number."""
 
 
 class _Struct(TBase):  # type: ignore[misc]
@@ -39,7 +42,7 @@ class _Struct(TBase):  # type: ignore[misc]
 
 def _spec(**fields: tuple[int, _Kind]) -> _Spec:
     """Fields by name, each with its number and kind, as Thrift wants them: at the index of their number."""
-    spec: list[tuple[int, int, str, object, None] | None] = [None] * (max(number for number, _ in fields.values()) + 1)
+    spec: list[_Field | None] = [None] * (max(number for number, _ in fields.values()) + 1)
     for name, (number, (kind, details)) in fields.items():
         spec[number] = (number, kind, name, details, None)
     return tuple(spec)
@@ -126,6 +129,11 @@ class _ColumnMetaData(_Struct):
         encoding_stats=(13, _list(_of(_PageEncodingStats))), bloom_filter_offset=(14, _I64),
         bloom_filter_length=(15, _I32), size_statistics=(16, _of(_SizeStatistics)),
     )  # fmt: skip
+    num_values: int
+    total_uncompressed_size: int
+    total_compressed_size: int
+    data_page_offset: int
+    dictionary_page_offset: int | None
 
 
 class ColumnChunk(_Struct):
@@ -136,12 +144,12 @@ class ColumnChunk(_Struct):
         offset_index_offset=(4, _I64), offset_index_length=(5, _I32), column_index_offset=(6, _I64),
         column_index_length=(7, _I32),
     )  # fmt: skip
+    meta_data: _ColumnMetaData
 
     @property
     def start(self) -> int:
         """The position of its first byte in the file."""
-        start: int = self.meta_data.dictionary_page_offset or self.meta_data.data_page_offset
-        return start
+        return self.meta_data.dictionary_page_offset or self.meta_data.data_page_offset
 
     def at(self, start: int) -> ColumnChunk:
         """The same chunk at another position. It has no index and no Bloom filter."""
@@ -164,6 +172,8 @@ class RowGroup(_Struct):
         sorting_columns=(4, _list(_of(_SortingColumn))), file_offset=(5, _I64), total_compressed_size=(6, _I64),
         ordinal=(7, _I16),
     )  # fmt: skip
+    columns: list[ColumnChunk]
+    num_rows: int
 
 
 class _ColumnOrder(_Struct):
@@ -178,6 +188,7 @@ class FileMetaData(_Struct):
         row_groups=(4, _list(_of(RowGroup))), key_value_metadata=(5, _list(_of(_KeyValue))), created_by=(6, _BINARY),
         column_orders=(7, _list(_of(_ColumnOrder))),
     )  # fmt: skip
+    row_groups: list[RowGroup]
 
     @classmethod
     def parsed(cls, footer: bytes) -> FileMetaData:
