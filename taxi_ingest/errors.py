@@ -69,3 +69,8 @@ class StoreError(TaxiError):
 
 class WarehouseError(TaxiError):
     """A month could not be replaced whole, or the rows counted afterwards are wrong."""
+
+
+def machine_refused(error: OSError) -> str:
+    """The sentence for what this machine's disk or permissions do not allow."""
+    return f"this machine refused: {error}. Check disk space and permissions."

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn, NotRequired, TypedDict
 
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+from taxi_ingest.catalog.months import is_month
 
 
 class CatalogError(ValueError):
@@ -19,7 +18,7 @@ def _texts(value: Iterable[object]) -> bool:
 
 
 def _is_month(value: object) -> bool:
-    return isinstance(value, str) and bool(_MONTH.fullmatch(value))
+    return isinstance(value, str) and is_month(value)
 
 
 def _is_span(value: object) -> bool:

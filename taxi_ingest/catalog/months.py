@@ -14,9 +14,14 @@ LATEST = "latest"
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
+def is_month(text: str) -> bool:
+    """Whether `text` is a month such as `2021-01`."""
+    return bool(_MONTH.fullmatch(text))
+
+
 def check_month(text: str) -> str:
     """Return `text` if it is a month such as `2021-01`; raise UsageError otherwise."""
-    if not _MONTH.fullmatch(text):
+    if not is_month(text):
         raise UsageError(
             f"'{text}' is not a month. Write 2021-01, a range 2021-01..2021-12, a list 2021-01,2021-03, "
             f"or {LATEST} for the newest month there is."

@@ -15,7 +15,7 @@ import typer
 
 from taxi_ingest import __version__, exits
 from taxi_ingest.cli import looking, working
-from taxi_ingest.errors import LockedError, TaxiError, UsageError
+from taxi_ingest.errors import LockedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
 
 app = typer.Typer(
@@ -83,7 +83,7 @@ def _exit_code() -> int:
         report.error(str(error))
         return exits.FAILED
     except OSError as error:
-        report.error(f"this machine refused: {error}. Check disk space and permissions.")
+        report.error(machine_refused(error))
         return exits.FAILED
     except Exception:  # noqa: BLE001 - the edge: whatever else comes here is a bug
         report.error(f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path('logs'))}")

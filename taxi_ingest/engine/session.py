@@ -16,7 +16,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.part import Workplace, run_part
-from taxi_ingest.errors import NotPublishedError, TaxiError, UsageError
+from taxi_ingest.errors import NotPublishedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.writing import History, PartResult
@@ -99,7 +99,7 @@ class Session:
         except TaxiError as error:
             self._ended(part, step, "failed", str(error))
         except OSError as error:
-            self._ended(part, step, "failed", f"this machine refused: {error}. Check disk space and permissions.")
+            self._ended(part, step, "failed", machine_refused(error))
         except Exception as error:  # noqa: BLE001 - the edge: a bug in one step must not stop the others
             self.bugs.append(traceback.format_exc())
             self._ended(part, step, "failed", f"a bug in taxi-ingest: {type(error).__name__}: {error}")

@@ -9,7 +9,7 @@ changes what comes of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from taxi_ingest.readers import Batch, Reject
 from taxi_ingest.readers.blocks import Octets, is_utf8
-from taxi_ingest.readers.columns import Converted, complaint, convert, nulls, schema_of, trimmed
+from taxi_ingest.readers.columns import Converted, all_but, complaint, convert, schema_of, trimmed, with_null_columns
 from taxi_ingest.readers.parsing import Layout, Lines, Parsed, Parser
 
 _FEW = 16
@@ -92,7 +92,7 @@ class BlockReader:
             for row in set(_true(converted.bad)) - surplus:
                 text = parsed.table[name][row].as_py()
                 reasons.setdefault(row, []).append(complaint(self._by_name[name], text))
-        table = self._table(columns, parsed.table.num_rows)
+        table = with_null_columns(self._schema, columns, parsed.table.num_rows)
         if reasons:
             rejects += [lines.reject(parsed.ordinal(row), "; ".join(why)) for row, why in reasons.items()]
             rejects.sort(key=lambda reject: reject.line)
@@ -110,13 +110,6 @@ class BlockReader:
         if not converted.direct and column.type != "string":
             self._as_text.add(name)
         return converted
-
-    def _table(self, published: Mapping[str, pa.Array | pa.ChunkedArray], rows: int) -> pa.Table:
-        """All canonical columns in order, those not published as nulls."""
-        columns = [
-            published[field.name] if field.name in published else nulls(rows, field.type) for field in self._schema
-        ]
-        return pa.table(columns, schema=self._schema)
 
     def _surplus(self, table: pa.Table) -> dict[int, list[str]]:
         """The rows that have something in a field after the named ones."""
@@ -155,13 +148,6 @@ def _true(mask: pa.BooleanArray | None) -> list[int]:
 def _without(rows: Sequence[int], table: pa.Table) -> pa.Table:
     """The table without some rows, given in order."""
     if len(rows) > _FEW:
-        return table.filter(_all_but(rows, table.num_rows))
+        return table.filter(all_but(rows, table.num_rows))
     starts, ends = [0, *(row + 1 for row in rows)], [*rows, table.num_rows]
     return pa.concat_tables([table.slice(start, end - start) for start, end in zip(starts, ends, strict=True)])
-
-
-def _all_but(rows: Iterable[int], total: int) -> pa.BooleanArray:
-    keep = bytearray(b"\x01") * total
-    for row in rows:
-        keep[row] = 0
-    return pc.cast(pa.Array.from_buffers(pa.uint8(), total, [None, pa.py_buffer(keep)]), pa.bool_())

@@ -8,7 +8,7 @@ text codes of the catalog become TLC's.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -78,6 +78,20 @@ def nulls(rows: int, kind: pa.DataType) -> pa.Array:
 @lru_cache(maxsize=16)
 def _nulls(rows: int, kind: pa.DataType) -> pa.Array:
     return pa.nulls(rows, kind)
+
+
+def with_null_columns(schema: pa.Schema, published: Mapping[str, pa.Array | pa.ChunkedArray], rows: int) -> pa.Table:
+    """All columns of `schema` in order, those not published as nulls; each has `rows` rows."""
+    arrays = [published[f.name] if f.name in published else nulls(rows, f.type) for f in schema]
+    return pa.table(arrays, schema=schema)
+
+
+def all_but(rows: Iterable[int], total: int) -> pa.BooleanArray:
+    """A mask of length `total` that is false at the positions `rows` and true elsewhere."""
+    keep = bytearray(b"\x01") * total
+    for row in rows:
+        keep[row] = 0
+    return pc.cast(pa.Array.from_buffers(pa.uint8(), total, [None, pa.py_buffer(keep)]), pa.bool_())
 
 
 def convert(texts: pa.StringArray | pa.DictionaryArray, column: Column) -> Converted:

@@ -21,7 +21,16 @@ import pyarrow.parquet as pq
 from taxi_ingest.catalog import Column, Dataset, Vintage, fold
 from taxi_ingest.errors import ContentError, SchemaError
 from taxi_ingest.readers import Batch, Reject
-from taxi_ingest.readers.columns import Converted, arrow_type, complaint, convert, nulls, schema_of
+from taxi_ingest.readers.columns import (
+    Converted,
+    all_but,
+    arrow_type,
+    complaint,
+    convert,
+    nulls,
+    schema_of,
+    with_null_columns,
+)
 
 # Some published files are one row group, which Arrow would otherwise hold in memory whole.
 _STREAMED = {"buffer_size": 1 << 20, "pre_buffer": False}
@@ -159,23 +168,15 @@ class _Converter:
         converted = {s.column.name: self._converted(record.column(s.published), s, first) for s in self._sources}
         reasons = self._reasons(record, converted)
         if reasons:
-            good = self.batch(record.filter(_all_but(reasons, record.num_rows)), first)
+            good = self.batch(record.filter(all_but(reasons, record.num_rows)), first)
             good.lines = record.num_rows
             good.rejects = [Reject(first + row, "; ".join(why), _as_json(record, row)) for row, why in reasons.items()]
             return good
         return Batch(
-            self._table(converted, record.num_rows),
+            with_null_columns(self._schema, {name: c.array for name, c in converted.items()}, record.num_rows),
             record.num_rows,
             codes=Counter({(name, text): n for name, c in converted.items() for text, n in c.unknown.items()}),
         )
-
-    def _table(self, converted: dict[str, Converted], rows: int) -> pa.Table:
-        """All canonical columns in order, those not published as nulls."""
-        arrays = [
-            converted[field.name].array if field.name in converted else nulls(rows, field.type)
-            for field in self._schema
-        ]
-        return pa.table(arrays, schema=self._schema)
 
     def _reasons(self, record: pa.RecordBatch, converted: dict[str, Converted]) -> dict[int, list[str]]:
         """Why rows are bad, by position in the batch, in file order."""
@@ -248,10 +249,3 @@ def _plain(scalar: pa.Scalar) -> object:
         return pc.cast(scalar, pa.string()).as_py()
     value = scalar.as_py()
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _all_but(rows: dict[int, list[str]], total: int) -> pa.BooleanArray:
-    keep = bytearray(b"\x01") * total
-    for row in rows:
-        keep[row] = 0
-    return pc.cast(pa.Array.from_buffers(pa.uint8(), total, [None, pa.py_buffer(keep)]), pa.bool_())
