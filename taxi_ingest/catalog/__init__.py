@@ -1,10 +1,10 @@
-"""What TLC publishes, as data: datasets, their vintages, and the places that publish them.
+"""What TLC publishes, as data: datasets, their vintages, and the sources that publish them.
 
-A dataset is one `.toml` file here, named after it; `sources.toml` names the publishers. A new vintage is a
-diff in one `.toml`: months, columns as published, and an alias for each name that is not the canonical one.
+Each dataset is a `.toml` file in this folder, named after it; `sources.toml` lists the publishers. Adding a vintage
+changes one `.toml`: its months, its columns as published, and an alias for each name that is not canonical.
 
-`reading` makes these objects of the files, `fit()` chooses the vintage of a file by its header, `mark()` is
-the identity of the rows that come of it.
+`reading` builds these objects from the files, `fit()` chooses the vintage of a file by its header, and `mark()` gives
+the identity of the file's rows.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from dataclasses import dataclass, field
 from taxi_ingest.errors import SchemaError, UsageError
 
 READER_VERSION = 1
-"""Raised whenever the readers make other rows of the same file; every month is then made anew."""
+"""Increment when the readers change the rows they make of a file: every month is then converted again."""
 
 FILE_MONTH = "file_month"
-"""The last column of every monthly table: DATE, the first day of the file's month, the partition's key."""
+"""The last column of every monthly table: DATE, the first day of the file's month; the partition key."""
 
 PANDAS_INDEX = "__index_level_0__"
-"""A column pandas left behind in some published Parquet (2010-02 and 2010-03); dropped without a word."""
+"""A column that pandas left in some published Parquet files (2010-02 and 2010-03); dropped silently."""
 
 TYPES = ("int64", "double", "string", "timestamp")
-"""The types a canonical column can have; `timestamp` is microseconds of New York wall clock, without zone."""
+"""The types of canonical columns; `timestamp` is New York wall-clock time in microseconds, without a time zone."""
 
 
 def fold(name: str) -> str:
-    """A column name as it is compared: trimmed, case-folded."""
+    """Trim and case-fold a name or code, for comparison."""
     return name.strip().casefold()
 
 
 @dataclass(frozen=True)
 class Column:
-    """One canonical column. `codes` maps a text as published (folded) to TLC's code; "" means null."""
+    """One canonical column. `codes` maps a published text (folded) to TLC's code; "" means null."""
 
     name: str
     type: str
@@ -51,9 +51,9 @@ class Column:
 class Vintage:
     """One published layout of a dataset's files.
 
-    `columns` are the names as published; `names` maps each of them (folded) to its canonical column, without
-    those in `leaves_out` (folded), which are knowingly not loaded. `first` and `last` are months, both
-    included; `last` is "" while the layout is in use. `quirks` is a line for people.
+    `columns` are the names as published. `names` maps each of them (folded) to its canonical column, except those in
+    `leaves_out` (folded), which are deliberately not loaded. `first` and `last` are months, both included; `last` is ""
+    while the layout is in use. `quirks` is one line for people.
     """
 
     name: str
@@ -67,12 +67,12 @@ class Vintage:
 
     @functools.cached_property
     def folded(self) -> frozenset[str]:
-        """The published names as they are compared."""
+        """The published names, folded."""
         return frozenset(fold(name) for name in self.columns)
 
     @functools.cached_property
     def digest(self) -> str:
-        """The checksum of what decides which rows a file of this layout gives."""
+        """SHA-256, in hex, of everything in this vintage that affects the rows read from a file."""
         return _digest((self.format, self.names, self.leaves_out))
 
     def covers(self, month: str | None) -> bool:
@@ -82,7 +82,7 @@ class Vintage:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset with its canonical columns and every vintage, oldest first."""
+    """A dataset with its canonical columns and its vintages, oldest first within each format."""
 
     name: str
     title: str
@@ -96,13 +96,13 @@ class Dataset:
 
     @functools.cached_property
     def digest(self) -> str:
-        """The checksum of what decides the types and codes of its rows."""
+        """SHA-256, in hex, of the names, types and codes of the canonical columns."""
         return _digest([(c.name, c.type, c.codes) for c in self.columns])
 
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """One dataset, one month (None for a dataset without months): what is downloaded, converted, replaced."""
+    """One month of one dataset (`month` is None for a dataset without months): the unit of work."""
 
     dataset: str
     month: str | None = None
@@ -113,10 +113,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Source:
-    """A publisher: where its files are and which it has.
+    """A publisher: which files it has, and where.
 
-    `url` is a template with {dataset} and {month}; `months` are the first and the last month it has of a
-    dataset, the last "" while it goes on; `files` are the URLs of datasets without months; `auto` are the
+    `url` is a template with {dataset} and {month}. `months` maps a dataset to its first and last published month; the
+    last is "" while publication continues. `files` maps each dataset without months to its URL. `auto` lists the
     datasets for which the source `auto` prefers this one.
     """
 
@@ -129,7 +129,7 @@ class Source:
     files: dict[str, str] = field(default_factory=dict)
 
     def publishes(self, part: Part) -> bool:
-        """Whether the file should exist, once its month is due; says nothing of a month still to come."""
+        """Whether this source publishes the part. True for future months too: the file may not exist yet."""
         if part.month is None:
             return part.dataset in self.files
         if part.dataset not in self.months:
@@ -138,7 +138,7 @@ class Source:
         return first <= part.month and (not last or part.month <= last)
 
     def url_of(self, part: Part) -> str:
-        """Where the part's file is; raises UsageError for one without a month that is not published here."""
+        """The URL of the part's file. Raises UsageError for a dataset without months that this source does not have."""
         if part.month is not None:
             return self.url.replace("{dataset}", part.dataset).replace("{month}", part.month)
         if part.dataset not in self.files:
@@ -146,7 +146,7 @@ class Source:
         return self.files[part.dataset]
 
     def format_of(self, part: Part) -> str:
-        """The format of the part's file, `csv` or `parquet`; one without a month may have its own."""
+        """The format of the part's file, `csv` or `parquet`; without a month, the URL's suffix decides."""
         if part.month is not None:
             return self.format
         return "parquet" if self.url_of(part).endswith(".parquet") else "csv"
@@ -154,10 +154,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Fit:
-    """The vintage a file's header fits, and what does not quite agree with it.
+    """The vintage that a file's header fits.
 
-    `unknown` are the columns that no vintage explains; `expected` is the vintage the month suggested, when
-    that is another one.
+    `unknown` are columns that are not part of this vintage. `expected` names the vintage of the file's month if it is a
+    different one, else "".
     """
 
     vintage: Vintage
@@ -168,18 +168,18 @@ class Fit:
 def fit(dataset: Dataset, file_format: str, header: Sequence[str], month: str | None) -> Fit:
     """Choose the vintage for a file by its column names.
 
-    A header fits when it holds all columns of a vintage, in any order; of those that fit, the one that leaves
-    the fewest columns over wins, the month's own on a tie. Raises SchemaError when none fits, showing the
-    difference.
+    A header fits a vintage when it has all of its columns, in any order. Of the vintages that fit, the one with the
+    fewest columns left over wins; on a tie, the month's own. Raises SchemaError, with the difference, when none fits or
+    when the header repeats a name.
     """
     folded = [fold(name) for name in header]
-    have = set(folded)
-    if len(have) < len(folded):
-        doubled = sorted({name for name in folded if folded.count(name) > 1})
-        raise SchemaError(f"The file names a column twice: {', '.join(doubled)}.")
+    present = set(folded)
+    if len(present) < len(folded):
+        repeated = sorted({name for name in folded if folded.count(name) > 1})
+        raise SchemaError(f"The header has a column twice: {', '.join(repeated)}. Rename or remove one of the two.")
     candidates = [v for v in dataset.vintages if v.format == file_format]
     own = next((v for v in candidates if v.covers(month)), None)
-    fitting = [v for v in candidates if v.folded <= have]
+    fitting = [v for v in candidates if v.folded <= present]
     if not fitting:
         nearest = own or (candidates[-1] if candidates else None)
         raise SchemaError(_no_fit(dataset, file_format, header, month, nearest))
@@ -197,34 +197,34 @@ def _no_fit(
 ) -> str:
     what = f"{dataset.name} {month or ''}".strip()
     if nearest is None:
-        return f"{what}: the catalog knows no {file_format} layout of this dataset. Use another --source."
-    have, want = {fold(c) for c in header}, {fold(c) for c in nearest.columns}
-    missing = ", ".join(c.strip() for c in nearest.columns if fold(c) not in have)
-    extra = ", ".join(c.strip() for c in header if fold(c) not in want)
+        return f"{what}: the catalog has no {file_format} layout for this dataset. Use another --source."
+    present, expected = {fold(c) for c in header}, {fold(c) for c in nearest.columns}
+    missing = ", ".join(c.strip() for c in nearest.columns if fold(c) not in present)
+    extra = ", ".join(c.strip() for c in header if fold(c) not in expected)
     return (
-        f"{what}: the file's columns fit no known {file_format} layout. Against {nearest.name} it lacks: "
-        f"{missing}; it has besides: {extra or 'nothing'}. "
+        f"{what}: the file's columns fit no known {file_format} layout. Compared with {nearest.name}, "
+        f"it lacks: {missing}; it also has: {extra or 'nothing'}. "
         f"If TLC changed the layout, add a vintage to catalog/{dataset.name}.toml."
     )
 
 
 def lacks(dataset: Dataset, source: Source) -> tuple[str, ...]:
-    """The canonical columns that `source` never has, though files of another format do in these months."""
+    """The canonical columns that `source` never has, although files in another format have them in the same months."""
     if dataset.name not in source.months:
         return ()
     first, last = source.months[dataset.name]
-    there, elsewhere = set[str](), set[str]()
+    in_format, in_other_formats = set[str](), set[str]()
     for vintage in dataset.vintages:
         if vintage.first <= (last or vintage.first) and first <= (vintage.last or first):
-            (there if vintage.format == source.format else elsewhere).update(vintage.names.values())
-    return tuple(c.name for c in dataset.columns if c.name in elsewhere - there)
+            (in_format if vintage.format == source.format else in_other_formats).update(vintage.names.values())
+    return tuple(c.name for c in dataset.columns if c.name in in_other_formats - in_format)
 
 
 def mark(raw_sha256: str, raw_bytes: int, dataset: Dataset, vintage: Vintage) -> str:
-    """The identity of a part's rows, in hex: equal marks, equal rows.
+    """The identity of a part's rows, as SHA-256 in hex: equal marks mean equal rows.
 
-    Made of the published bytes, what the catalog says of them, and READER_VERSION; never of our own Parquet,
-    whose footer names the Arrow version. Month ranges and descriptions do not change rows and are left out.
+    Depends on the published bytes, the catalog's digests and READER_VERSION. It does not depend on the Parquet we
+    write, whose footer names the Arrow version, or on month ranges and descriptions, which do not affect rows.
     """
     return _digest([raw_sha256, raw_bytes, dataset.digest, vintage.digest, READER_VERSION])
 

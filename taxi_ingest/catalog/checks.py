@@ -1,4 +1,4 @@
-"""What the tables of the catalog's files may hold, and how a wrong one is refused."""
+"""Validation of the catalog's files: the keys and value types of each table, and the errors for violations."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from taxi_ingest.catalog.months import is_month
 
 
 class CatalogError(ValueError):
-    """A file of the catalog contradicts itself. The message names the file and the place in it."""
+    """A catalog file is invalid. The message names the file and the place in it."""
 
 
-def _texts(value: Iterable[object]) -> bool:
+def _all_strings(value: Iterable[object]) -> bool:
     return all(isinstance(item, str) and item.strip() for item in value)
 
 
@@ -21,7 +21,7 @@ def _is_month(value: object) -> bool:
     return isinstance(value, str) and is_month(value)
 
 
-def _is_span(value: object) -> bool:
+def _is_range(value: object) -> bool:
     if not (isinstance(value, list) and len(value) == 2 and _is_month(value[0])):
         return False
     first, last = value
@@ -29,20 +29,20 @@ def _is_span(value: object) -> bool:
 
 
 _KINDS: dict[str, Callable[[object], bool]] = {
-    "a text that says something": lambda v: isinstance(v, str) and bool(v.strip()),
+    "a non-empty string": lambda v: isinstance(v, str) and bool(v.strip()),
     "true or false": lambda v: isinstance(v, bool),
     "a month such as 2021-01": _is_month,
     "a table": lambda v: isinstance(v, dict),
-    "a table of texts": lambda v: isinstance(v, dict) and _texts(v.values()),
-    "a list of texts": lambda v: isinstance(v, list) and _texts(v),
+    "a table of non-empty strings": lambda v: isinstance(v, dict) and _all_strings(v.values()),
+    "a list of non-empty strings": lambda v: isinstance(v, list) and _all_strings(v),
     "a list of tables": lambda v: isinstance(v, list) and v != [] and all(isinstance(i, dict) for i in v),
-    'a table of spans ["2021-01", "2021-12"], the last "" while it goes on': (
-        lambda v: isinstance(v, dict) and all(map(_is_span, v.values()))
+    'a table of ranges ["2021-01", "2021-12"], the last month "" if open-ended': (
+        lambda v: isinstance(v, dict) and all(map(_is_range, v.values()))
     ),
 }
-_TEXT, _FLAG, _A_MONTH, _TABLE, _TEXT_TABLE, _TEXT_LIST, _TABLE_LIST, _SPAN_TABLE = _KINDS
+_TEXT, _FLAG, _A_MONTH, _TABLE, _TEXT_TABLE, _TEXT_LIST, _TABLE_LIST, _RANGE_TABLE = _KINDS
 
-# A key with a question mark may be absent.
+# A key with a question mark is optional.
 DATASET_KEYS = {
     "title": _TEXT,
     "table": _TEXT,
@@ -76,7 +76,7 @@ SOURCE_KEYS = {
     "format": _TEXT,
     "url": _TEXT,
     "auto?": _TEXT_LIST,
-    "months?": _SPAN_TABLE,
+    "months?": _RANGE_TABLE,
     "files?": _TEXT_TABLE,
 }
 
@@ -130,7 +130,7 @@ class SourceEntry(TypedDict):
 
 
 def check_keys(where: str, entry: Mapping[str, object], keys: dict[str, str]) -> None:
-    """Refuse unknown keys, absent ones, and values of another kind than `keys` asks for."""
+    """Raise CatalogError for an unknown key, a missing key, or a value of another kind than `keys` requires."""
     kinds = {key.removesuffix("?"): kind for key, kind in keys.items()}
     for key, value in entry.items():
         if key not in kinds:
@@ -144,7 +144,7 @@ def check_keys(where: str, entry: Mapping[str, object], keys: dict[str, str]) ->
 
 
 def refuse_repeated(where: str, what: str, names: Iterable[str]) -> None:
-    """Refuse names of which one stands twice."""
+    """Raise CatalogError if a name occurs more than once."""
     seen = list(names)
     twice = sorted({name for name in seen if seen.count(name) > 1})
     if twice:

@@ -1,4 +1,4 @@
-"""Months as text, `2021-01`: the only form in which the pipeline passes them on."""
+"""Months as text, such as `2021-01`: the form used throughout the pipeline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from taxi_ingest.errors import UsageError
 
 LATEST = "latest"
-"""The newest month that the publisher has."""
+"""Stands for the newest month that the publisher has."""
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
@@ -24,7 +24,7 @@ def check_month(text: str) -> str:
     if not is_month(text):
         raise UsageError(
             f"'{text}' is not a month. Write 2021-01, a range 2021-01..2021-12, a list 2021-01,2021-03, "
-            f"or {LATEST} for the newest month there is."
+            f"or {LATEST} for the newest published month."
         )
     return text
 
@@ -59,15 +59,16 @@ def month_range(first: str, last: str) -> list[str]:
     return months
 
 
-def _unknown() -> str:
-    raise UsageError(f"'{LATEST}' cannot be answered here. Name the month.")
+def _no_newest() -> str:
+    raise UsageError(f"'{LATEST}' cannot be resolved here. Write the month itself, such as 2021-01.")
 
 
-def parse_months(texts: list[str], newest: Callable[[], str] = _unknown) -> list[str]:
-    """The months named by `--month` values, in order, each once.
+def parse_months(texts: list[str], newest: Callable[[], str] = _no_newest) -> list[str]:
+    """The months named by `--month` values, in the order given, without duplicates.
 
-    Accepts `2021-01`, `2021-01..2021-12`, comma lists of both, and `latest` in place of a month, for which `newest`
-    is asked; raises UsageError for anything else. A range up to a `latest` that is before its start holds nothing.
+    Accepts `2021-01`, `2021-01..2021-12` and comma-separated lists of both. `latest` may replace any month and is
+    resolved by calling `newest`. A range that ends in `latest` is empty when that month is before its start. Raises
+    UsageError for anything else.
     """
     months: dict[str, None] = {}
     for item in (item.strip() for text in texts for item in text.split(",")):

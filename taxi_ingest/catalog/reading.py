@@ -1,29 +1,29 @@
-"""Makes Dataset and Source objects of the catalog's files, and refuses a file that contradicts itself.
+"""Build Dataset and Source objects from the catalog's files, and reject invalid files with CatalogError.
 
 The keys of a dataset's file, `<dataset>.toml`::
 
-    title, table     plain words; the table's name in the warehouse
+    title, table     a title for people; the table's name in the warehouse
     first            the first month published, in any format
     cluster_by       the column the warehouse sorts by
-    default          true for the one dataset that is meant when none is named
-    monthly          false for a dataset that is one file, without months
+    default          true for the one dataset that is used when none is named
+    monthly          false for a dataset that is a single file, without months
 
     [[columns]]      the canonical columns, in the order of the table
-    name, type       as in the table; one of catalog.TYPES
-    unit, meaning    for people; both go into the comment of the table's column
-    since            the first month in which some source fills it as a rule, stray values before not counted
+    name, type       the column's name in the table; one of catalog.TYPES
+    unit, meaning    for people; both go into the comment on the table's column
+    since            the first month in which some source regularly fills it; earlier stray values do not count
     codes            text as published (trimmed, case-folded) = code; "" means null
 
-    [[vintages]]     the layouts of one format, oldest first, without gap or overlap; CSV and Parquet apart
-    name             format and first month: it stays when the layout goes out of use
+    [[vintages]]     layouts, oldest first; the months of one format have no gap or overlap
+    name             format and first month, such as csv-2019; never changes
     first, last      months, both included; no `last` while the layout is in use
     columns          names as published, trimmed, in published order
-    aliases          published name = canonical name, where they differ by more than case
-    leaves_out       published columns that are knowingly not loaded
+    aliases          published name = canonical name, where they differ in more than case
+    leaves_out       published columns that are deliberately not loaded
     quirks           one line for people
 
-`sources.toml` holds a Source a table, `demo.toml` recipes for made-up rows; `row_counts.csv` holds rows and
-bytes of published Parquet files.
+`sources.toml` has one table per Source, `demo.toml` recipes for made-up rows, and `row_counts.csv` the rows and bytes
+of published Parquet files.
 """
 
 from __future__ import annotations
@@ -68,27 +68,27 @@ _CODE_KINDS: dict[str, type] = {"int64": int, "string": str}
 
 @functools.cache
 def datasets() -> dict[str, Dataset]:
-    """Every dataset by name, the default first, then by name."""
+    """Every dataset by name: the default first, the others in alphabetical order."""
     paths = (path for path in sorted(_FOLDER.glob("*.toml")) if path.name not in _NO_DATASETS)
     found = [read_dataset(path) for path in paths]
     if len([d for d in found if d.default]) != 1:
-        refuse(_FOLDER.name, "exactly one dataset must say `default = true`")
+        refuse(_FOLDER.name, "exactly one dataset must have `default = true`")
     refuse_repeated(_FOLDER.name, "table", [d.table for d in found])
     return {d.name: d for d in sorted(found, key=lambda d: (not d.default, d.name))}
 
 
 def dataset(name: str) -> Dataset:
-    """The dataset of that name; raises UsageError naming the known ones."""
+    """The dataset of that name. Raises UsageError, listing the known names."""
     known = datasets()
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     guess = f" Did you mean {near[0]}?" if near else ""
-    raise UsageError(f"There is no dataset '{name}'.{guess} Known are: {', '.join(known)}.")
+    raise UsageError(f"There is no dataset '{name}'.{guess} Known datasets: {', '.join(known)}.")
 
 
 def default_dataset() -> Dataset:
-    """The dataset that is meant when none is named."""
+    """The dataset that is used when none is named."""
     return next(iter(datasets().values()))
 
 
@@ -99,24 +99,24 @@ def sources() -> dict[str, Source]:
 
 
 def auto_source(part: Part) -> str:
-    """The name of the source that `auto` stands for: the first that claims the part, else the last."""
+    """The name of the source that `auto` uses: the first that lists and publishes the part, else the last source."""
     known = sources()
-    claims = (s.name for s in known.values() if part.dataset in s.auto and s.publishes(part))
-    return next(claims, list(known)[-1])
+    candidates = (s.name for s in known.values() if part.dataset in s.auto and s.publishes(part))
+    return next(candidates, list(known)[-1])
 
 
 def expected_rows(dataset: str, month: str | None) -> int | None:
-    """Rows of TLC's Parquet file, or None where they are not known. Its CSV may differ by a few."""
+    """The number of rows of TLC's Parquet file, or None if unknown. The CSV file may differ by a few rows."""
     return _counts().get((dataset, month or ""), (None, None))[0]
 
 
 def expected_bytes(dataset: str, month: str | None) -> int | None:
-    """Size of TLC's Parquet file, or None where it is not known."""
+    """The size in bytes of TLC's Parquet file, or None if unknown."""
     return _counts().get((dataset, month or ""), (None, None))[1]
 
 
 def estimated_size(dataset: str, month: str | None) -> tuple[int, int]:
-    """About how many rows and bytes TLC's Parquet file has: as counted, else as the counted month before, or after."""
+    """Estimate (rows, bytes) of TLC's Parquet file: this month's, else those of the nearest month before, or after."""
     counted = sorted(known for name, known in _counts() if name == dataset)
     if not counted:
         return 0, 0
@@ -132,20 +132,20 @@ def _counts() -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read one dataset's file; its stem is the dataset's name. Raises CatalogError."""
+    """Read one dataset's file, named after the dataset. Raises CatalogError if it is invalid."""
     where, content = path.name, _parse(path)
     check_keys(where, content, DATASET_KEYS)
     entry = cast("DatasetEntry", content)
     for name in (path.stem, entry["table"]):
         if not _TABLE_NAME.fullmatch(name):
-            refuse(where, f"'{name}' is no table name: only a-z, 0-9 and _, no digit first")
-    columns = [_column(_place(where, "column", i, t), t) for i, t in enumerate(entry["columns"], 1)]
+            refuse(where, f"'{name}' is not a table name: use only a-z, 0-9 and _, and do not start with a digit")
+    columns = [_column(_location(where, "column", i, t), t) for i, t in enumerate(entry["columns"], 1)]
     refuse_repeated(where, "column", [*(fold(c.name) for c in columns), FILE_MONTH])
     canonical = {fold(c.name): c.name for c in columns}
-    vintages = [_vintage(_place(where, "vintage", i, t), t, canonical) for i, t in enumerate(entry["vintages"], 1)]
+    vintages = [_vintage(_location(where, "vintage", i, t), t, canonical) for i, t in enumerate(entry["vintages"], 1)]
     refuse_repeated(where, "vintage", [v.name for v in vintages])
     if entry.get("cluster_by", columns[0].name) not in canonical.values():
-        refuse(where, f"`cluster_by` is no column: {entry['cluster_by']}")
+        refuse(where, f"`cluster_by` is not a column: {entry['cluster_by']}")
     if entry.get("monthly", True):
         _check_months(where, entry.get("first", ""), columns, vintages)
     else:
@@ -172,14 +172,14 @@ def _column(where: str, content: Mapping[str, object]) -> Column:
     for text, code in entry.get("codes", {}).items():
         if fold(text) != text:
             refuse(where, f"the code '{text}' must be written trimmed and in lower case")
-        # An empty text stands for null, also among numbers; type() because true is an int, too.
+        # "" means null for numbers as well; type(), because isinstance(True, int) is true.
         if kind is None or (type(code) is not kind and code != ""):
             refuse(where, f"the code {text} = {code!r} does not fit the type {entry['type']}")
     return Column(**entry)
 
 
 def _vintage(where: str, content: Mapping[str, object], canonical: dict[str, str]) -> Vintage:
-    """Make a Vintage; `canonical` maps folded canonical names to canonical names."""
+    """Build a Vintage; `canonical` maps folded canonical names to canonical names."""
     check_keys(where, content, VINTAGE_KEYS)
     entry = cast("VintageEntry", content)
     if entry["format"] not in _FORMATS:
@@ -190,14 +190,14 @@ def _vintage(where: str, content: Mapping[str, object], canonical: dict[str, str
     aliases = {fold(name): target for name, target in entry.get("aliases", {}).items()}
     for name in (*aliases, *left_out):
         if name not in published:
-            refuse(where, f"`aliases` or `leaves_out` names {name}, which is no published column")
+            refuse(where, f"`aliases` or `leaves_out` names {name}, which is not a published column")
     for name, target in aliases.items():
         if target not in canonical.values():
-            refuse(where, f"the alias {name} leads to {target}, which is no canonical column")
+            refuse(where, f"the alias {name} maps to {target}, which is not a canonical column")
     names = {name: aliases.get(name, canonical.get(name, "")) for name in published if name not in left_out}
-    astray = [name for name, target in names.items() if not target]
-    if astray:
-        refuse(where, f"{', '.join(astray)} leads to no canonical column and is not in `leaves_out`")
+    unmapped = [name for name, target in names.items() if not target]
+    if unmapped:
+        refuse(where, f"no canonical column for {', '.join(unmapped)}; add an alias or list it in `leaves_out`")
     refuse_repeated(where, "canonical column", names.values())
     return Vintage(
         name=entry["name"],
@@ -214,7 +214,7 @@ def _vintage(where: str, content: Mapping[str, object], canonical: dict[str, str
 def _check_months(where: str, first: str, columns: list[Column], vintages: list[Vintage]) -> None:
     for vintage in vintages:
         if not vintage.first or (vintage.last and vintage.last < vintage.first):
-            refuse(f"{where}, vintage {vintage.name}", "`first` is absent or after `last`")
+            refuse(f"{where}, vintage {vintage.name}", "`first` is missing or after `last`")
     for file_format in _FORMATS:
         for before, after in pairwise(v for v in vintages if v.format == file_format):
             if not before.last or after.first < next_month(before.last):
@@ -225,17 +225,17 @@ def _check_months(where: str, first: str, columns: list[Column], vintages: list[
         refuse(where, "`first` is not the first month of any vintage")
     for column in columns:
         if column.since < first:
-            refuse(f"{where}, column {column.name}", "`since` is absent or before the dataset's first month")
+            refuse(f"{where}, column {column.name}", "`since` is missing or before the dataset's first month")
 
 
 def _check_no_months(where: str, entry: DatasetEntry, vintages: list[Vintage]) -> None:
     if entry.get("first") or any(v.first or v.last for v in vintages):
-        refuse(where, "`first` and `last` have no place in a dataset without months")
-    refuse_repeated(where, "vintage without months and of format", [v.format for v in vintages])
+        refuse(where, "`first` and `last` are not allowed in a dataset without months")
+    refuse_repeated(where, "vintage for format", [v.format for v in vintages])
 
 
 def read_sources(path: Path) -> dict[str, Source]:
-    """Read the publishers' file: one table a source. Raises CatalogError."""
+    """Read the publishers' file, one table per source. Raises CatalogError if it is invalid."""
     return {name: _source(f"{path.name}, {name}", name, entry) for name, entry in _parse(path).items()}
 
 
@@ -247,7 +247,7 @@ def _source(where: str, name: str, content: object) -> Source:
     if entry["format"] not in _FORMATS:
         refuse(where, f"the format '{entry['format']}' is none of {', '.join(_FORMATS)}")
     if "{dataset}" not in entry["url"] or "{month}" not in entry["url"]:
-        refuse(where, "`url` must hold {dataset} and {month}")
+        refuse(where, "`url` must contain {dataset} and {month}")
     months = {key: (first, last) for key, (first, last) in entry.get("months", {}).items()}
     auto = tuple(entry.get("auto", ()))
     for key in auto:
@@ -268,8 +268,8 @@ def _parse(path: Path) -> dict[str, object]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise CatalogError(f"{path.name}: not TOML: {error}") from error
+        raise CatalogError(f"{path.name}: invalid TOML: {error}") from error
 
 
-def _place(where: str, what: str, number: int, content: Mapping[str, object]) -> str:
+def _location(where: str, what: str, number: int, content: Mapping[str, object]) -> str:
     return f"{where}, {what} {content.get('name', f'no. {number}')}"

@@ -1,7 +1,7 @@
-"""From a published file to batches in the canonical schema.
+"""Read a published file as batches in the canonical schema.
 
-`inspect()` recognises a file by its content; the readers turn it into `Batch`es. A reader never filters and never
-deduplicates: every line of the file is a row of some batch or one of its rejects.
+`inspecting.inspect()` recognises a file by its content; a reader yields it as `Batch`es. A reader neither filters nor
+deduplicates: every line of the file becomes a row or a reject of some batch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reject:
-    """A line (CSV: line number in the file from 1; Parquet: row number from 1) that could not be read, and why."""
+    """A line that could not be read. `line` counts from 1: the line number of a CSV file, the row number of Parquet."""
 
     line: int
     reason: str
@@ -29,11 +29,11 @@ class Reject:
 
 @dataclass
 class Batch:
-    """Some rows in file order: all canonical columns of the dataset, without `file_month`.
+    """Consecutive rows of a file, in all canonical columns of the dataset except `file_month`.
 
-    `encoded` has text as dictionaries, as it came about and as it is written; `table` is the same in plain types.
-    `lines` is how many lines (rows) of the file this batch accounts for, counted apart from the parser and without
-    header and blank lines; `codes` counts the unknown text codes that became null, by (column, text).
+    `encoded` keeps text dictionary-encoded, the form in which it is written; `table` has plain types. `lines` is the
+    number of lines (Parquet: rows) the batch accounts for, counted independently of the parser and without header and
+    blank lines. `codes` counts the unknown text codes that became null, by (column, text).
     """
 
     encoded: pa.Table
@@ -52,7 +52,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What a file is, by content: `format` is "csv" or "parquet"; `compression` is "gzip" or "" (CSV only)."""
+    """What a file contains: `format` is "csv" or "parquet"; `compression` is "gzip" or "", and "" for Parquet."""
 
     format: str
     compression: str
@@ -60,19 +60,23 @@ class Inspected:
 
 
 class Reader(Protocol):
-    """Reads one file of a known layout, in bounded memory."""
+    """Reads one file of a known layout in bounded memory."""
 
     def __call__(self, path: Path, dataset: Dataset, vintage: Vintage) -> Iterator[Batch]:
-        """Yield the file's rows in order. Raises ContentError when the file breaks off or is not what it was."""
+        """Yield the file's rows in order.
+
+        Raises ContentError when the file is truncated, damaged or has none of the dataset's columns, and SchemaError
+        when a column's type or values do not fit the canonical type.
+        """
         ...
 
 
 FORMATS = {"csv": "taxi_ingest.readers.csv", "parquet": "taxi_ingest.readers.parquet"}
-"""Format → module with a `read` that is a Reader. Modules load when first needed."""
+"""Format → module whose `read` is a Reader; imported on first use."""
 
 
 def reader(file_format: str) -> Reader:
-    """The reader of a format, as `Inspected` names it."""
+    """Return the reader for a format named as in `Inspected.format`."""
     import importlib
 
     read: Reader = importlib.import_module(FORMATS[file_format]).read

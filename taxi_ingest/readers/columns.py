@@ -1,8 +1,8 @@
-"""Text to canonical values, one column at a time.
+"""Convert text to canonical values, one column at a time.
 
-What a text means is what Arrow's own cast says, so that text read from a string column and text read by Arrow's
-CSV parser come out alike. On top of that: surrounding white space is dropped, `1.0` is the whole number 1, and the
-text codes of the catalog become TLC's.
+Arrow's own cast defines the value of a text, so a string column and Arrow's CSV parser give the same result. In
+addition, surrounding white space is dropped, `1.0` is the whole number 1, and the catalog's text codes become TLC's
+codes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from taxi_ingest.catalog import Column, fold
 
-# Texts repeat: as dictionaries each is looked at once, and Parquet takes them as they are.
+# Texts repeat: dictionary-encoded, each is converted once, and Parquet stores the dictionary as it is.
 _TYPES: dict[str, pa.DataType] = {
     "int64": pa.int64(),
     "double": pa.float64(),
@@ -25,10 +25,10 @@ _TYPES: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us"),
 }
 
-_WANTED = {"int64": "a whole number", "double": "a number", "timestamp": "a date and time"}
+_EXPECTED = {"int64": "a whole number", "double": "a number", "timestamp": "a date and time"}
 
-# Text that the cast is certain to accept; whatever else there is, is tried.
-_SURE = {
+# Text that the cast always accepts; any other text is tried.
+_ALWAYS_CASTS = {
     "int64": r"^-?\d{1,18}$",
     "double": r"^-?\d{1,15}(\.\d{1,17})?$",
     "timestamp": (
@@ -40,18 +40,20 @@ _SURE = {
 _WHOLE_DECIMAL = r"^-?\d{1,15}\.0*$"
 _LARGEST_EXACT = 2.0**53
 
-_HEAD = 32
-_SMALL = 512
-"""Fewer texts are not worth another cast."""
+_PROBE = 32
+"""How many texts are cast first, to find out cheaply that a column does not cast."""
+
+_MIN_HALF = 512
+"""Halves with fewer texts are not worth a cast of their own."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """A column in its canonical type, as long as the text it came from.
+    """A column in its canonical type, of the same length as its texts.
 
-    `bad` is None, or true where a text means nothing (the value is null there); `unknown` counts the text codes
-    that the catalog does not know (null as well, but not bad), each trimmed; `direct` says that the texts were
-    values as they stood, so that the CSV parser could as well have read the column in its type.
+    `bad` is true where a text has no value in this type (the value is null), or None if there is no such text.
+    `unknown` counts the trimmed text codes that the catalog does not have (null, but not bad). `direct` is true if
+    every text cast as it is, so that the CSV parser could have read the column in its type.
     """
 
     array: pa.Array
@@ -66,12 +68,12 @@ def arrow_type(column: Column) -> pa.DataType:
 
 
 def schema_of(columns: Sequence[Column]) -> pa.Schema:
-    """The Arrow schema of canonical columns."""
+    """The Arrow schema of canonical columns, in their order."""
     return pa.schema([(column.name, arrow_type(column)) for column in columns])
 
 
 def nulls(rows: int, kind: pa.DataType) -> pa.Array:
-    """An Arrow array of nulls; arrays of a size share their memory, which is then cleared only once."""
+    """An Arrow array of nulls. Arrays of similar length share one cached buffer, which is zeroed only once."""
     return _nulls(1 << rows.bit_length(), kind)[:rows]
 
 
@@ -95,28 +97,28 @@ def all_but(rows: Iterable[int], total: int) -> pa.BooleanArray:
 
 
 def convert(texts: pa.StringArray | pa.DictionaryArray, column: Column) -> Converted:
-    """Turn an Arrow array of strings (null = empty) into the canonical type of `column`.
+    """Convert an Arrow array of strings (null: empty cell) to the canonical type of `column`.
 
-    The strings of a text column may be dictionary-encoded. Never raises for a value.
+    The strings of a text column may be dictionary-encoded. A bad value never raises: see `Converted`.
     """
     if column.type == "string":
         encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
         if column.codes:
-            return _coded_text(encoded, column)
-        return Converted(_relabelled(encoded, trimmed(encoded.dictionary)))
-    values = _cast(texts, column)
-    return _dirty(texts, column) if values is None else Converted(values, direct=True)
+            return _apply_text_codes(encoded, column)
+        return Converted(_with_dictionary(encoded, trimmed(encoded.dictionary)))
+    values = _try_cast(texts, column)
+    return _convert_dirty(texts, column) if values is None else Converted(values, direct=True)
 
 
-def complaint(column: Column, text: str | None) -> str:
-    """Why a text is bad, for a person."""
+def reject_reason(column: Column, text: str | None) -> str:
+    """The reject reason for a bad text; a long text is shortened."""
     shown = (text or "").strip()
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return f"{column.name}: '{shown}' is not {_WANTED[column.type]}"
+    return f"{column.name}: '{shown}' is not {_EXPECTED[column.type]}"
 
 
 def trimmed(texts: pa.StringArray) -> pa.StringArray:
-    """Without surrounding white space (of ASCII); what is then empty is null."""
+    """Strip surrounding ASCII white space; empty texts become null."""
     texts = pc.ascii_trim_whitespace(texts)
     empty = pc.equal(texts, "")
     if empty.true_count:
@@ -124,28 +126,28 @@ def trimmed(texts: pa.StringArray) -> pa.StringArray:
     return texts
 
 
-def _cast(texts: pa.StringArray, column: Column) -> pa.Array | None:
-    """The values of texts that are values as they stand; None if one of them is not."""
+def _try_cast(texts: pa.StringArray, column: Column) -> pa.Array | None:
+    """Cast all texts as they are; None if one of them does not cast."""
     try:
-        pc.cast(texts[:_HEAD], arrow_type(column))  # a cast costs most when all fail, which the first ones show
+        pc.cast(texts[:_PROBE], arrow_type(column))  # a failing cast is slowest when all texts fail: a few show that
         return pc.cast(texts, arrow_type(column))
     except pa.ArrowInvalid:
         return None
 
 
-def _dirty(texts: pa.StringArray, column: Column) -> Converted:
-    """Convert texts that do not cast: by halves as long as one of them does, which spares most of a few bad ones."""
+def _convert_dirty(texts: pa.StringArray, column: Column) -> Converted:
+    """Convert texts of which some do not cast, in halves while one half casts: most good texts take the fast path."""
     middle = len(texts) // 2
-    if middle >= _SMALL:
-        first, last = _cast(texts[:middle], column), _cast(texts[middle:], column)
+    if middle >= _MIN_HALF:
+        first, last = _try_cast(texts[:middle], column), _try_cast(texts[middle:], column)
         if first is not None:
-            return _joined(Converted(first), _dirty(texts[middle:], column))
+            return _concatenate(Converted(first), _convert_dirty(texts[middle:], column))
         if last is not None:
-            return _joined(_dirty(texts[:middle], column), Converted(last))
-    return _by_unique(trimmed(texts), column)
+            return _concatenate(_convert_dirty(texts[:middle], column), Converted(last))
+    return _convert_uniques(trimmed(texts), column)
 
 
-def _joined(first: Converted, last: Converted) -> Converted:
+def _concatenate(first: Converted, last: Converted) -> Converted:
     bad = None
     if first.bad is not None or last.bad is not None:
         masks = (pa.repeat(False, len(c.array)) if c.bad is None else c.bad for c in (first, last))
@@ -153,58 +155,58 @@ def _joined(first: Converted, last: Converted) -> Converted:
     return Converted(pa.concat_arrays([first.array, last.array]), bad, first.unknown + last.unknown)
 
 
-def _by_unique(texts: pa.StringArray, column: Column) -> Converted:
+def _convert_uniques(texts: pa.StringArray, column: Column) -> Converted:
     encoded = texts.dictionary_encode()
     uniques, indices = encoded.dictionary, encoded.indices
-    values = _values(uniques, column)
-    lost = _lost(uniques, values)
-    if not lost.true_count:
+    values = _unique_values(uniques, column)
+    unconverted = _unconverted(uniques, values)
+    if not unconverted.true_count:
         return Converted(values.take(indices))
     if not column.codes:
-        return Converted(values.take(indices), pc.fill_null(lost.take(indices), False))
-    values, unknown = _coded(uniques, values, lost, column)
+        return Converted(values.take(indices), pc.fill_null(unconverted.take(indices), False))
+    values, unknown = _apply_codes(uniques, values, unconverted, column)
     return Converted(values.take(indices), None, _occurrences(uniques, indices, unknown))
 
 
-def _values(uniques: pa.StringArray, column: Column) -> pa.Array:
-    """Each unique text as its value, or null if it means none."""
+def _unique_values(uniques: pa.StringArray, column: Column) -> pa.Array:
+    """The value of each unique text, null if it has none."""
     kind = arrow_type(column)
-    sure = pc.match_substring_regex(uniques, _SURE[column.type])
-    values = pc.cast(_where(sure, uniques), kind)
+    sure = pc.match_substring_regex(uniques, _ALWAYS_CASTS[column.type])
+    values = pc.cast(_only_where(sure, uniques), kind)
     if column.type == "int64":
         whole = pc.match_substring_regex(uniques, _WHOLE_DECIMAL)
-        values = pc.coalesce(values, pc.cast(pc.cast(_where(whole, uniques), pa.float64()), kind))
-    lost = _lost(uniques, values)
-    if lost.true_count:
-        rest = _tried(uniques.filter(lost), column)
-        values = pc.replace_with_mask(values, lost, rest)
+        values = pc.coalesce(values, pc.cast(pc.cast(_only_where(whole, uniques), pa.float64()), kind))
+    unconverted = _unconverted(uniques, values)
+    if unconverted.true_count:
+        rest = _cast_each(uniques.filter(unconverted), column)
+        values = pc.replace_with_mask(values, unconverted, rest)
     return values
 
 
-def _where(mask: pa.BooleanArray, texts: pa.StringArray) -> pa.StringArray:
+def _only_where(mask: pa.BooleanArray, texts: pa.StringArray) -> pa.StringArray:
     return pc.if_else(mask, texts, pa.scalar(None, pa.string()))
 
 
-def _lost(texts: pa.StringArray, values: pa.Array) -> pa.BooleanArray:
-    """Where there is a text but no value."""
+def _unconverted(texts: pa.StringArray, values: pa.Array) -> pa.BooleanArray:
+    """True where there is a text but no value."""
     return pc.and_(pc.is_valid(texts), pc.is_null(values))
 
 
-def _tried(texts: pa.StringArray, column: Column) -> pa.Array:
-    """Cast what can be cast, by halves, so that a few bad texts among many cost few casts."""
+def _cast_each(texts: pa.StringArray, column: Column) -> pa.Array:
+    """Cast the texts that can be cast, splitting in halves, so that a few bad texts among many need few casts."""
     kind = arrow_type(column)
     try:
         return pc.cast(texts, kind)
     except pa.ArrowInvalid:
         if len(texts) == 1:
-            whole = _whole(texts[0].as_py()) if column.type == "int64" else None
+            whole = _parse_whole(texts[0].as_py()) if column.type == "int64" else None
             return pa.array([whole], kind)
     half = len(texts) // 2
-    return pa.concat_arrays([_tried(texts[:half], column), _tried(texts[half:], column)])
+    return pa.concat_arrays([_cast_each(texts[:half], column), _cast_each(texts[half:], column)])
 
 
-def _whole(text: str) -> int | None:
-    """A whole number written in another way (`+1`, `1e3`)."""
+def _parse_whole(text: str) -> int | None:
+    """Parse a whole number in another notation (`+1`, `1e3`); None if it is not one."""
     try:
         number = pc.cast(pa.scalar(text), pa.float64()).as_py()
     except pa.ArrowInvalid:
@@ -213,21 +215,21 @@ def _whole(text: str) -> int | None:
     return int(number) if whole else None
 
 
-def _coded(
-    uniques: pa.StringArray, values: pa.Int64Array, lost: pa.BooleanArray, column: Column
+def _apply_codes(
+    uniques: pa.StringArray, values: pa.Int64Array, unconverted: pa.BooleanArray, column: Column
 ) -> tuple[pa.Int64Array, set[str]]:
-    """Numbers for the texts that are no numbers, by the catalog's codes; and the texts it does not know."""
+    """Replace unconverted texts by the catalog's numeric codes; also return the texts without a code."""
     unknown: set[str] = set()
     codes: list[int | None] = []
-    for text in uniques.filter(lost).to_pylist():
+    for text in uniques.filter(unconverted).to_pylist():
         code = column.codes.get(fold(text))
         if code is None:
             unknown.add(text)
         codes.append(int(code) if code not in {None, ""} else None)
-    return pc.replace_with_mask(values, lost, pa.array(codes, pa.int64())), unknown
+    return pc.replace_with_mask(values, unconverted, pa.array(codes, pa.int64())), unknown
 
 
-def _coded_text(encoded: pa.DictionaryArray, column: Column) -> Converted:
+def _apply_text_codes(encoded: pa.DictionaryArray, column: Column) -> Converted:
     own = {fold(str(code)): str(code) for code in column.codes.values() if code != ""}
     unknown: set[str] = set()
     values: list[str | None] = []
@@ -236,21 +238,21 @@ def _coded_text(encoded: pa.DictionaryArray, column: Column) -> Converted:
         if code is None:
             unknown.add(text)
         values.append(str(code) if code not in {None, ""} else None)
-    array = _relabelled(encoded, pa.array(values, pa.string()))
+    array = _with_dictionary(encoded, pa.array(values, pa.string()))
     return Converted(array, None, _occurrences(encoded.dictionary, encoded.indices, unknown))
 
 
-def _relabelled(encoded: pa.DictionaryArray, texts: pa.StringArray) -> pa.DictionaryArray:
-    """The same rows with other `texts` for the entries of the dictionary, each text once and none null."""
+def _with_dictionary(encoded: pa.DictionaryArray, texts: pa.StringArray) -> pa.DictionaryArray:
+    """Replace the dictionary entries by `texts`, so that the new dictionary has neither duplicates nor nulls."""
     unique = texts.dictionary_encode()
     indices = encoded.indices
-    if len(unique.dictionary) < len(texts):  # Parquet's writer would mistake entries that are null or come twice
+    if len(unique.dictionary) < len(texts):  # Parquet's writer mishandles null and duplicate entries
         indices = unique.indices.take(indices)
     return pa.DictionaryArray.from_arrays(indices.cast(pa.int32()), unique.dictionary, safe=False)
 
 
 def _occurrences(uniques: pa.StringArray, indices: pa.IntegerArray, wanted: set[str]) -> Counter[str]:
-    """How often each wanted (trimmed) text occurs."""
+    """Count the occurrences of each wanted text, after trimming."""
     found: Counter[str] = Counter()
     if not wanted:
         return found

@@ -1,7 +1,7 @@
-"""CSV, plain or gzip, to Batches.
+"""Read a CSV file, plain or gzip, as Batches.
 
-Three stages work at once: one thread reads and decompresses blocks, a few parse them (Arrow does both without
-holding Python back), and the consumer writes the batches that come out in file order.
+Three stages run concurrently: one thread reads and decompresses blocks, a few threads parse them (both release the
+GIL), and the consumer takes the batches in file order.
 """
 
 from __future__ import annotations
@@ -24,52 +24,52 @@ from taxi_ingest.readers.parsing import Layout, usual_width
 T = TypeVar("T")
 
 _AHEAD = 5
-"""How many blocks are under way: about a row group, so that the parsers work on while the consumer takes one."""
+"""Blocks in flight: about a row group's worth, so that the parsers keep working while the consumer writes one."""
 
 _SAMPLE = 100
-"""How many lines decide how many fields most rows have."""
+"""Lines sampled to find the usual number of fields."""
 
 
 def read(
     path: Path, dataset: Dataset, vintage: Vintage, *, block_bytes: int = 2 << 20, threads: int = 2
 ) -> Iterator[Batch]:
-    """Yield the rows of a CSV file in file order, each batch made of about `block_bytes` of decompressed lines.
+    """Yield the rows of a CSV file in file order, each batch from about `block_bytes` bytes of decompressed lines.
 
-    Columns are found by header name through `vintage.names`. The memory needed is about ten blocks and what came
-    of them. Raises ContentError when the file breaks off, is empty, or names no column of the vintage.
+    Columns are matched by header name through `vintage.names`. Memory use is about ten blocks and their batches.
+    Raises ContentError when the file is truncated or empty, or has no column of the vintage.
     """
     with open_bytes(path) as stream:
         source = Blocks(stream, block_bytes)
-        header, above, body = _header(path, source)
+        header, header_lines, body = _header(path, source)
         first = next(body, bytearray())
         layout = _layout(path, header, first, dataset, vintage)
         reader = BlockReader(layout)
 
         def work(block: bytearray) -> tuple[Batch, int]:
             done = reader.batch(block)
-            source.give_back(block)
+            source.recycle(block)
             return done
 
-        before = above
+        lines_before = header_lines
         for batch, physical in _in_order(chain([first], body), work, threads):
-            batch.rejects = [replace(reject, line=reject.line + before) for reject in batch.rejects]
-            before += physical
+            batch.rejects = [replace(reject, line=reject.line + lines_before) for reject in batch.rejects]
+            lines_before += physical
             yield batch
 
 
 def _header(path: Path, source: Blocks) -> tuple[tuple[str, ...], int, Iterator[bytearray]]:
-    """The column names, how many lines they and the blank ones above take, and the blocks that follow."""
-    above = 0
+    """The column names, the number of lines up to and including the header, and the blocks after it."""
+    header_lines = 0
     body = iter(source)
     for block in body:
         start = 0
         while start < len(block):
             end = block.index(b"\n", start) + 1
-            above += 1
+            header_lines += 1
             if not is_blank(block[start : end - 1]):
                 return (
                     header_names(block[start:end]),
-                    above,
+                    header_lines,
                     chain([block[end:]] if block[end:] else [], body),
                 )
             start = end
@@ -80,13 +80,16 @@ def _layout(path: Path, header: tuple[str, ...], first: bytearray, dataset: Data
     published = {vintage.names.get(fold(name)): position for position, name in enumerate(header)}
     positions = {c.name: published[c.name] for c in dataset.columns if c.name in published}
     if not positions:
-        raise ContentError(f"{path.name} has no column of {dataset.name}: it begins with {','.join(header)[:80]!r}.")
+        raise ContentError(
+            f"{path.name} has no column of {dataset.name}: its header begins with {','.join(header)[:80]!r}. "
+            "Check that this is the right file for the dataset."
+        )
     width = usual_width(islice(first.split(b"\n"), _SAMPLE), len(header))
     return Layout(dataset.columns, positions, len(header), width)
 
 
 def _in_order(source: Iterator[bytearray], work: Callable[[bytearray], T], threads: int) -> Iterator[T]:
-    """Yield `work` of each item in order, done by `threads` threads; one more takes the items from `source`."""
+    """Yield `work(item)` in order, computed by `threads` threads; one more thread reads the items from `source`."""
 
     def work_on(item: Future[bytearray | None]) -> T | None:
         block = item.result()

@@ -1,7 +1,7 @@
-"""Parquet to Batches, row group by row group.
+"""Read a Parquet file as Batches, row group by row group.
 
-TLC's physical types change from month to month; here they all become the canonical ones. One thread reads and
-converts the next batch while the consumer writes the last.
+TLC's physical types change from month to month; here all of them are converted to the canonical types. One thread
+reads and converts the next batch while the consumer writes the previous one.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from taxi_ingest.readers.columns import (
     Converted,
     all_but,
     arrow_type,
-    complaint,
     convert,
     nulls,
+    reject_reason,
     schema_of,
     with_null_columns,
 )
 
-# Some published files are one row group, which Arrow would otherwise hold in memory whole.
+# Some published files are a single row group, which Arrow would otherwise load as a whole.
 _STREAMED = {"buffer_size": 1 << 20, "pre_buffer": False}
 
 _MISFIT = {
-    "int64": "no whole number of 64 bits",
-    "double": "more than a double can hold",
-    "timestamp": "out of range for microseconds",
+    "int64": "which is not a 64-bit whole number",
+    "double": "which is too large for a double",
+    "timestamp": "which is out of range for microseconds",
 }
-_WANTED = {"int64": "whole numbers", "double": "numbers", "timestamp": "dates and times", "string": "texts"}
+_EXPECTED = {"int64": "whole numbers", "double": "numbers", "timestamp": "dates and times", "string": "text"}
 
 
 @dataclass(frozen=True)
-class _Source:
-    """A column to read: its name and Arrow type in the file, and what it becomes."""
+class _SourceColumn:
+    """A column to read: its name and Arrow type in the file, and its canonical column."""
 
     published: str
     kind: pa.DataType
@@ -53,16 +53,17 @@ class _Source:
 
 
 def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32_768) -> Iterator[Batch]:
-    """Yield the rows of a Parquet file in file order, at most `batch_rows` a batch.
+    """Yield the rows of a Parquet file in file order, at most `batch_rows` rows a batch.
 
-    Columns are found by name through `vintage.names`; others are not read. `lines` is what the footer says. The
-    memory needed does not grow with the file or its row groups. Raises SchemaError when a column's type or one of
-    its numbers or times does not fit the canonical type, ContentError when the file is damaged.
+    Columns are matched by name through `vintage.names`; others are not read. The batches' `lines` add up to the
+    footer's row count. Memory use does not grow with the file or its row groups. Raises SchemaError when a column's
+    type, or one of its numbers or times, does not fit the canonical type; ContentError when the file is damaged or has
+    no column of the dataset.
     """
     sources = _sources(path, dataset, vintage)
-    # Texts repeat: as dictionaries each is trimmed and looked up once.
+    # Texts repeat: dictionary-encoded, each is trimmed and looked up once.
     texts = [s.published for s in sources if s.column.type == "string" and _is_text(s.kind)]
-    with _opened(path, texts) as file, ThreadPoolExecutor(1, "read") as ahead:
+    with _open(path, texts) as file, ThreadPoolExecutor(1, "read") as ahead:
         batches = _batches(file, path, sources, schema_of(dataset.columns), batch_rows)
         coming = ahead.submit(next, batches, None)
         while (batch := coming.result()) is not None:
@@ -70,7 +71,7 @@ def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32
             yield batch
 
 
-def _opened(path: Path, texts: list[str] | None = None) -> pq.ParquetFile:
+def _open(path: Path, texts: list[str] | None = None) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True, **_STREAMED)
     except (pa.ArrowException, OSError) as error:
@@ -82,9 +83,9 @@ def _damaged(path: Path, error: BaseException) -> ContentError:
     return ContentError(f"{path.name} is a damaged Parquet file ({reason}): delete it and download it again.")
 
 
-def _sources(path: Path, dataset: Dataset, vintage: Vintage) -> list[_Source]:
-    """The columns to read, in canonical order; refuses a type that can never become the canonical one."""
-    with _opened(path) as file:
+def _sources(path: Path, dataset: Dataset, vintage: Vintage) -> list[_SourceColumn]:
+    """The columns to read, in canonical order. Raises SchemaError for a type without a canonical conversion."""
+    with _open(path) as file:
         schema = file.schema_arrow
     published = {vintage.names.get(fold(field.name)): field for field in schema}
     sources = []
@@ -92,17 +93,20 @@ def _sources(path: Path, dataset: Dataset, vintage: Vintage) -> list[_Source]:
         if column.name not in published:
             continue
         field = published[column.name]
-        source = _Source(field.name, _value_type(field.type), column)
-        if not _can_become(source.kind, column):
-            zone = ", a time with a zone" if _is_zoned(source.kind) else ""
+        source = _SourceColumn(field.name, _value_type(field.type), column)
+        if not _is_convertible(source.kind, column):
+            zoned = _is_zoned(source.kind)
             raise SchemaError(
-                f"{path.name}: the column {field.name.strip()} is of type {source.kind}{zone}; "
-                f"{_WANTED[column.type]}{' without zone' if zone else ''} are wanted. "
-                "If TLC changed the file, this version cannot read it."
+                f"{path.name}: the column {field.name.strip()} has type {source.kind}; "
+                f"expected {_EXPECTED[column.type]}{' without a time zone' if zoned else ''}. "
+                "If TLC changed the file, this version cannot read it: upgrade taxi-ingest."
             )
         sources.append(source)
     if not sources:
-        raise ContentError(f"{path.name} has no column of {dataset.name}: it has {', '.join(schema.names)[:80]}.")
+        raise ContentError(
+            f"{path.name} has no column of {dataset.name}: it has {', '.join(schema.names)[:80]}. "
+            "Check that this is the right file for the dataset."
+        )
     return sources
 
 
@@ -110,7 +114,7 @@ def _value_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _can_become(kind: pa.DataType, column: Column) -> bool:
+def _is_convertible(kind: pa.DataType, column: Column) -> bool:
     types = pa.types
     if types.is_null(kind) or _is_text(kind):
         return True
@@ -131,7 +135,7 @@ def _is_zoned(kind: pa.DataType) -> bool:
 
 
 def _batches(
-    file: pq.ParquetFile, path: Path, sources: list[_Source], schema: pa.Schema, batch_rows: int
+    file: pq.ParquetFile, path: Path, sources: list[_SourceColumn], schema: pa.Schema, batch_rows: int
 ) -> Iterator[Batch]:
     converter = _Converter(path, sources, schema)
     row = 1
@@ -141,7 +145,7 @@ def _batches(
             yield converter.batch(record, row)
             row += record.num_rows
             missing -= record.num_rows
-        if missing:  # more or fewer rows came than the footer says: the caller's sum must not add up
+        if missing:  # a row count other than the footer's: makes the caller's check of lines against rows fail
             yield Batch(schema.empty_table(), missing)
 
 
@@ -149,7 +153,7 @@ def _records(
     file: pq.ParquetFile, path: Path, group: int, names: list[str], batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
     try:
-        # One thread: decoding is little work, and the consumer's encoding wants the other cores.
+        # One thread: decoding is cheap, and the consumer needs the other cores for encoding.
         yield from file.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
@@ -158,14 +162,14 @@ def _records(
 class _Converter:
     """Turns record batches of one file into Batches."""
 
-    def __init__(self, path: Path, sources: list[_Source], schema: pa.Schema) -> None:
+    def __init__(self, path: Path, sources: list[_SourceColumn], schema: pa.Schema) -> None:
         self._path = path
         self._sources = sources
         self._schema = schema
 
     def batch(self, record: pa.RecordBatch, first: int) -> Batch:
-        """Convert published columns; `first` is the number of the first row in the file, from 1."""
-        converted = {s.column.name: self._converted(record.column(s.published), s, first) for s in self._sources}
+        """Convert a record batch; `first` is the number in the file, from 1, of its first row."""
+        converted = {s.column.name: self._convert_column(record.column(s.published), s, first) for s in self._sources}
         reasons = self._reasons(record, converted)
         if reasons:
             good = self.batch(record.filter(all_but(reasons, record.num_rows)), first)
@@ -179,16 +183,16 @@ class _Converter:
         )
 
     def _reasons(self, record: pa.RecordBatch, converted: dict[str, Converted]) -> dict[int, list[str]]:
-        """Why rows are bad, by position in the batch, in file order."""
+        """Reject reasons by row position in the batch, in file order."""
         reasons: dict[int, list[str]] = {}
         for source in self._sources:
             bad = converted[source.column.name].bad
             for row in [] if bad is None else pc.indices_nonzero(bad).to_pylist():
                 text = record.column(source.published)[row].as_py()
-                reasons.setdefault(row, []).append(complaint(source.column, text))
+                reasons.setdefault(row, []).append(reject_reason(source.column, text))
         return dict(sorted(reasons.items()))
 
-    def _converted(self, array: pa.Array, source: _Source, first: int) -> Converted:
+    def _convert_column(self, array: pa.Array, source: _SourceColumn, first: int) -> Converted:
         column = source.column
         if pa.types.is_null(source.kind):
             return Converted(nulls(len(array), arrow_type(column)))
@@ -199,40 +203,40 @@ class _Converter:
             array = array.dictionary_decode()
         if _is_text(array.type) or column.type == "string":
             return convert(self._valid(pc.cast(array, pa.string()), source), column)
-        return Converted(self._cast(array, source, first))
+        return Converted(self._cast_or_refuse(array, source, first))
 
-    def _valid(self, texts: pa.StringArray, source: _Source) -> pa.StringArray:
-        """Parquet promises UTF-8, but nobody checks; a database would refuse the file later."""
+    def _valid(self, texts: pa.StringArray, source: _SourceColumn) -> pa.StringArray:
+        """Check the UTF-8 that Parquet requires but Arrow does not verify; a database would reject the file later."""
         try:
             texts.validate(full=True)
         except pa.ArrowInvalid as error:
             raise _damaged(self._path, ValueError(f"{source.published.strip()} is not valid UTF-8")) from error
         return texts
 
-    def _cast(self, array: pa.Array, source: _Source, first: int) -> pa.Array:
+    def _cast_or_refuse(self, array: pa.Array, source: _SourceColumn, first: int) -> pa.Array:
         try:
-            return _exact(array, source.column)
+            return _cast_exact(array, source.column)
         except pa.ArrowInvalid as error:
             row = _first_misfit(array, source.column)
             raise SchemaError(
-                f"{self._path.name}: {source.published.strip()} is of type {source.kind} and holds "
-                f"{_plain(array[row])} in row {first + row:,}, {_MISFIT[source.column.type]}. "
-                "If TLC changed the meaning of the column, this version cannot read it."
+                f"{self._path.name}: the column {source.published.strip()} has type {source.kind} and, in row "
+                f"{first + row:,}, the value {_plain(array[row])}, {_MISFIT[source.column.type]}. "
+                "If TLC changed the meaning of the column, this version cannot read it: upgrade taxi-ingest."
             ) from error
 
 
-def _exact(array: pa.Array, column: Column) -> pa.Array:
-    """Cast without loss, but for the digits of a time below the microsecond. Raises ArrowInvalid."""
+def _cast_exact(array: pa.Array, column: Column) -> pa.Array:
+    """Cast without loss, except that times are truncated to microseconds. Raises ArrowInvalid."""
     return pc.cast(array, options=pc.CastOptions(arrow_type(column), allow_time_truncate=column.type == "timestamp"))
 
 
 def _first_misfit(array: pa.Array, column: Column) -> int:
-    """The position of the first value that `_exact` refuses, found by halving; there is one."""
+    """The position of the first value that `_cast_exact` refuses, by binary search; there must be one."""
     low, high = 0, len(array)
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            _exact(array[low:middle], column)
+            _cast_exact(array[low:middle], column)
             low = middle
         except pa.ArrowInvalid:
             high = middle
@@ -240,7 +244,7 @@ def _first_misfit(array: pa.Array, column: Column) -> int:
 
 
 def _as_json(record: pa.RecordBatch, row: int) -> str:
-    """A row as published; what JSON has no word for (times, NaN) as text."""
+    """A row as published; values that JSON cannot express (times, NaN) as text."""
     return json.dumps({name: _plain(record.column(name)[row]) for name in record.schema.names}, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""Lines of a block to rows of text or of typed values, by Arrow, with every line accounted for."""
+"""Parse lines of a block with Arrow, as text or typed values, and account for every line."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import pyarrow.csv as pa_csv
 
 from taxi_ingest.catalog import Column
 from taxi_ingest.readers import Reject
-from taxi_ingest.readers.blocks import Count, Octets, count, fields, is_blank, is_utf8, line_ends
+from taxi_ingest.readers.blocks import BytesLike, Count, count, count_line_ends, fields, is_blank, is_utf8
 from taxi_ingest.readers.columns import arrow_type
 
-SPARE = 2
-"""How many empty fields a row may have after those the header names."""
+MAX_SPARES = 2
+"""How many empty fields a row may have beyond those named in the header."""
 
-_STRETCH = 8 << 10
-"""Bytes. How closely the line ends of a block are counted: to find a line, that much is searched."""
+_STRIDE = 8 << 10
+"""Bytes between the entries of the line index; finding a line searches at most this much."""
 
 _EMPTY_FIELD = re.compile(rb',[ \t\v\f]*(?:"[ \t\v\f]*"[ \t\v\f]*)?$')
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the canonical columns stand in a line: `positions` by column name, among `names` named fields.
+    """The position of each published canonical column in a line, among the `names` fields named in the header.
 
-    `width` is how many fields most rows have: `names`, or up to SPARE more.
+    `width` is the usual number of fields of a row: `names`, or up to MAX_SPARES more.
     """
 
     columns: tuple[Column, ...]
@@ -41,47 +41,47 @@ class Layout:
 
     @property
     def spares(self) -> range:
-        """The positions after the named ones."""
+        """The positions of the fields beyond the named ones."""
         return range(self.names, self.width)
 
 
-def usual_width(lines: Iterable[Octets], names: int) -> int:
-    """The field count most of these data lines have, among the legal ones; by default as many as there are names."""
+def usual_width(lines: Iterable[BytesLike], names: int) -> int:
+    """The most common valid number of fields among data lines; `names` if no line is valid."""
     seen = Counter(len(fields(line)) for line in lines if not is_blank(line))
-    legal = {width: n for width, n in seen.items() if names <= width <= names + SPARE}
+    legal = {width: n for width, n in seen.items() if names <= width <= names + MAX_SPARES}
     return max(legal, key=lambda width: legal[width]) if legal else names
 
 
 class Lines:
-    """Some lines of a block, the first being line `before` + 1 of it.
+    """Consecutive lines of a block, after the block's first `before` lines.
 
-    `normal` is the same lines without the blank ones and with the usual number of fields, once that is needed: what
-    the parser then gets to see.
+    `normalized`, if given, is what the parser reads instead of `published`: the same lines, without blank ones and
+    with the usual number of fields.
     """
 
-    def __init__(self, published: Octets, before: int = 0, normal: bytes = b"") -> None:
+    def __init__(self, published: BytesLike, before: int = 0, normalized: bytes = b"") -> None:
         self.published = published
         self.before = before
-        self.parsed: Octets = normal or published
+        self.parsed: BytesLike = normalized or published
 
     @cached_property
     def ascii(self) -> bool:
-        """Whether the lines are ASCII throughout."""
+        """Whether all lines are ASCII."""
         return self.published.isascii()
 
     @cached_property
     def physical(self) -> int:
-        """How many lines there are, as published."""
-        return line_ends(self.published, ascii_only=self.ascii)
+        """The number of published lines, including blank ones."""
+        return count_line_ends(self.published, ascii_only=self.ascii)
 
     @cached_property
-    def filled(self) -> int:
-        """How many of them are not blank. The parser sets it where it knows the number already."""
+    def non_blank(self) -> int:
+        """The number of lines that are not blank. Counting is slow: a caller that knows the number may assign it."""
         return self._count.lines
 
     @property
     def stray_cr(self) -> int:
-        """How many CRs end no line."""
+        """The number of CRs that are not part of a line end."""
         return self._count.stray_cr if b"\r" in self.published else 0
 
     @cached_property
@@ -89,40 +89,40 @@ class Lines:
         return count(self.published)
 
     def reject(self, ordinal: int, reason: str) -> Reject:
-        """Reject the line that is number `ordinal`, from 0, of those that are not blank."""
+        """The Reject for line `ordinal`, counted from 0 without blank lines."""
         line = self.line(ordinal).decode("utf-8", errors="replace")
         return Reject(self.before + self._indices[ordinal] + 1, reason, line)
 
-    def line(self, ordinal: int) -> Octets:
-        """The line that is number `ordinal`, from 0, of those that are not blank, without its line end."""
+    def line(self, ordinal: int) -> BytesLike:
+        """Line `ordinal`, counted from 0 without blank lines; without its line end."""
         index = self._indices[ordinal]
-        stretch = max(bisect_left(self._above, index) - 1, 0)
-        start = stretch * _STRETCH
-        for _ in range(index - self._above[stretch]):
+        stride = max(bisect_left(self._lines_above, index) - 1, 0)
+        start = stride * _STRIDE
+        for _ in range(index - self._lines_above[stride]):
             start = self.published.index(b"\n", start) + 1
         return self.published[start : self.published.index(b"\n", start)].removesuffix(b"\r")
 
     @cached_property
-    def _above(self) -> list[int]:
-        """How many lines end above each stretch of the block."""
-        starts = range(0, len(self.published), _STRETCH)
-        return list(accumulate((self.published.count(b"\n", s, s + _STRETCH) for s in starts), initial=0))
+    def _lines_above(self) -> list[int]:
+        """The number of line ends before each stride of the block."""
+        starts = range(0, len(self.published), _STRIDE)
+        return list(accumulate((self.published.count(b"\n", s, s + _STRIDE) for s in starts), initial=0))
 
     @cached_property
     def _indices(self) -> Sequence[int]:
-        """The indices of the lines that are not blank."""
-        if self.filled == self.physical:
+        """The indices, among all lines, of those that are not blank."""
+        if self.non_blank == self.physical:
             return range(self.physical)
-        lines: Sequence[Octets] = self.published.split(b"\n")[:-1]
+        lines: Sequence[BytesLike] = self.published.split(b"\n")[:-1]
         return [i for i, line in enumerate(lines) if not is_blank(line)]
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """Rows as Arrow parsed them, and the lines of another width, which it left out.
+    """The rows that Arrow parsed; lines with an unusual number of fields are left out.
 
-    The columns `texts` are still to be converted. `ragged` tells the field count of what was left out by ordinal,
-    from 0, among the lines that are not blank.
+    The columns `texts` are still text, to be converted. `ragged` maps each line left out (its ordinal, from 0, without
+    blank lines) to its number of fields, in file order.
     """
 
     table: pa.Table
@@ -130,8 +130,8 @@ class Parsed:
     ragged: dict[int, int]
 
     def ordinal(self, row: int) -> int:
-        """The line of a row, as an ordinal from 0 among those not blank."""
-        for left_out in self.ragged:  # they are in order
+        """The ordinal of a row's line, from 0, without blank lines."""
+        for left_out in self.ragged:  # in file order
             if left_out > row:
                 break
             row += 1
@@ -139,81 +139,81 @@ class Parsed:
 
 
 class Parser:
-    """Parses lines of one file. Holds no state between calls."""
+    """Parses lines of one file. Stateless, so thread-safe."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         named = {position: name for name, position in layout.positions.items()}
-        self._fields = [named.get(i, f" {i}") for i in range(layout.width)]  # no column starts with a space
+        self._fields = [named.get(i, f" {i}") for i in range(layout.width)]  # no column name starts with a space
         self.spares = [self._fields[i] for i in layout.spares]
         self._typed = {c.name: arrow_type(c) for c in layout.columns if c.name in layout.positions}
         self._texts = {c.name for c in layout.columns if c.type == "string"}.intersection(self._typed)
-        # An open quote at the very end would go unnoticed without a line behind it.
+        # Without a line after it, an open quote in the last line would go unnoticed.
         self._sentinel = b'""' + b"," * (layout.width - 1) + b"\n"
 
     def parse(self, lines: Lines, as_text: Set[str]) -> Parsed | None:
-        """Parse lines, the values of some columns as text.
+        """Parse lines, reading the columns `as_text` as text.
 
-        None when a cell is not of its type, or when lines and rows do not add up.
+        Returns None when a cell does not fit its type, or when the number of rows differs from that of lines.
         """
-        # The parser would end a line at a stray CR, and cannot hand over a ragged row that is no UTF-8.
+        # Arrow would split a line at a stray CR, and fails to report a ragged row that is not UTF-8.
         if lines.stray_cr or not (lines.ascii or is_utf8(lines.parsed)):
             return None
         guarded = b'"' in lines.parsed
-        octets = lines.parsed + self._sentinel if guarded else lines.parsed
+        data = lines.parsed + self._sentinel if guarded else lines.parsed
         texts = self._texts.union(as_text)
         ragged: dict[int, int] = {}
         try:
-            table = self._arrow(octets, texts - self._texts, ragged, quotes=guarded)
+            table = self._arrow(data, texts - self._texts, ragged, quotes=guarded)
         except pa.ArrowInvalid:
             return None
         rows = table.num_rows + len(ragged) - guarded
         if rows == lines.physical:
-            lines.filled = rows  # the parser leaves blank lines out, so there are none
-        if rows != lines.filled:
+            lines.non_blank = rows  # the parser skips blank lines, so there are none
+        if rows != lines.non_blank:
             return None
         return Parsed(table.slice(0, table.num_rows - guarded), texts, ragged)
 
-    def _arrow(self, octets: Octets, as_text: set[str], ragged: dict[int, int], *, quotes: bool) -> pa.Table:
+    def _arrow(self, data: BytesLike, as_text: set[str], ragged: dict[int, int], *, quotes: bool) -> pa.Table:
         def leave_out(row: pa_csv.InvalidRow) -> str:
             ragged[row.number - 1] = row.actual_columns
             return "skip"
 
         types = {name: pa.string() if name in as_text else kind for name, kind in self._typed.items()}
         return pa_csv.read_csv(
-            pa.py_buffer(octets),
-            pa_csv.ReadOptions(column_names=self._fields, use_threads=False, block_size=len(octets) + 1),
+            pa.py_buffer(data),
+            pa_csv.ReadOptions(column_names=self._fields, use_threads=False, block_size=len(data) + 1),
             pa_csv.ParseOptions(quote_char='"' if quotes else False, invalid_row_handler=leave_out),
             pa_csv.ConvertOptions(
                 column_types=types | dict.fromkeys(self.spares, pa.string()),
                 include_columns=[*self._typed, *self.spares],
-                null_values=[""],  # a short list is faster, and TLC writes no other
+                null_values=[""],  # a short list is faster, and TLC uses no other null value
                 strings_can_be_null=True,
-                check_utf8=False,  # that was done for all cells at once
+                check_utf8=False,  # already checked for the whole block
             ),
         )
 
-    def normal(self, lines: Lines, parsed: Parsed) -> tuple[bytes, list[Reject]]:
-        """Sort out rows of another width.
+    def normalize(self, lines: Lines, parsed: Parsed) -> tuple[bytes, list[Reject]]:
+        """Give ragged lines the usual number of fields, or reject them.
 
-        Returns the lines once more with the legal ones made usual (b"" if there are none), and the rejects.
+        Returns all lines, those fixed included (b"" if no line could be fixed), and the rejects.
         """
         rejects, fixed = [], {}
         for ordinal, width in parsed.ragged.items():
-            usual = self._usual(lines.line(ordinal), width)
-            if usual is None:
+            line = self._normalize_line(lines.line(ordinal), width)
+            if line is None:
                 rejects.append(lines.reject(ordinal, self.count_reason(width)))
             else:
-                fixed[ordinal] = usual
+                fixed[ordinal] = line
         if not fixed:
             return b"", rejects
-        seen = (line for line in lines.parsed.split(b"\n")[:-1] if not is_blank(line))
-        return b"".join(fixed.get(i, line) + b"\n" for i, line in enumerate(seen)), rejects
+        present = (line for line in lines.parsed.split(b"\n")[:-1] if not is_blank(line))
+        return b"".join(fixed.get(i, line) + b"\n" for i, line in enumerate(present)), rejects
 
-    def _usual(self, line: Octets, width: int) -> Octets | None:
-        """A row with the usual number of fields, or None if its width is not legal."""
+    def _normalize_line(self, line: BytesLike, width: int) -> BytesLike | None:
+        """The line with the usual number of fields, or None if its width or its extra fields are invalid."""
         layout = self._layout
-        if not layout.names <= width <= layout.names + SPARE:
+        if not layout.names <= width <= layout.names + MAX_SPARES:
             return None
         for _ in range(width - layout.names):
             line, cut = _EMPTY_FIELD.subn(b"", line)
@@ -222,5 +222,5 @@ class Parser:
         return line + b"," * (layout.width - layout.names)
 
     def count_reason(self, width: int) -> str:
-        """Why a row of `width` fields is rejected."""
+        """The reject reason for a row of `width` fields."""
         return f"{width} field{'s' if width != 1 else ''}, {self._layout.names} expected"

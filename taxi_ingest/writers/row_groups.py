@@ -1,7 +1,7 @@
-"""A Parquet file whose row groups are encoded by several threads.
+"""Write a Parquet file whose row groups are encoded by several threads.
 
-Arrow encodes a file with one thread. So each row group is encoded as a file of its own, in memory; its column chunks
-are copied into the real file, and their entries in the footer get the new positions. A chunk that is the same
+Arrow encodes a file in one thread. Here each row group is encoded in memory as a file of its own; its column chunks
+are then copied into the output file, and the offsets in their footer entries adjusted. A column chunk that is identical
 in many row groups is encoded once.
 """
 
@@ -23,7 +23,7 @@ from taxi_ingest.writers.thrift_footer import ColumnChunk, FileMetaData, RowGrou
 _MAGIC = b"PAR1"
 
 _Chunk = tuple[memoryview, ColumnChunk]
-"""The bytes of one column in one row group, and their entry in the footer of some file."""
+"""The bytes of a column chunk, and its entry in the footer of the file it was encoded in."""
 
 
 def write(
@@ -36,66 +36,66 @@ def write(
     constant: Collection[str],
     threads: int,
 ) -> None:
-    """Write each table as one row group, in order, but none for a table without rows.
+    """Write each table as one row group, in order; tables without rows are skipped.
 
-    Their schema is `schema`, but for texts, which may be dictionary-encoded or not in any of them. The columns
-    `constant` hold one value throughout. `options` go to Arrow's writer; `metadata` is asked for once all groups are
-    there. Up to `threads` + 1 groups are held in memory.
+    Every table has the schema `schema`, except that any text column may be dictionary-encoded. The columns `constant`
+    have the same value in all rows of the file. `options` go to Arrow's ParquetWriter. `metadata` is called after the
+    last group and returns the footer's key-value metadata. Up to `threads` + 1 groups are held in memory.
     """
     encoder = _Encoder(options, constant)
     with (
         path.open("wb") as out,
-        ThreadPoolExecutor(1, "settle") as settler,
+        ThreadPoolExecutor(1, "sync") as syncer,
         ThreadPoolExecutor(threads, "encode") as encoders,
     ):
-        whole = _Whole(out, encoder.footer(schema), settler)
+        output = _OutputFile(out, encoder.footer(schema), syncer)
         pending: deque[Future[list[_Chunk]]] = deque()
         for group in groups:
             if group.num_rows:
                 pending.append(encoders.submit(encoder.chunks, group))
             if len(pending) > threads:
-                whole.append(pending.popleft().result())
+                output.append(pending.popleft().result())
         for encoded in pending:
-            whole.append(encoded.result())
-        whole.close(metadata())
+            output.append(encoded.result())
+        output.close(metadata())
 
 
 class _Encoder:
-    """Encodes row groups of one file; may be used by several threads at once."""
+    """Encodes row groups of one file. Thread-safe."""
 
     def __init__(self, options: Mapping[str, object], constant: Collection[str]) -> None:
         self._options = options
         self._constant = constant
-        self._known: dict[tuple[str, int], _Chunk] = {}
+        self._repeated: dict[tuple[str, int], _Chunk] = {}
 
     def footer(self, schema: pa.Schema) -> FileMetaData:
-        """The footer of a file without rows."""
-        return _parsed_footer(self._encoded(schema.empty_table()))
+        """The footer of a file with this schema and no rows."""
+        return _parse_footer(self._encode_file(schema.empty_table()))
 
     def chunks(self, group: pa.Table) -> list[_Chunk]:
-        """Encode each column of a row group, in order."""
+        """Encode each column of a row group, in column order."""
         repeated = {name for name in group.column_names if self._is_repeated(name, group[name])}
         varied = [name for name in group.column_names if name not in repeated]
-        encoded = dict(zip(varied, self._fresh(group.select(varied)), strict=True)) if varied else {}
-        return [encoded.get(name) or self._alike(name, group) for name in group.column_names]
+        encoded = dict(zip(varied, self._encode_chunks(group.select(varied)), strict=True)) if varied else {}
+        return [encoded.get(name) or self._repeated_chunk(name, group) for name in group.column_names]
 
     def _is_repeated(self, name: str, column: pa.ChunkedArray) -> bool:
         return name in self._constant or column.null_count == len(column)
 
-    def _alike(self, name: str, group: pa.Table) -> _Chunk:
-        """The chunk of a column that is the same in all row groups of so many rows."""
+    def _repeated_chunk(self, name: str, group: pa.Table) -> _Chunk:
+        """The chunk of a repeated column, encoded once per number of rows."""
         key = (name, group.num_rows)
-        if key not in self._known:
-            (self._known[key],) = self._fresh(group.select([name]))
-        return self._known[key]
+        if key not in self._repeated:
+            (self._repeated[key],) = self._encode_chunks(group.select([name]))
+        return self._repeated[key]
 
-    def _fresh(self, group: pa.Table) -> list[_Chunk]:
-        encoded = self._encoded(group)
-        (entry,) = _parsed_footer(encoded).row_groups
+    def _encode_chunks(self, group: pa.Table) -> list[_Chunk]:
+        encoded = self._encode_file(group)
+        (entry,) = _parse_footer(encoded).row_groups
         data = memoryview(encoded)
         return [(data[c.start : c.start + c.meta_data.total_compressed_size], c) for c in entry.columns]
 
-    def _encoded(self, group: pa.Table) -> pa.Buffer:
+    def _encode_file(self, group: pa.Table) -> pa.Buffer:
         sink = pa.BufferOutputStream()
         with pq.ParquetWriter(sink, group.schema, store_schema=False, **self._options) as writer:
             if group.num_rows:
@@ -103,26 +103,26 @@ class _Encoder:
         return sink.getvalue()
 
 
-class _Whole:
-    """The file that is made of others; `empty` is its footer as long as it has no rows.
+class _OutputFile:
+    """The output file, assembled from encoded column chunks; `empty` is its footer without row groups.
 
-    What is written goes to the disk at once, by `settler`: whoever waits for the whole to be there waits less.
+    `syncer` runs fsync in the background while groups are written, so that the final sync of the file is short.
     """
 
-    def __init__(self, out: BinaryIO, empty: FileMetaData, settler: ThreadPoolExecutor) -> None:
+    def __init__(self, out: BinaryIO, empty: FileMetaData, syncer: ThreadPoolExecutor) -> None:
         self._out = out
-        self._settler = settler
-        self._settled = settler.submit(os.fsync, out.fileno())
+        self._syncer = syncer
+        self._last_sync = syncer.submit(os.fsync, out.fileno())
         self._empty = empty
         self._end = out.write(_MAGIC)
         self._groups: list[RowGroup] = []
 
     def append(self, chunks: list[_Chunk]) -> None:
-        """Write a row group."""
+        """Append a row group, given its column chunks in order."""
         start = self._end
         columns = []
         for data, chunk in chunks:
-            columns.append(chunk.at(self._end))
+            columns.append(chunk.moved_to(self._end))
             self._end += self._out.write(data)
         group = RowGroup(
             columns=columns,
@@ -132,16 +132,16 @@ class _Whole:
             total_compressed_size=self._end - start,
         )
         self._groups.append(group)
-        if self._settled.done():
-            self._settled = self._settler.submit(os.fsync, self._out.fileno())
+        if self._last_sync.done():
+            self._last_sync = self._syncer.submit(os.fsync, self._out.fileno())
 
     def close(self, metadata: dict[bytes, bytes]) -> None:
-        """Write the footer, with key-value metadata."""
-        footer = self._empty.with_row_groups(self._groups, metadata).serialized()
+        """Write the footer, with this key-value metadata."""
+        footer = self._empty.with_row_groups(self._groups, metadata).serialize()
         self._out.write(footer + struct.pack("<I", len(footer)) + _MAGIC)
 
 
-def _parsed_footer(encoded: pa.Buffer) -> FileMetaData:
+def _parse_footer(encoded: pa.Buffer) -> FileMetaData:
     data = memoryview(encoded)
     length = struct.unpack("<I", data[-8:-4])[0]
-    return FileMetaData.parsed(bytes(data[-8 - length : -8]))
+    return FileMetaData.parse(bytes(data[-8 - length : -8]))

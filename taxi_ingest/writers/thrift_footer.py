@@ -1,7 +1,7 @@
-"""The footer of a Parquet file: one Thrift structure, FileMetaData.
+"""The footer of a Parquet file: the Thrift struct FileMetaData.
 
-Names and numbers are those of parquet.thrift in the Parquet format, but for encryption and what describes places. A
-field that does not stand here is lost when a footer is read.
+Field names and numbers come from parquet.thrift in apache/parquet-format, without encryption and geospatial types. A
+field that is not listed here is lost when a footer is read and written again.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ _Spec = tuple[_Field | None, ...]
 
 
 class _Struct(TBase):  # type: ignore[misc]
-    """A structure with the fields of `thrift_spec`; one that is not set is None."""
+    """A Thrift struct with the fields of `thrift_spec`; a field that is not set is None."""
 
     thrift_spec: _Spec = ()
 
     def __init_subclass__(cls) -> None:
         for _, _, name, _, _ in filter(None, cls.thrift_spec):
-            setattr(cls, name, None)  # once a class is cheaper than once an instance
+            setattr(cls, name, None)  # once per class is cheaper than once per instance
 
     def __init__(self, **fields: object) -> None:
         self.__dict__.update(fields)
 
-    def but(self, **changes: object) -> Self:
-        """A copy with some other fields."""
+    def replaced(self, **changes: object) -> Self:
+        """A copy with some fields replaced."""
         return type(self)(**vars(self) | changes)
 
 
 def _spec(**fields: tuple[int, _Kind]) -> _Spec:
-    """Fields by name, each with its number and kind, as Thrift wants them: at the index of their number."""
+    """Build a `thrift_spec` from fields by name, each with its number and kind."""
     spec: list[_Field | None] = [None] * (max(number for number, _ in fields.values()) + 1)
     for name, (number, (kind, details)) in fields.items():
         spec[number] = (number, kind, name, details, None)
@@ -137,7 +137,7 @@ class _ColumnMetaData(_Struct):
 
 
 class ColumnChunk(_Struct):
-    """Where the values of one column in one row group stand, and what they are like."""
+    """The position, encoding and statistics of one column of one row group."""
 
     thrift_spec = _spec(
         file_path=(1, _BINARY), file_offset=(2, _I64), meta_data=(3, _of(_ColumnMetaData)),
@@ -148,16 +148,16 @@ class ColumnChunk(_Struct):
 
     @property
     def start(self) -> int:
-        """The position of its first byte in the file."""
+        """The offset of its first byte in the file."""
         return self.meta_data.dictionary_page_offset or self.meta_data.data_page_offset
 
-    def at(self, start: int) -> ColumnChunk:
-        """The same chunk at another position. It has no index and no Bloom filter."""
+    def moved_to(self, start: int) -> ColumnChunk:
+        """The entry of the same chunk at offset `start`. It must have no page index and no Bloom filter."""
         data, dictionary = self.meta_data.data_page_offset, self.meta_data.dictionary_page_offset
-        moved = self.meta_data.but(
+        moved = self.meta_data.replaced(
             data_page_offset=data + start - self.start, dictionary_page_offset=dictionary and start
         )
-        return self.but(meta_data=moved)
+        return self.replaced(meta_data=moved)
 
 
 class _SortingColumn(_Struct):
@@ -165,7 +165,7 @@ class _SortingColumn(_Struct):
 
 
 class RowGroup(_Struct):
-    """The column chunks of some rows."""
+    """The footer entry of one row group."""
 
     thrift_spec = _spec(
         columns=(1, _list(_of(ColumnChunk))), total_byte_size=(2, _I64), num_rows=(3, _I64),
@@ -191,13 +191,13 @@ class FileMetaData(_Struct):
     row_groups: list[RowGroup]
 
     @classmethod
-    def parsed(cls, footer: bytes) -> FileMetaData:
-        """Read a footer."""
+    def parse(cls, footer: bytes) -> FileMetaData:
+        """Parse the bytes of a footer."""
         metadata = cls()
         metadata.read(TCompactProtocolAccelerated(TMemoryBuffer(footer)))
         return metadata
 
-    def serialized(self) -> bytes:
+    def serialize(self) -> bytes:
         """The bytes of this footer."""
         transport = TMemoryBuffer()
         self.write(TCompactProtocolAccelerated(transport))
@@ -205,8 +205,8 @@ class FileMetaData(_Struct):
         return footer
 
     def with_row_groups(self, groups: list[RowGroup], metadata: dict[bytes, bytes]) -> FileMetaData:
-        """The footer of a file of the same schema that has these row groups and this key-value metadata."""
-        return self.but(
+        """A copy of this footer with these row groups and this key-value metadata."""
+        return self.replaced(
             num_rows=sum(group.num_rows for group in groups),
             row_groups=groups,
             key_value_metadata=[_KeyValue(key=key, value=value) for key, value in metadata.items()],

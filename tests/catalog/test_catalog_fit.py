@@ -1,4 +1,4 @@
-"""Which vintage a file's header fits: every layout ever published, and those that never were."""
+"""Which vintage a file's header fits: every published layout, and some that were never published."""
 
 import csv
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_the_months_own_vintage_wins_a_tie() -> None:
     assert fit(with_vintages(old, new), "csv", ["b", "a"], "2021-05").vintage is new
 
 
-def test_the_vintage_that_leaves_fewest_columns_over_wins_against_the_months_own() -> None:
+def test_the_vintage_with_fewest_columns_left_over_beats_the_months_own() -> None:
     short, long = vintage("short", "a"), vintage("long", "a", "b", first="2022-01", last="")
     assert fit(with_vintages(short, long), "csv", ["a", "b"], "2021-05").vintage is long
 
@@ -68,7 +68,7 @@ def test_unknown_columns_are_named_as_published_without_stray_spaces() -> None:
     assert found.unknown == ("New_Fee",)
 
 
-def test_the_pandas_index_is_no_unknown_column() -> None:
+def test_the_pandas_index_is_not_an_unknown_column() -> None:
     columns = dataset("yellow").vintages[6].columns
     assert fit(dataset("yellow"), "parquet", [*columns, PANDAS_INDEX], "2010-02").unknown == ()
 
@@ -79,7 +79,7 @@ def test_a_layout_of_another_format_is_not_considered() -> None:
         fit(dataset("fhvhv"), "csv", columns, "2025-01")
 
 
-def test_the_month_without_licence_takes_no_licence_column() -> None:
+def test_the_month_without_the_licence_column_does_not_read_it() -> None:
     header = (
         "dispatching_base_num,pickup_datetime,dropoff_datetime,PULocationID,DOLocationID,SR_Flag,Affiliated_base_number"
     )
@@ -111,7 +111,7 @@ def test_the_base_of_2018_is_read_from_the_column_that_holds_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["csv-2009", "csv-2010", "parquet-2009", "parquet-2010"])
-def test_the_old_surcharge_is_todays_extra(name: str) -> None:
+def test_the_old_surcharge_is_the_column_extra(name: str) -> None:
     assert next(v for v in dataset("yellow").vintages if v.name == name).names["surcharge"] == "extra"
 
 
@@ -120,19 +120,19 @@ def test_both_spellings_of_the_airport_fee_are_one_column() -> None:
     assert spelt.names["airport_fee"] == "Airport_fee"
 
 
-def test_a_refusal_shows_what_the_file_lacks_and_has_besides() -> None:
+def test_a_refusal_lists_missing_and_extra_columns() -> None:
     header = [c for c in YELLOW_2021 if c != "extra"] + ["extras"]
-    with pytest.raises(SchemaError, match=r"Against csv-2019 it lacks: extra; it has besides: extras\."):
+    with pytest.raises(SchemaError, match=r"Compared with csv-2019, it lacks: extra; it also has: extras\."):
         fit(dataset("yellow"), "csv", header, "2021-01")
 
 
-def test_a_refusal_names_dataset_month_and_the_file_to_mend() -> None:
+def test_a_refusal_names_dataset_month_and_the_file_to_edit() -> None:
     with pytest.raises(SchemaError, match=r"^yellow 2021-01: .* add a vintage to catalog/yellow\.toml\.$"):
         fit(dataset("yellow"), "csv", ["a"], "2021-01")
 
 
 def test_a_format_the_dataset_never_had_is_refused_with_the_remedy() -> None:
-    with pytest.raises(SchemaError, match=r"zones: the catalog knows no parquet layout.*--source"):
+    with pytest.raises(SchemaError, match=r"zones: the catalog has no parquet layout.*--source"):
         fit(dataset("zones"), "parquet", ["LocationID"], None)
 
 
@@ -147,6 +147,6 @@ def test_months_and_descriptions_of_a_vintage_do_not_change_the_mark() -> None:
 
 
 @pytest.mark.parametrize(("sha", "size", "column"), [("01", 1, "x"), ("00", 2, "x"), ("00", 1, "y")])
-def test_other_bytes_or_another_layout_change_the_mark(sha: str, size: int, column: str) -> None:
+def test_different_bytes_or_another_layout_change_the_mark(sha: str, size: int, column: str) -> None:
     a, b = vintage("v", "x"), vintage("v", column)
     assert mark("00", 1, with_vintages(a), a) != mark(sha, size, with_vintages(b), b)

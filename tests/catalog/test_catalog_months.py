@@ -39,7 +39,7 @@ def test_months_are_read_in_the_order_given_each_once(texts: list[str], months: 
 
 
 @pytest.mark.parametrize("text", ["2021", "2021-1", "2021-13", "2021-00", "21-01", "2021-01-01", "", "2021-01\n"])
-def test_what_is_no_month_is_refused_with_an_example(text: str) -> None:
+def test_a_text_that_is_not_a_month_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match=r"is not a month\. Write 2021-01"):
         check_month(text)
 

@@ -1,4 +1,4 @@
-"""The datasets' files: what they promise, and what is refused in them."""
+"""The datasets' files: their contents, and the errors for invalid ones."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -86,7 +86,7 @@ def test_a_good_file_is_read(write: Callable[[str], Path]) -> None:
     ]
 
 
-def test_what_is_left_out_is_remembered_folded(write: Callable[[str], Path]) -> None:
+def test_columns_left_out_are_folded(write: Callable[[str], Path]) -> None:
     assert read_dataset(write(GOOD)).vintages[0].leaves_out == ("junk",)
 
 
@@ -97,15 +97,15 @@ def test_a_dataset_without_months_is_read(write: Callable[[str], Path]) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ('title = "Made up"', 'title = "', r"made_up\.toml: not TOML: "),
+        ('title = "Made up"', 'title = "', r"made_up\.toml: invalid TOML: "),
         ('title = "Made up"', "", r"made_up\.toml: `title` is missing\."),
-        ('title = "Made up"', "title = 1", r"`title` must be a text that says something"),
+        ('title = "Made up"', "title = 1", r"`title` must be a non-empty string"),
         ('title = "Made up"', 'titel = "Made up"', r"unknown key `titel`; did you mean `title`\?$"),
-        ('table = "made_up"', 'table = "made up"', r"'made up' is no table name"),
-        ('table = "made_up"', 'table = "2nd"', r"'2nd' is no table name"),
-        ('cluster_by = "at"', 'cluster_by = "At"', r"`cluster_by` is no column: At"),
+        ('table = "made_up"', 'table = "made up"', r"'made up' is not a table name"),
+        ('table = "made_up"', 'table = "2nd"', r"'2nd' is not a table name"),
+        ('cluster_by = "at"', 'cluster_by = "At"', r"`cluster_by` is not a column: At"),
         ('cluster_by = "at"', "monthly = 1", r"`monthly` must be true or false"),
-        ('cluster_by = "at"', "monthly = false", r"`first` and `last` have no place"),
+        ('cluster_by = "at"', "monthly = false", r"`first` and `last` are not allowed"),
         ('name = "at"', 'name = "fLAG"', r"column twice: flag"),
         ('name = "at"', 'name = "file_month"', r"column twice: file_month"),
         ('type = "timestamp"', 'type = "date"', r"column at: the type 'date' is none of int64, double"),
@@ -114,9 +114,9 @@ def test_a_dataset_without_months_is_read(write: Callable[[str], Path]) -> None:
         (
             'meaning = "A flag."',
             'meaning = " "',
-            r"column Flag: `meaning` must be a text that says something",
+            r"column Flag: `meaning` must be a non-empty string",
         ),
-        ('since = "2020-01"\ncodes', "codes", r"column Flag: `since` is absent"),
+        ('since = "2020-01"\ncodes', "codes", r"column Flag: `since` is missing"),
         ('since = "2020-01"\ncodes', 'since = "2019-12"\ncodes', r"column Flag: `since` is .* before"),
         ('since = "2020-01"\ncodes', 'since = "2020"\ncodes', r"`since` must be a month such as 2021-01"),
         ('y = "Y"', "y = 1", r"column Flag: the code y = 1 does not fit the type string"),
@@ -132,35 +132,35 @@ def test_a_dataset_without_months_is_read(write: Callable[[str], Path]) -> None:
         ),
         ('first = "2021-01"', 'first = "2020-12"', r"vintage csv-2021: its months overlap those of csv-2020"),
         ('last = "2020-12"', "", r"vintage csv-2021: its months overlap those of csv-2020"),
-        ('last = "2020-12"', 'last = "2019-12"', r"vintage csv-2020: `first` is absent or after `last`"),
-        ('first = "2021-01"', "", r"vintage csv-2021: `first` is absent"),
+        ('last = "2020-12"', 'last = "2019-12"', r"vintage csv-2020: `first` is missing or after `last`"),
+        ('first = "2021-01"', "", r"vintage csv-2021: `first` is missing"),
         (
             'first = "2020-01"\ncluster',
             'first = "2020-02"\ncluster',
             r"`first` is not the first month of any",
         ),
         ('"Junk"]', '"Junk", "JUNK "]', r"vintage csv-2020: published column twice: junk"),
-        ("old_at =", "new_at =", r"vintage csv-2020: .* names new_at, which is no published column"),
-        ('old_at = "at"', 'old_at = "on"', r"the alias old_at leads to on, which is no canonical column"),
-        ('leaves_out = ["junk"]', "", r"junk leads to no canonical column and is not in `leaves_out`"),
-        ('leaves_out = ["junk"]', 'leaves_out = ["junk", "x"]', r"names x, which is no published column"),
-        ('["Flag", "at"]', '["Flag", ""]', r"vintage csv-2021: `columns` must be a list of texts"),
+        ("old_at =", "new_at =", r"vintage csv-2020: .* names new_at, which is not a published column"),
+        ('old_at = "at"', 'old_at = "on"', r"the alias old_at maps to on, which is not a canonical column"),
+        ('leaves_out = ["junk"]', "", r"no canonical column for junk; add an alias or list it in `leaves_out`"),
+        ('leaves_out = ["junk"]', 'leaves_out = ["junk", "x"]', r"names x, which is not a published column"),
+        ('["Flag", "at"]', '["Flag", ""]', r"vintage csv-2021: `columns` must be a list of non-empty strings"),
     ],
 )
-def test_a_spoiled_file_is_refused_with_file_and_place(
+def test_an_invalid_file_is_refused_naming_file_and_place(
     write: Callable[[str], Path], old: str, new: str, sentence: str
 ) -> None:
     with pytest.raises(CatalogError, match=sentence):
         read_dataset(write(spoil(GOOD, old, new)))
 
 
-def test_two_published_columns_that_lead_to_one_are_refused(write: Callable[[str], Path]) -> None:
+def test_two_published_columns_for_one_canonical_column_are_refused(write: Callable[[str], Path]) -> None:
     text = spoil(GOOD, 'leaves_out = ["junk"]', "")
     with pytest.raises(CatalogError, match="vintage csv-2020: canonical column twice: at"):
         read_dataset(write(spoil(text, '{ old_at = "at" }', '{ old_at = "at", junk = "at" }')))
 
 
-def test_true_is_no_number_among_the_codes(write: Callable[[str], Path]) -> None:
+def test_true_is_not_a_number_among_the_codes(write: Callable[[str], Path]) -> None:
     text = spoil(SINGLE, 'unit = "code"', 'unit = "code"\ncodes = { yes = true }')
     with pytest.raises(CatalogError, match="does not fit the type int64"):
         read_dataset(write(text))
@@ -175,7 +175,7 @@ def test_the_default_dataset_is_yellow() -> None:
 
 
 def test_an_unknown_dataset_is_refused_with_the_known_and_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"'yelow'\. Did you mean yellow\? Known are: yellow, fhv, fhvhv, green"):
+    with pytest.raises(UsageError, match=r"'yelow'\. Did you mean yellow\? Known datasets: yellow, fhv, fhvhv, green"):
         dataset("yelow")
 
 
@@ -197,7 +197,7 @@ def test_a_dataset_has_all_its_canonical_columns(name: str, count: int) -> None:
         ("fhvhv", "parquet", "2019-02", ""),
     ],
 )
-def test_the_vintages_span_all_months_published(name: str, file_format: str, first: str, last: str) -> None:
+def test_the_vintages_cover_all_published_months(name: str, file_format: str, first: str, last: str) -> None:
     found = [v for v in dataset(name).vintages if v.format == file_format]
     assert (found[0].first, found[-1].last) == (first, last)
 
@@ -246,7 +246,7 @@ def test_no_column_is_filled_before_a_file_holds_it(name: str) -> None:
         ("store_and_fwd_flag", "*", ""),
     ],
 )
-def test_a_text_code_becomes_the_code_of_the_dictionary(name: str, column: str, text: str, code: int | str) -> None:
+def test_a_text_code_becomes_tlcs_code(name: str, column: str, text: str, code: int | str) -> None:
     assert next(c for c in dataset(name).columns if c.name == column).codes[text] == code
 
 

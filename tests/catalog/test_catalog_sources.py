@@ -33,16 +33,16 @@ yellow = ["2019-01", ""]
     ("old", "new", "sentence"),
     [
         ('format = "csv"', 'format = "zip"', r"made_up\.toml, one: the format 'zip' is none of"),
-        ("{month}", "month", r"`url` must hold \{dataset\} and \{month\}"),
+        ("{month}", "month", r"`url` must contain \{dataset\} and \{month\}"),
         ('auto = ["yellow"]', 'auto = ["green"]', r"`auto` names green, which has no `months` here"),
-        ('["2019-01", ""]', '["2019-01"]', r"`months` must be a table of spans"),
-        ('["2019-01", ""]', '["2019-01", "2018-12"]', r"`months` must be a table of spans"),
-        ('["2019-01", ""]', '["2019-01", "now"]', r"`months` must be a table of spans"),
+        ('["2019-01", ""]', '["2019-01"]', r"`months` must be a table of ranges"),
+        ('["2019-01", ""]', '["2019-01", "2018-12"]', r"`months` must be a table of ranges"),
+        ('["2019-01", ""]', '["2019-01", "now"]', r"`months` must be a table of ranges"),
         ('title = "One"', "", r"`title` is missing"),
         ("[one]\n", 'two = "x"\n[one]\n', r"made_up\.toml, two: a source must be a table"),
     ],
 )
-def test_a_spoiled_source_is_refused(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+def test_an_invalid_source_is_refused(tmp_path: Path, old: str, new: str, sentence: str) -> None:
     assert old in SOURCES
     path = tmp_path / "made_up.toml"
     path.write_text(SOURCES.replace(old, new), encoding="utf-8")
@@ -71,7 +71,7 @@ def test_every_file_of_a_source_belongs_to_a_dataset() -> None:
         ("zones", None, "tlc"),
     ],
 )
-def test_auto_takes_the_archive_where_it_has_the_month(name: str, month: str | None, source: str) -> None:
+def test_auto_uses_the_archive_where_it_has_the_month(name: str, month: str | None, source: str) -> None:
     assert auto_source(Part(name, month)) == source
 
 
@@ -210,10 +210,10 @@ def test_rows_are_known_for_every_month_tlc_published_to_2024_05() -> None:
     assert (len(months), [m for m in months if expected_rows(*m) is None]) == (487, [])
 
 
-def test_the_bytes_of_a_file_are_known_with_its_rows() -> None:
+def test_rows_and_bytes_of_a_file_are_known() -> None:
     assert (expected_rows("green", "2021-01"), expected_bytes("green", "2021-01")) == (76_518, 1_333_519)
 
 
 @pytest.mark.parametrize(("name", "month"), [("green", "2013-08"), ("yellow", "2030-01"), ("zones", None)])
-def test_rows_that_are_not_known_are_none(name: str, month: str | None) -> None:
+def test_unknown_row_counts_are_none(name: str, month: str | None) -> None:
     assert expected_rows(name, month) is None

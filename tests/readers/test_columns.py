@@ -1,4 +1,4 @@
-"""Text to canonical values: the same meaning as Arrow's CSV parser, and the rules on top of it."""
+"""Text to canonical values: the same values as from Arrow's CSV parser, plus the rules for codes and white space."""
 
 from collections import Counter
 from datetime import datetime
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from taxi_ingest.catalog import Column
-from taxi_ingest.readers.columns import Converted, complaint, convert, schema_of, trimmed
+from taxi_ingest.readers.columns import Converted, convert, reject_reason, schema_of, trimmed
 
 WHOLE = Column("n", "int64", "", "")
 NUMBER = Column("x", "double", "", "")
@@ -64,7 +64,7 @@ def bad(result: Converted) -> list[bool]:
     ],
 )
 @pytest.mark.parametrize("beside", [(), ("junk", "", "4 5")])
-def test_a_text_has_this_value_whatever_stands_beside_it(
+def test_a_text_has_the_same_value_whatever_texts_are_beside_it(
     column: Column, text: str, value: Any, beside: tuple[str, ...]
 ) -> None:
     assert converted(column, text, *beside).array[0].as_py() == value
@@ -91,14 +91,14 @@ def test_a_text_has_this_value_whatever_stands_beside_it(
         (TIME, "2021-01-01 00:00:00.1234567"),
     ],
 )
-def test_a_text_that_means_nothing_is_bad_and_null(column: Column, text: str) -> None:
+def test_a_text_without_a_value_is_bad_and_null(column: Column, text: str) -> None:
     result = converted(column, None, text)
     assert (bad(result), result.array.to_pylist()) == ([False, True], [None, None])
 
 
 @pytest.mark.parametrize("column", [WHOLE, NUMBER, TIME, TEXT, CODE, FLAG])
 @pytest.mark.parametrize("text", [None, "", "  \t"])
-def test_nothing_is_null_and_not_bad(column: Column, text: str | None) -> None:
+def test_an_empty_text_is_null_and_not_bad(column: Column, text: str | None) -> None:
     result = converted(column, text, text)
     assert (result.array.to_pylist(), bad(result), result.unknown) == ([None, None], [], Counter())
 
@@ -115,7 +115,7 @@ def test_unknown_codes_are_not_bad(column: Column) -> None:
 
 
 @pytest.mark.parametrize("column", [WHOLE, NUMBER, TIME, TEXT, CODE, FLAG])
-def test_the_type_is_canonical_even_for_no_rows(column: Column) -> None:
+def test_the_type_is_canonical_even_without_rows(column: Column) -> None:
     assert converted(column).array.type == schema_of([column]).field(0).type
 
 
@@ -125,7 +125,7 @@ def test_a_code_column_may_be_dictionary_encoded() -> None:
     assert (result.array.to_pylist(), result.unknown) == (["Y", "Y", None, None, None], Counter({"Q": 2}))
 
 
-def test_bad_texts_among_many_are_found_each_in_its_place() -> None:
+def test_bad_texts_among_many_are_found_at_their_positions() -> None:
     texts = [f"2021-01-{1 + i % 28:02d} 00:{i % 60:02d}:00" for i in range(5000)]
     for place in (0, 17, 2500, 4999):
         texts[place] = f"broken {place}"
@@ -133,12 +133,12 @@ def test_bad_texts_among_many_are_found_each_in_its_place() -> None:
     assert [i for i, is_bad in enumerate(bad(result)) if is_bad] == [0, 17, 2500, 4999]
 
 
-def test_a_complaint_names_column_and_value() -> None:
-    assert complaint(NUMBER, " oops ") == "x: 'oops' is not a number"
+def test_a_reject_reason_names_column_and_value() -> None:
+    assert reject_reason(NUMBER, " oops ") == "x: 'oops' is not a number"
 
 
-def test_a_complaint_cuts_a_long_value() -> None:
-    assert len(complaint(NUMBER, "x" * 1000)) < 100
+def test_a_reject_reason_shortens_a_long_value() -> None:
+    assert len(reject_reason(NUMBER, "x" * 1000)) < 100
 
 
 def test_trimming_makes_blank_text_null() -> None:

@@ -1,4 +1,4 @@
-"""Random files in every published layout, good and spoilt, against the independent reading."""
+"""Random files in every published layout, valid and damaged, compared with the independent reader."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from taxi_ingest.catalog import Column, Dataset, Vintage
 from taxi_ingest.catalog.reading import dataset, datasets
 
 LAYOUTS = [(of, layout) for of in datasets().values() for layout in of.vintages if layout.format == "csv"]
-NO_LINE = {"a quote is never closed", "a carriage return within the line", "not valid UTF-8"}
+LINE_REASONS = {"a quote is never closed", "a carriage return within the line", "not valid UTF-8"}
 
 WHOLE = st.integers(-(10**17), 10**17).map(str) | st.integers(0, 9).map(str)
 DECIMAL = st.integers(-999, 999).map(lambda n: f"{n}.0")
@@ -26,11 +26,11 @@ CODE = st.sampled_from(["CMT", "vts", "CASH", "Cre", "NA ", "no charge", "Y", "n
 JUNK = st.sampled_from(["oops", "-", "1.5.2", "2021-13-45 99:00:00", "1,5", "12 34", "1/1/2018, 2:21:05 AM"])
 PADDING = st.sampled_from(["", "", "", " ", "  ", "\t"])
 
-SPOILT = st.sampled_from([b'%s,"', b"a\rb,%s", b"\xff,%s", b'"%s', b"%s,7", b"%s,,,", b"x", b",", b" "])
+DAMAGE = st.sampled_from([b'%s,"', b"a\rb,%s", b"\xff,%s", b'"%s', b"%s,7", b"%s,,,", b"x", b",", b" "])
 
 
 def cell(column: Column | None) -> st.SearchStrategy[str]:
-    """A text as it may stand in a column: mostly one that means something there."""
+    """A text as it may occur in a column, mostly a valid one."""
     if column is None:
         return TEXT
     good = {"int64": WHOLE | DECIMAL, "double": NUMBER, "timestamp": TIME, "string": TEXT}[column.type]
@@ -47,7 +47,7 @@ def rendered(cells: list[str], quoted: bool) -> bytes:
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A dataset's name and a file of it: any layout, line ends, blank lines, quoting, surplus fields, spoilt lines."""
+    """A dataset's name and a file of it: any layout, line ends, blank lines, quoting, surplus fields, damaged lines."""
     of, layout = draw(st.sampled_from(LAYOUTS))
     spare = draw(st.integers(0, 2))
     row = st.tuples(*(cell(column_of(of, layout, name)) for name in layout.columns)).map(list)
@@ -58,7 +58,7 @@ def files(draw: st.DrawFn) -> tuple[str, bytes]:
         line = rendered(cells, draw(st.booleans()))
         line += b"," * draw(st.sampled_from([spare, spare, spare, 0, 1, 2]))
         if draw(st.integers(0, 9)) == 0:
-            line = draw(SPOILT).replace(b"%s", line)
+            line = draw(DAMAGE).replace(b"%s", line)
         parts += [draw(blank), line, draw(end)]
     last = draw(st.booleans())
     return of.name, b"".join(parts if last else parts[:-1])
@@ -69,13 +69,13 @@ def column_of(of: Dataset, layout: Vintage, published: str) -> Column | None:
     return next((column for column in of.columns if column.name == name), None)
 
 
-def bad(whole: WholeFile) -> dict[int, set[str]]:
+def rejected(whole: WholeFile) -> dict[int, set[str]]:
     """Rejects as the oracle gives them."""
-    return {reject.line: blamed(reject.reason) for reject in whole.rejects}
+    return {reject.line: blamed_columns(reject.reason) for reject in whole.rejects}
 
 
-def blamed(reason: str) -> set[str]:
-    if reason in NO_LINE:
+def blamed_columns(reason: str) -> set[str]:
+    if reason in LINE_REASONS:
         return {"line"}
     if re.fullmatch(r"\d+ fields?, \d+ expected", reason):
         return {"fields"}
@@ -96,7 +96,7 @@ BLOCKS = st.sampled_from([1, 64, 300, 1000, 2 << 20])
 
 @settings(max_examples=60, deadline=None)
 @given(files(), BLOCKS)
-def test_good_lines_come_back_as_the_independent_reading_has_them(file: tuple[str, bytes], block: int) -> None:
+def test_good_lines_equal_those_of_the_independent_reader(file: tuple[str, bytes], block: int) -> None:
     expected, whole = both(file, block)
     assert whole.rows == expected.rows
 
@@ -105,7 +105,7 @@ def test_good_lines_come_back_as_the_independent_reading_has_them(file: tuple[st
 @given(files(), BLOCKS)
 def test_bad_lines_are_rejected_by_number_and_column(file: tuple[str, bytes], block: int) -> None:
     expected, whole = both(file, block)
-    assert bad(whole) == expected.bad
+    assert rejected(whole) == expected.bad
 
 
 @settings(max_examples=60, deadline=None)

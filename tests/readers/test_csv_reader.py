@@ -1,4 +1,4 @@
-"""The CSV reader: every real sample as an independent reading has it, and each rule on its own."""
+"""The CSV reader: every real sample equals the independent reader's rows, and each rule is tested on its own."""
 
 import gzip
 import threading
@@ -41,14 +41,14 @@ def block_bytes(request: pytest.FixtureRequest) -> int:
 
 
 def reading(tmp_path: Path, text: str | bytes, block_bytes: int = 64) -> WholeFile:
-    """What comes of a file of these lines."""
+    """The result of reading a file with this content."""
     path = tmp_path / "d.csv"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return read_whole(path, DATASET, block_bytes=block_bytes)
 
 
 @pytest.mark.parametrize("sample", SAMPLES + VARIANTS)
-def test_a_published_file_reads_as_an_independent_reading_has_it(sample: str) -> None:
+def test_a_published_file_equals_the_independent_reader(sample: str) -> None:
     of = dataset_of(DATA / sample)
     assert read_whole(DATA / sample, of).rows == read_csv(DATA / sample, of.name, types_of(of)).rows
 
@@ -134,14 +134,14 @@ def test_a_line_that_cannot_be_read_is_rejected_with_its_reason(
     assert {reject.reason for reject in reading(tmp_path, text, block_bytes).rejects} == {reason}
 
 
-def test_a_line_that_is_no_utf8_is_rejected_alone(tmp_path: Path, block_bytes: int) -> None:
+def test_only_the_line_with_invalid_utf8_is_rejected(tmp_path: Path, block_bytes: int) -> None:
     text = (HEADER + GOOD * 40).encode().replace(b"B01", b"B\xff1", 1)
     whole = reading(tmp_path, text, block_bytes)
     assert (len(whole.rows), [reject.reason for reject in whole.rejects]) == (39, ["not valid UTF-8"])
 
 
 @pytest.mark.parametrize("place", [0, 20, 39])
-def test_an_open_quote_costs_only_its_own_line(tmp_path: Path, place: int, block_bytes: int) -> None:
+def test_only_the_line_with_an_open_quote_is_rejected(tmp_path: Path, place: int, block_bytes: int) -> None:
     lines = [GOOD] * 40
     lines[place] = GOOD.replace(",3", ',"3')
     whole = reading(tmp_path, HEADER + "".join(lines), block_bytes)
@@ -181,7 +181,7 @@ def test_text_codes_become_numbers(tmp_path: Path, block_bytes: int) -> None:
     assert [row["vendor"] for row in reading(tmp_path, text, block_bytes).rows] == [1, 1, 7, 2, None, None]
 
 
-def test_flags_are_spelled_in_one_way(tmp_path: Path, block_bytes: int) -> None:
+def test_flags_are_normalized(tmp_path: Path, block_bytes: int) -> None:
     text = HEADER + "".join(f"{flag}{GOOD[1:]}" for flag in ("Y", "y", " n ", "1", "*", ""))
     assert [row["flag"] for row in reading(tmp_path, text, block_bytes).rows] == ["Y", "Y", "N", "Y", None, None]
 
@@ -206,17 +206,17 @@ def test_text_is_trimmed_and_keeps_its_case(tmp_path: Path) -> None:
     assert [row["base"] for row in reading(tmp_path, text).rows] == ["b01", None]
 
 
-def test_columns_are_found_by_name_whatever_their_order_and_case(tmp_path: Path) -> None:
+def test_columns_are_matched_by_name_whatever_their_order_and_case(tmp_path: Path) -> None:
     text = 'RIDERS, flag ,"Fare",at,base,ignored,vendor\n3,N,1.5,2021-01-02 03:04:05,B01,x,2\n'
     row = reading(tmp_path, text).rows[0]
     assert {name: row[name] for name in ROW} == ROW
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path: Path) -> None:
     assert reading(tmp_path, b"\xef\xbb\xbf" + (HEADER + GOOD).encode()).rows[0]["flag"] == "N"
 
 
-def test_a_file_of_nothing_but_a_header_has_no_rows(tmp_path: Path) -> None:
+def test_a_file_with_only_a_header_has_no_rows(tmp_path: Path) -> None:
     assert reading(tmp_path, HEADER) == WholeFile([], [], reading(tmp_path, HEADER).codes, 0)
 
 
@@ -226,7 +226,7 @@ def test_gzip_and_plain_read_the_same(tmp_path: Path, block_bytes: int) -> None:
     assert reading(tmp_path, gzip.compress(text.encode()), block_bytes) == plain
 
 
-def test_a_gzip_that_breaks_off_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_gzip_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "d.csv.gz"
     path.write_bytes(gzip.compress((HEADER + GOOD * 1000).encode())[:-20])
     with pytest.raises(ContentError, match=r"d\.csv\.gz is a gzip file that is cut"):
@@ -243,7 +243,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 def test_a_header_with_no_known_column_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(ContentError, match=r"no column of d: it begins with 'a,b'"):
+    with pytest.raises(ContentError, match=r"no column of d: its header begins with 'a,b'"):
         list(read(path, DATASET, VINTAGE))
 
 
@@ -256,7 +256,7 @@ def test_a_file_without_line_ends_is_refused_in_bounded_memory(tmp_path: Path) -
         list(read(path, DATASET, VINTAGE))
 
 
-def test_no_thread_outlives_a_reading_that_is_given_up(tmp_path: Path) -> None:
+def test_no_thread_outlives_an_abandoned_read(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     path.write_text(HEADER + GOOD * 1000)
     before = set(threading.enumerate())

@@ -1,4 +1,4 @@
-"""What a file is, by its content; and what is refused, in one sentence."""
+"""Files are recognised by their content; what is not a table is refused in one sentence."""
 
 import gzip
 from pathlib import Path
@@ -70,10 +70,10 @@ def test_names_are_unquoted_and_trimmed(tmp_path: Path, header: bytes) -> None:
         ("fhv_tripdata_2021-01.lfs-pointer.parquet", "a Git LFS pointer"),
         ("green_tripdata_2019-10.truncated.csv.gz", "a gzip file that is cut"),
         ("yellow_tripdata_2009-01.json-error.csv", "a JSON document"),
-        ("yellow_tripdata_2024-01.truncated.parquet", "a Parquet file that breaks off"),
+        ("yellow_tripdata_2024-01.truncated.parquet", "a truncated Parquet file"),
     ],
 )
-def test_a_real_broken_download_is_refused_as_what_it_is(sample: str, what: str) -> None:
+def test_a_real_broken_download_is_refused_by_kind(sample: str, what: str) -> None:
     assert refusal(DATA / "malformed" / sample).startswith(f"{sample} is {what}")
 
 
@@ -81,7 +81,7 @@ def test_a_real_broken_download_is_refused_as_what_it_is(sample: str, what: str)
     ("content", "what"),
     [
         (b"", "is empty"),
-        (b"\n\r\n\n", "nothing but blank lines"),
+        (b"\n\r\n\n", "only blank lines"),
         (b"<!DOCTYPE html><html><body>Not, found</body></html>", "a web page (HTML)"),
         (b"\n  <HTML>\n<head>a,b</head>", "a web page (HTML)"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>,</Error>", "an XML or HTML document"),
@@ -94,9 +94,9 @@ def test_a_real_broken_download_is_refused_as_what_it_is(sample: str, what: str)
     ],
 )
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
-def test_what_is_no_table_is_refused_as_what_it_is(tmp_path: Path, content: bytes, what: str, pack: type) -> None:
+def test_a_file_that_is_not_a_table_is_refused_by_kind(tmp_path: Path, content: bytes, what: str, pack: type) -> None:
     if content == b"" and pack is not bytes:
-        what = "nothing but blank lines"
+        what = "only blank lines"
     assert what in refusal(written(tmp_path, pack(content)))
 
 
@@ -105,12 +105,12 @@ def test_what_is_no_table_is_refused_as_what_it_is(tmp_path: Path, content: byte
     [(b"PAR1 and more", "a Parquet file inside gzip"), (gzip.compress(CSV, mtime=0), "gzip inside gzip")],
     ids=["parquet", "gzip"],
 )
-def test_a_table_in_the_wrong_wrapping_is_refused(tmp_path: Path, inner: bytes, what: str) -> None:
+def test_a_table_compressed_the_wrong_way_is_refused(tmp_path: Path, inner: bytes, what: str) -> None:
     assert what.replace("gzip inside", "a gzip file inside") in refusal(written(tmp_path, gzip.compress(inner)))
 
 
 @pytest.mark.parametrize("lost", [1, 8, 1000])
-def test_a_cut_gzip_is_refused_wherever_it_was_cut(tmp_path: Path, lost: int) -> None:
+def test_a_truncated_gzip_is_refused_wherever_it_ends(tmp_path: Path, lost: int) -> None:
     whole = gzip.compress(bytes(range(32, 127)) * 10_000 + CSV, compresslevel=0)
     assert "a gzip file that is cut" in refusal(written(tmp_path, whole[:-lost], "trips.csv.gz"))
 
@@ -121,9 +121,9 @@ def test_a_gzip_with_a_flipped_bit_is_refused(tmp_path: Path) -> None:
     assert "cut or damaged" in refusal(written(tmp_path, bytes(whole)))
 
 
-def test_a_cut_parquet_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_parquet_is_refused(tmp_path: Path) -> None:
     whole = parquet(tmp_path).read_bytes()
-    assert "breaks off" in refusal(written(tmp_path, whole[:-10]))
+    assert "truncated" in refusal(written(tmp_path, whole[:-10]))
 
 
 def test_a_parquet_with_a_damaged_footer_is_refused(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_parquet_with_a_damaged_footer_is_refused(tmp_path: Path) -> None:
 def test_a_parquet_footer_without_its_rows_is_refused(tmp_path: Path) -> None:
     whole = parquet(tmp_path).read_bytes()
     length = int.from_bytes(whole[-8:-4], "little") + 8
-    assert "without its rows" in refusal(written(tmp_path, b"PAR1" + whole[-length:]))
+    assert "without the rows it describes" in refusal(written(tmp_path, b"PAR1" + whole[-length:]))
 
 
 def test_a_refusal_is_one_sentence_that_names_the_file_and_the_remedy(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ NOON = datetime(2010, 2, 3, 12)
 
 
 def meaning(name: str, published: dict[str, Any]) -> dict[str, Any]:
-    """The canonical row of one that pyarrow read as it stands, by plain Python."""
+    """The canonical row of a published row, converted in plain Python."""
     values = {}
     for title, value in published.items():
         column = canonical_name(name, title)
@@ -69,7 +69,7 @@ def fhv_layout() -> Vintage:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("batch_rows", [7, 131_072])
-def test_every_value_of_a_real_file_is_that_of_an_independent_reading(path: Path, batch_rows: int) -> None:
+def test_every_value_of_a_real_file_equals_plain_python(path: Path, batch_rows: int) -> None:
     name = path.stem.partition("_")[0]
     expected = [meaning(name, row) for row in pq.read_table(path).to_pylist()]
     assert read_parquet(path, batch_rows=batch_rows).rows == expected
@@ -96,10 +96,10 @@ def test_a_footer_without_its_rows_is_refused() -> None:
 
 def test_a_damaged_page_is_refused_in_one_sentence(tmp_path: Path) -> None:
     path = fhv(tmp_path, {"PUlocationID": list(range(10_000))}, compression="zstd")
-    spoilt = bytearray(path.read_bytes())
+    damaged = bytearray(path.read_bytes())
     start = pq.read_metadata(path).row_group(0).column(3).data_page_offset
-    spoilt[start + 30 : start + 90] = b"\xff" * 60
-    path.write_bytes(spoilt)
+    damaged[start + 30 : start + 90] = b"\xff" * 60
+    path.write_bytes(damaged)
     with pytest.raises(ContentError, match=r"^fhv_tripdata_2021-01.parquet is a damaged Parquet file \([^\n]+\): "):
         read_parquet(path)
 
@@ -107,9 +107,9 @@ def test_a_damaged_page_is_refused_in_one_sentence(tmp_path: Path) -> None:
 def test_a_page_that_disagrees_with_its_checksum_is_refused(tmp_path: Path) -> None:
     numbers = {"PUlocationID": [7] * 100}
     path = fhv(tmp_path, numbers, compression="none", use_dictionary=False, write_page_checksum=True)
-    spoilt = path.read_bytes().replace((7).to_bytes(8, "little") * 50, (8).to_bytes(8, "little") * 50, 1)
-    assert spoilt != path.read_bytes()
-    path.write_bytes(spoilt)
+    damaged = path.read_bytes().replace((7).to_bytes(8, "little") * 50, (8).to_bytes(8, "little") * 50, 1)
+    assert damaged != path.read_bytes()
+    path.write_bytes(damaged)
     with pytest.raises(ContentError):
         read_parquet(path)
 
@@ -134,7 +134,7 @@ def test_a_file_without_rows_yields_none(tmp_path: Path) -> None:
     assert (whole.rows, whole.lines) == ([], 0)
 
 
-def test_columns_are_found_by_name_not_by_place(tmp_path: Path) -> None:
+def test_columns_are_matched_by_name_not_by_position(tmp_path: Path) -> None:
     path = tmp_path / "fhv_tripdata_2021-01.parquet"
     pq.write_table(pa.table({title: [i] if "ID" in title else [None] for i, title in enumerate(reversed(FHV))}), path)
     expected = {column: 6 - i if "ID" in column else None for i, column in enumerate(FHV)}
@@ -153,7 +153,7 @@ def test_unknown_columns_are_not_read(tmp_path: Path) -> None:
     assert read_parquet(path).rows == [row_of("fhv", {"PUlocationID": 1})]
 
 
-def test_a_text_that_is_no_date_is_a_reject_with_its_row_as_json(tmp_path: Path) -> None:
+def test_a_row_with_an_invalid_date_is_rejected_as_json(tmp_path: Path) -> None:
     times = [str(NOON), "2010-13-45 99:00:00", str(NOON), "soon"]
     path = yellow_2010(tmp_path, {"vendor_id": ["CMT"] * 4, "pickup_datetime": times, "fare_amount": [2.5] * 4})
     whole = read_parquet(path, batch_rows=3)
@@ -206,7 +206,7 @@ def test_codes_of_rejected_rows_are_not_counted(tmp_path: Path) -> None:
     assert read_parquet(yellow_2010(tmp_path, columns)).codes == Counter({("payment_type", "IOU"): 1})
 
 
-def test_rows_that_the_file_lost_are_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_rows_still_count_as_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = fhv(tmp_path, {"PUlocationID": list(range(10))}, row_group_size=6)
     records = parquet_reader._records
     monkeypatch.setattr(parquet_reader, "_records", lambda *given: list(records(*given))[:-1])
@@ -226,7 +226,7 @@ def reading_threads() -> Iterator[threading.Thread]:
     return (thread for thread in threading.enumerate() if thread.name.startswith("read"))
 
 
-def test_a_reading_that_is_given_up_leaves_no_thread(tmp_path: Path) -> None:
+def test_an_abandoned_read_leaves_no_thread(tmp_path: Path) -> None:
     path = fhv(tmp_path, {"PUlocationID": list(range(100))})
     batches = iter(read(path, dataset("fhv"), fhv_layout(), batch_rows=10))
     next(batches)
@@ -259,7 +259,7 @@ KINDS: dict[str, list[tuple[Any, Any]]] = {
 
 
 def value(kind: str, cell: Any) -> Any:
-    """What a cell means in a column of a canonical type; raises ValueError where it means nothing."""
+    """The canonical value of a cell; raises ValueError if it has none."""
     if isinstance(cell, str):
         cell = cell.strip() or None
     if cell is None or kind == "string":
@@ -271,7 +271,7 @@ def value(kind: str, cell: Any) -> Any:
 
 @st.composite
 def tables(draw: st.DrawFn) -> Any:
-    """A table in the layout with the fewest columns, of random physical types, some texts in it no dates."""
+    """A table in the layout with the fewest columns, of random physical types, with some texts that are not dates."""
     rows = draw(st.integers(0, 12))
     columns = {}
     for title in FHV:
@@ -283,7 +283,7 @@ def tables(draw: st.DrawFn) -> Any:
 
 @settings(deadline=None)
 @given(table=tables(), group=st.integers(1, 8), batch=st.integers(1, 5))
-def test_random_tables_come_back_equal_whatever_their_types_and_cuts(table: Any, group: int, batch: int) -> None:
+def test_random_tables_read_equal_whatever_their_types_and_row_groups(table: Any, group: int, batch: int) -> None:
     expected, rejected = [], []
     for number, row in enumerate(table.to_pylist(), 1):
         try:

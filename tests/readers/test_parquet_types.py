@@ -1,7 +1,7 @@
-"""Every physical type a published column ever had comes out as the one canonical type.
+"""Every physical type that a published column ever had is read as the canonical type.
 
-The files are synthetic: columns and types are those of the month, the values are made up. What types there were is
-in `data/type_flips.json`, written from the footers of published files.
+The files are synthetic: columns and types are those of the month, values are made up. The types come from
+`data/type_flips.json`, extracted from the footers of published files.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SAME_KIND = {"int32": "int64", "large_string": "string"}
 
 
 def values(name: str, column: str | None, kind: str) -> tuple[list[Any], list[Any]]:
-    """What a column of that physical type holds in a test's file, and what it means."""
+    """The values written to a column of that physical type, and the canonical values expected back."""
     if kind == "null" or column is None:
         return (NOTHING, NOTHING)
     plain = SAME_KIND.get(kind, kind)
@@ -147,13 +147,13 @@ def test_times_may_have_any_unit(tmp_path: Path, unit: str) -> None:
     assert cells(one_column(tmp_path, "tpep_pickup_datetime", array), "tpep_pickup_datetime") == [EVENING, None]
 
 
-def test_digits_below_the_microsecond_are_cut(tmp_path: Path) -> None:
+def test_times_are_truncated_to_microseconds(tmp_path: Path) -> None:
     array = pa.array([1_999], pa.timestamp("ns"))
     found = cells(one_column(tmp_path, "tpep_pickup_datetime", array), "tpep_pickup_datetime")
     assert found == [datetime(1970, 1, 1, 0, 0, 0, 1)]
 
 
-def test_a_date_is_its_midnight(tmp_path: Path) -> None:
+def test_a_date_becomes_midnight(tmp_path: Path) -> None:
     array = pa.array([date(2021, 1, 2)])
     found = cells(one_column(tmp_path, "tpep_pickup_datetime", array), "tpep_pickup_datetime")
     assert found == [datetime(2021, 1, 2)]
@@ -173,7 +173,7 @@ def test_text_times_may_be_dictionary_encoded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.float64(), pa.string()], ids=str)
-def test_a_numeric_flag_is_a_letter(tmp_path: Path, kind: Any) -> None:
+def test_a_numeric_flag_becomes_a_letter(tmp_path: Path, kind: Any) -> None:
     found = one_column(tmp_path, "store_and_fwd_flag", pa.array([0, 1, None]).cast(kind))
     assert cells(found, "store_and_fwd_flag") == ["N", "Y", None]
 
@@ -189,41 +189,43 @@ def test_a_double_that_is_not_whole_is_refused_with_column_row_and_example(
     tmp_path: Path, value: float, shown: str
 ) -> None:
     assert refusal(tmp_path, "passenger_count", pa.array([1.0, None, 2.0, value, 7.5])).startswith(
-        f"yellow_tripdata_2021-01.parquet: passenger_count is of type double and holds {shown} in row 4, "
-        "no whole number of 64 bits."
+        f"yellow_tripdata_2021-01.parquet: the column passenger_count has type double and, in row 4, "
+        f"the value {shown}, which is not a 64-bit whole number."
     )
 
 
 def test_a_time_with_a_zone_is_refused(tmp_path: Path) -> None:
     array = pa.array([EVENING], pa.timestamp("us", "America/New_York"))
     assert refusal(tmp_path, "tpep_pickup_datetime", array).startswith(
-        "yellow_tripdata_2021-01.parquet: the column tpep_pickup_datetime is of type "
-        "timestamp[us, tz=America/New_York], a time with a zone; dates and times without zone are wanted."
+        "yellow_tripdata_2021-01.parquet: the column tpep_pickup_datetime has type "
+        "timestamp[us, tz=America/New_York]; expected dates and times without a time zone."
     )
 
 
 def test_a_time_beyond_microseconds_is_refused_with_column_and_row(tmp_path: Path) -> None:
     array = pa.array([0, 2**60], pa.timestamp("ms"))
-    said = refusal(tmp_path, "tpep_pickup_datetime", array)
-    assert said.startswith("yellow_tripdata_2021-01.parquet: tpep_pickup_datetime is of type timestamp[ms] and holds ")
-    assert "in row 2, out of range for microseconds" in said
+    message = refusal(tmp_path, "tpep_pickup_datetime", array)
+    assert message.startswith(
+        "yellow_tripdata_2021-01.parquet: the column tpep_pickup_datetime has type timestamp[ms] and, in row 2, "
+    )
+    assert "which is out of range for microseconds" in message
 
 
 @pytest.mark.parametrize(
-    ("column", "array", "wanted"),
+    ("column", "array", "expected"),
     [
-        ("VendorID", pa.array([EVENING]), "whole numbers are wanted"),
-        ("fare_amount", pa.array([True]), "numbers are wanted"),
-        ("tpep_pickup_datetime", pa.array([20210102]), "dates and times are wanted"),
-        ("store_and_fwd_flag", pa.array([True]), "texts are wanted"),
+        ("VendorID", pa.array([EVENING]), "expected whole numbers"),
+        ("fare_amount", pa.array([True]), "expected numbers"),
+        ("tpep_pickup_datetime", pa.array([20210102]), "expected dates and times"),
+        ("store_and_fwd_flag", pa.array([True]), "expected text"),
     ],
 )
-def test_a_type_that_means_something_else_is_refused(tmp_path: Path, column: str, array: Any, wanted: str) -> None:
-    said = refusal(tmp_path, column, array)
-    assert f"the column {column} is of type {array.type}; {wanted}" in said
+def test_a_type_that_means_something_else_is_refused(tmp_path: Path, column: str, array: Any, expected: str) -> None:
+    message = refusal(tmp_path, column, array)
+    assert f"the column {column} has type {array.type}; {expected}" in message
 
 
-def test_a_text_that_is_no_number_is_a_reject_naming_column_and_value(tmp_path: Path) -> None:
+def test_a_text_that_is_not_a_number_is_rejected_naming_column_and_value(tmp_path: Path) -> None:
     whole = one_column(tmp_path, "passenger_count", pa.array(["1", "two", " 3 "]))
     assert [(reject.line, reject.reason) for reject in whole.rejects] == [
         (2, "passenger_count: 'two' is not a whole number")

@@ -18,7 +18,7 @@ DATA = Path(__file__).parents[1] / "data" / "tlc"
 
 @dataclass
 class WholeFile:
-    """All that came of a file."""
+    """Everything read from a file."""
 
     rows: list[dict[str, Any]]
     rejects: list[Reject]
@@ -27,7 +27,7 @@ class WholeFile:
 
 
 def read_whole(path: Path, of: Dataset, **settings: int) -> WholeFile:
-    """Read a CSV file in the layout its header fits; exports of Parquet files have the columns of those."""
+    """Read a CSV file in the layout its header fits; CSV exports of Parquet files have Parquet's columns."""
     published_as = "parquet" if "export" in path.name else "csv"
     layout = fit(of, published_as, inspect(path).columns, None).vintage
     whole = WholeFile([], [], Counter(), 0)
@@ -45,5 +45,5 @@ def dataset_of(path: Path) -> Dataset:
 
 
 def types_of(of: Dataset) -> dict[str, str]:
-    """Canonical names and types, as the oracle wants them."""
+    """Canonical names and types, in the form the oracle takes."""
     return {column.name: column.type for column in of.columns}

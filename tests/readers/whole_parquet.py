@@ -1,4 +1,4 @@
-"""A Parquet file read to its end, for tests, and what its columns are called."""
+"""A Parquet file read to its end, for tests, and the canonical names of its columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAYOUTS: dict[str, dict[str, str]] = FLIPS["layouts"]
 
 
 def read_parquet(path: Path, **settings: int) -> WholeFile:
-    """Read a Parquet file that is named as TLC names it."""
+    """Read a Parquet file named as TLC names it."""
     name, _, month = path.stem.partition("_tripdata_")
     layout = fit(dataset(name), "parquet", pq.read_schema(path).names, month[:7]).vintage
     whole = WholeFile([], [], Counter(), 0)
@@ -40,12 +40,12 @@ def arrow_types(name: str) -> dict[str, str]:
 
 
 def canonical_name(name: str, published: str) -> str | None:
-    """The canonical column of a published one, None if it has none; from what TLC published, not from the catalog."""
+    """The canonical column of a published one, None if it has none; taken from TLC's files, not from the catalog."""
     modern = {column.lower(): column for column in CANONICAL[name]}
     folded = published.strip().lower()
     return OLD_NAMES.get(name, {}).get(folded) or modern.get(folded)
 
 
 def row_of(name: str, values: dict[str, Any]) -> dict[str, Any]:
-    """A whole canonical row, null where `values` has nothing."""
+    """A canonical row with all columns; null where `values` has none."""
     return dict.fromkeys(CANONICAL[name]) | values

@@ -1,4 +1,4 @@
-"""Row groups that are encoded side by side make the same file as row groups written one after the other."""
+"""Row groups encoded in parallel make the same file as row groups written one after another."""
 
 from __future__ import annotations
 
@@ -68,19 +68,19 @@ def test_the_file_is_byte_for_byte_what_arrow_writes_with_one_thread(tmp_path: P
     assert (tmp_path / "ours.parquet").read_bytes() == (tmp_path / "arrow.parquet").read_bytes()
 
 
-def test_groups_with_and_without_dictionaries_make_one_column(tmp_path: Path) -> None:
+def test_groups_with_and_without_dictionaries_may_mix_in_one_column(tmp_path: Path) -> None:
     plain = group(0, 100)
     encoded = plain.set_column(4, "s", plain["s"].dictionary_encode())
     file = written(tmp_path / "a.parquet", [plain, encoded, plain])
     assert file.read() == pa.concat_tables([plain, plain, plain])
 
 
-def test_a_file_may_have_no_row(tmp_path: Path) -> None:
+def test_a_file_may_have_no_rows(tmp_path: Path) -> None:
     file = written(tmp_path / "a.parquet", [SCHEMA.empty_table()])
     assert (file.metadata.num_row_groups, file.schema_arrow) == (0, SCHEMA)
 
 
-def test_metadata_is_asked_for_when_all_groups_are_there(tmp_path: Path) -> None:
+def test_metadata_is_requested_after_the_last_group(tmp_path: Path) -> None:
     made = 0
 
     def groups() -> Iterator[pa.Table]:
@@ -101,7 +101,7 @@ def test_metadata_is_asked_for_when_all_groups_are_there(tmp_path: Path) -> None
     assert pq.read_metadata(tmp_path / "a.parquet").metadata == {b"made": b"5"}
 
 
-def test_what_fails_while_groups_are_made_fails_the_whole(tmp_path: Path) -> None:
+def test_an_error_while_groups_are_made_is_raised(tmp_path: Path) -> None:
     def groups() -> Iterator[pa.Table]:
         yield group(0, 10)
         raise OSError("no more")
@@ -111,6 +111,6 @@ def test_what_fails_while_groups_are_made_fails_the_whole(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", sorted(DATA.glob("*[0-9].parquet")), ids=lambda path: path.name)
-def test_a_footer_of_any_writer_survives_being_read_and_written(path: Path) -> None:
+def test_a_footer_of_any_writer_is_unchanged_by_parsing_and_serializing(path: Path) -> None:
     footer = footer_of(path)
-    assert FileMetaData.parsed(footer).serialized() == footer
+    assert FileMetaData.parse(footer).serialize() == footer
