@@ -71,6 +71,11 @@ class Layout:
         """The published file of a part; `suffix` is the published one, such as `.csv.gz`."""
         return self.data_dir / "raw" / part.dataset / f"{stem(part)}{suffix}"
 
+    def is_raw_of(self, part: Part, file: str) -> bool:
+        """Whether `file`, a path below the data directory, is where a raw file of `part` lies."""
+        folder, _, name = file.rpartition("/")
+        return folder == f"raw/{part.dataset}" and name.startswith(f"{stem(part)}.") and "\0" not in name
+
     def parquet(self, part: Part) -> Path:
         """The Parquet file of a part."""
         return Path(f"{self.data_dir}/parquet/{part.dataset}/{stem(part)}.parquet")

@@ -33,9 +33,10 @@ class Place:
         if match is None:
             return cls("", text, text)
         scheme, slashes = match.groups()
-        if not slashes:
+        is_web = scheme.lower() in {"http", "https"}  # never a path, so a forgotten slash must not show a password
+        if not slashes and not is_web:
             return cls(scheme.lower(), text, text)
-        if not is_well_formed(text):
+        if not slashes or not is_well_formed(text):
             raise UsageError(
                 f"This {scheme}:// address cannot be taken apart. Write it as {scheme}://HOST/PATH; in a user name or "
                 "password, write @ as %40, / as %2F, : as %3A and # as %23."

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from taxi_ingest.catalog import Part
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Place
+from taxi_ingest.sources import check_source
+from taxi_ingest.warehouses import open_warehouse
 
 
 @pytest.mark.parametrize(
@@ -31,7 +34,16 @@ def test_a_place_is_shown_without_secrets(text: str, scheme: str, shown: str) ->
     assert "hunter" not in repr(place)
 
 
-@pytest.mark.parametrize("text", ["postgresql://me:hun/ter@host/db", "https://me:hun#ter@host/a", "https://[hunter/a"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://me:hun/ter@host/db",
+        "https://me:hun#ter@host/a",
+        "https://[hunter/a",
+        "http:/me:hunter2@host/a",
+        "https:\\\\me:hunter2@host/a",
+    ],
+)
 def test_a_malformed_url_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(UsageError, match="cannot be taken apart") as raised:
         Place.parse(text)
@@ -66,3 +78,15 @@ def test_a_resolved_path_is_whole(prefix: str, tmp_path: Path, monkeypatch: pyte
     for written in ("here/taxi", "./here/../link/taxi", str(tmp_path / "link" / "taxi")):
         assert str(Place.parse(prefix + written).resolved()) == f"{prefix}{tmp_path.resolve()}/here/taxi"
     assert str(Place.parse("gs://bucket/here").resolved()) == "gs://bucket/here"
+
+
+def test_a_duckdb_address_with_a_hidden_part_is_refused() -> None:
+    with pytest.raises(UsageError, match="without user") as raised:
+        open_warehouse(Place.parse("duckdb://me:hunter2@host/taxi.duckdb"))
+    assert "hunter" not in str(raised.value)
+
+
+def test_a_template_with_a_secret_in_braces_is_refused_without_showing_it() -> None:
+    with pytest.raises(UsageError, match="only") as raised:
+        check_source(Place.parse("http://me:{hunter2}@host/{month}.csv"), [Part("yellow", "2021-01")])
+    assert "hunter" not in str(raised.value)

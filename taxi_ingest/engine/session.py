@@ -69,18 +69,21 @@ class Session:
         self.view.begun(len(job.parts) * len(job.steps))
 
     def _settle_recorded_jobs(self, history: History) -> None:
-        """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us."""
+        """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.
+
+        A warehouse without jobs cannot answer for those of another one: they stay recorded for the next run there.
+        """
         for attempt, jobs in history.unsettled_jobs():
-            for recorded in jobs:
-                warehouses.settle(self._workplace.observer.warehouse, recorded)
-            history.settled(attempt)
+            if all(warehouses.settle(self._workplace.observer.warehouse, recorded) for recorded in jobs):
+                history.settled(attempt)
 
     def end(self) -> None:
         """Write how every step ended and release the lock; safe to call when `begin` failed, and more than once."""
         history, self._history = self._history, None
         if history is not None and self.run_id:
             interrupted = sys.exc_info()[0] is KeyboardInterrupt
-            history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code())
+            with self._open:  # the lock is released even if the history cannot be written
+                history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code())
         self._open.close()
 
     def decision(self, part: Part, step: Step) -> Decision:

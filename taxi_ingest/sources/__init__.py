@@ -89,7 +89,7 @@ def check_source(source: Place, parts: Sequence[Part]) -> None:
     try:
         urls = {source.url.format(dataset=part.dataset, month=part.month) for part in parts}
     except (KeyError, IndexError, ValueError) as error:
-        raise UsageError(f"The template '{source}' may hold {{dataset}} and {{month}} only ({error}).") from error
+        raise UsageError(f"The template '{source}' may hold {{dataset}} and {{month}} only.") from error
     if len(urls) < len(parts):
         raise UsageError(
             f"The template '{source}' names one file for several parts. Put {{month}} or {{dataset}} into it."

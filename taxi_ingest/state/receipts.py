@@ -143,11 +143,16 @@ class Receipts:
     def of(self, part: Part) -> PartReceipts:
         """All receipts of a part."""
         return PartReceipts(
-            download=self._get(part, "download", Downloaded),
+            download=self._download(part),
             parquetize=self._get(part, "parquetize", Parquetized),
             upload=self._get(part, "upload", Uploaded),
             load=self._get(part, "load", Loaded),
         )
+
+    def _download(self, part: Part) -> Downloaded | None:
+        """The receipt of the download; one that names the file of another part was put in the wrong place."""
+        found = self._get(part, "download", Downloaded)
+        return found if found and self._layout.is_raw_of(part, found.file) else None
 
     def put(self, part: Part, step: Step, receipt: Receipt) -> None:
         """Leave the receipt of a finished step, on disk before this returns."""

@@ -146,10 +146,12 @@ class JobWarehouse(Warehouse, SettlesJobs, Protocol):
     """A warehouse that works through jobs."""
 
 
-def settle(warehouse: Warehouse, job: str) -> None:
-    """Settle a recorded job, if `warehouse` has jobs; see `SettlesJobs`."""
-    if isinstance(warehouse, SettlesJobs):
-        warehouse.settle(job)
+def settle(warehouse: Warehouse, job: str) -> bool:
+    """Settle a recorded job. Returns False for a warehouse without jobs, which knows nothing of it."""
+    if not isinstance(warehouse, SettlesJobs):
+        return False
+    warehouse.settle(job)
+    return True
 
 
 def _duckdb(place: Place, options: Options) -> Warehouse:

@@ -50,6 +50,8 @@ class DuckDB:
         path = place.url.partition(":")[2].removeprefix("//")
         if not path or path.startswith(":"):
             raise UsageError(f"'{place}' names no file. Write duckdb:FILE, for example duckdb:taxi.duckdb.")
+        if str(place) != place.url:  # what is not shown would be part of the file's name
+            raise UsageError(f"'{place}' must be a file without user, ?, # and ;. Write duckdb:FILE.")
         self.place = place
         self._path = Path(path)
         self._lock_timeout = options.lock_timeout

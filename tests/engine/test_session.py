@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,19 @@ def test_the_lock_is_released_at_the_end(tmp_path: Path) -> None:
         session.begin()
         session.end()
     assert not is_locked(session.job.layout.lock)
+
+
+def test_a_job_of_another_warehouse_stays_recorded(session: Session, tmp_path: Path) -> None:
+    history = session.job.layout.history
+    session.do(session.job.parts[0], "download")
+    session.end()
+    with sqlite3.connect(history) as db:
+        db.execute("UPDATE attempts SET outcome = 'interrupted', jobs = 'project:EU.taxi_ingest_1'")
+    later = session_in(tmp_path)
+    later.begin()
+    later.end()
+    with sqlite3.connect(history) as db:
+        assert db.execute("SELECT settled FROM attempts").fetchall() == [(0,)]
 
 
 def test_the_demo_stays_out_of_a_table_of_real_months(session: Session, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from conftest import DATA
 from taxi_ingest import settings
 from taxi_ingest.engine.part import run_part
 from taxi_ingest.job import Job, make_job
+from taxi_ingest.place import Place
 from taxi_ingest.state.decide import Observed
 from taxi_ingest.state.observe import Observer, Scope, known_parts
 
@@ -92,7 +93,7 @@ def test_a_far_side_that_is_not_asked_is_believed_to_hold_what_the_receipts_say(
 
 
 def test_receipts_of_another_place_are_not_believed(job: Job, tmp_path: Path) -> None:
-    elsewhere = replace(job, warehouse=replace(job.warehouse, shown="duckdb:/elsewhere"))
+    elsewhere = replace(job, warehouse=Place.parse("duckdb:/elsewhere"))
     assert look(elsewhere, "receipts").month is None
 
 

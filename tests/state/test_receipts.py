@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -29,7 +30,8 @@ from taxi_ingest.writers.provenance import Writer
 
 RECEIPTS: dict[Step, Receipt] = {
     "download": Downloaded(
-        source="csv", url="https://host/a.csv", file="raw/yellow/a.csv", bytes=1, mtime_ns=2, sha256="ab", format="csv",
+        source="csv", url="https://host/a.csv", file="raw/yellow/yellow_tripdata_2021-01.csv",
+        bytes=1, mtime_ns=2, sha256="ab", format="csv",
         columns=("VendorID", "Ä"), etag='"1"',
     ),
     "parquetize": Parquetized(
@@ -102,6 +104,15 @@ def test_a_run_over_a_damaged_receipt_ends_well_with_the_same_table(loaded: Load
     # what came from the web has no other proof; everything else is adopted
     assert ran.steps == [ALL_UP_TO_DATE | ({"download": "done"} if step == "download" else {})]
     assert from_json(step, path.read_bytes()) is not None
+
+
+@pytest.mark.parametrize("file", ["raw/yellow/yellow_tripdata_2020-07.csv", "raw/yellow/../a", "/a", "a\0b", ""])
+def test_a_download_receipt_of_another_part_is_none(tmp_path: Path, file: str) -> None:
+    part, layout = Part("yellow", "2021-01"), Layout(tmp_path)
+    receipt = RECEIPTS["download"]
+    assert isinstance(receipt, Downloaded)
+    Receipts(layout).put(part, "download", dataclasses.replace(receipt, file=file))
+    assert Receipts(layout).of(part).download is None
 
 
 def test_every_step_has_a_receipt_of_its_own() -> None:
