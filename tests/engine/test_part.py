@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import pickle
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,17 @@ def test_a_second_time_everything_is_up_to_date(tmp_path: Path) -> None:
 def test_the_steps_can_be_taken_one_by_one(tmp_path: Path) -> None:
     job = job_in(tmp_path)
     assert [dict(run_part(job, job.parts[0], (step,)).outcomes) for step in STEPS] == [{s: "done"} for s in STEPS]
+
+
+def test_each_step_may_run_in_a_process_of_its_own(tmp_path: Path) -> None:
+    job = job_in(tmp_path)
+    outcomes = []
+    for step in STEPS:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as worker:
+            ran = worker.submit(run_part, job, job.parts[0], (step,)).result()
+            outcomes.append(dict(ran.outcomes))
+    assert outcomes == [{step: "done"} for step in STEPS]
+    assert query(tmp_path / "data" / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(999,)]
 
 
 def test_a_step_that_fails_raises_and_those_before_it_stay(tmp_path: Path) -> None:
