@@ -60,6 +60,7 @@ class Job:
     writer: Writer
     max_rejects: float
     strict: bool
+    allow_empty: bool
     jobs: int
     at_once: Mapping[Step, int]
     retries: Mapping[Step, Retries]
@@ -112,6 +113,7 @@ def job_for(
         ),
         max_rejects=settings.parquetize.max_rejects,
         strict=settings.global_.strict,
+        allow_empty=settings.parquetize.allow_empty,
         jobs=settings.global_.jobs,
         at_once={
             "download": settings.download.at_once,

@@ -69,6 +69,7 @@ class Parquetize:
     compression_level: int = 3
     row_group_rows: int = 131072
     max_rejects: float = 0.001
+    allow_empty: bool = False
 
 
 @dataclass(frozen=True)

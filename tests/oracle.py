@@ -56,7 +56,7 @@ PAYMENTS = {
     **dict.fromkeys(["dis", "dispute"], 4),
     **dict.fromkeys(["unk", "na"], 5),
 }
-FLAGS = {"y": "Y", "1": "Y", "1.0": "Y", "n": "N", "0": "N", "0.0": "N", "*": None}
+FLAGS = {"y": "Y", "true": "Y", "false": "N", "1": "Y", "1.0": "Y", "n": "N", "0": "N", "0.0": "N", "*": None}
 BLANKS = " \t\v\f\r\n"
 
 
@@ -65,12 +65,14 @@ class Reading:
     """What a file holds: good rows in order, bad lines by line number, unknown codes.
 
     A bad line is given by the names of its bad columns, by {"fields"} when it has the wrong number of fields, or by
-    {"line"} when it is no line of CSV at all (an open quote, a CR in its middle, bytes that are no UTF-8).
+    {"line"} when it is no line of CSV at all (an open quote, a CR in its middle, bytes that are no UTF-8) or has values
+    only where none is loaded. `empty` lines have no value at all.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     bad: dict[int, set[str]] = field(default_factory=dict)
     unknown: Counter[tuple[str, str]] = field(default_factory=Counter)
+    empty: int = 0
 
 
 def read_csv(path: Path, dataset: str, columns: Mapping[str, str]) -> Reading:
@@ -132,9 +134,15 @@ def _add(
             unknown.append((name, cell))
         except ValueError:
             reading.bad.setdefault(number, set()).add(name)
-    if number not in reading.bad:
+    if number in reading.bad:
+        return
+    if any(value is not None for value in row.values()):
         reading.rows.append(row)
         reading.unknown.update(unknown)
+    elif any(text.strip(BLANKS) for text in fields):
+        reading.bad[number] = {"line"}
+    else:
+        reading.empty += 1
 
 
 def _value(cell: str, name: str, kind: str) -> Any:

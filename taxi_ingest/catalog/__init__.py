@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from taxi_ingest.errors import SchemaError, UsageError
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Increment when the readers change the rows they make of a file: every month is then converted again."""
 
 FILE_MONTH = "file_month"
@@ -82,7 +82,10 @@ class Vintage:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset with its canonical columns and its vintages, oldest first within each format."""
+    """A dataset with its canonical columns and its vintages, oldest first within each format.
+
+    `cluster_by` is the column that tables are sorted by where a warehouse can; of trips, the time of the pickup.
+    """
 
     name: str
     title: str
@@ -93,6 +96,16 @@ class Dataset:
     cluster_by: str = ""
     monthly: bool = True
     default: bool = False
+
+    def names_in(self, vintage: Vintage) -> dict[str, str]:
+        """The columns that are loaded from a file of `vintage`: folded published name → canonical column.
+
+        Those that the vintage names, and any other that bears the name of a canonical column: people add zones to old
+        files, or make CSV of a Parquet file that has more columns.
+        """
+        named = set(vintage.names.values())
+        more = {fold(c.name): c.name for c in self.columns if c.name not in named}
+        return vintage.names | {name: column for name, column in more.items() if name not in vintage.folded}
 
     @functools.cached_property
     def digest(self) -> str:
@@ -156,7 +169,7 @@ class Source:
 class Fit:
     """The vintage that a file's header fits.
 
-    `unknown` are columns that are not part of this vintage. `expected` names the vintage of the file's month if it is a
+    `unknown` are columns that the dataset does not have. `expected` names the vintage of the file's month if it is a
     different one, else "".
     """
 
@@ -169,10 +182,10 @@ def fit(dataset: Dataset, file_format: str, header: Sequence[str], month: str | 
     """Choose the vintage for a file by its column names.
 
     A header fits a vintage when it has all of its columns, in any order. Of the vintages that fit, the one with the
-    fewest columns left over wins; on a tie, the month's own. Raises SchemaError, with the difference, when none fits or
-    when the header repeats a name.
+    fewest columns left over wins; on a tie, the month's own. A field without a name is no column. Raises SchemaError,
+    with the difference, when none fits or when the header repeats a name.
     """
-    folded = [fold(name) for name in header]
+    folded = [fold(name) for name in header if fold(name)]
     present = set(folded)
     if len(present) < len(folded):
         repeated = sorted({name for name in folded if folded.count(name) > 1})
@@ -184,7 +197,7 @@ def fit(dataset: Dataset, file_format: str, header: Sequence[str], month: str | 
         nearest = own or (candidates[-1] if candidates else None)
         raise SchemaError(_no_fit(dataset, file_format, header, month, nearest))
     best = min(fitting, key=lambda v: (len(folded) - len(v.columns), v is not own))
-    known = best.folded | {PANDAS_INDEX}
+    known = best.folded | set(dataset.names_in(best)) | {"", PANDAS_INDEX, FILE_MONTH}
     return Fit(
         vintage=best,
         unknown=tuple(name.strip() for name in header if fold(name) not in known),
@@ -200,7 +213,7 @@ def _no_fit(
         return f"{what}: the catalog has no {file_format} layout for this dataset. Use another --source."
     present, expected = {fold(c) for c in header}, {fold(c) for c in nearest.columns}
     missing = ", ".join(c.strip() for c in nearest.columns if fold(c) not in present)
-    extra = ", ".join(c.strip() for c in header if fold(c) not in expected)
+    extra = ", ".join(c.strip() for c in header if fold(c) not in {*expected, ""})
     return (
         f"{what}: the file's columns fit no known {file_format} layout. Compared with {nearest.name}, "
         f"it lacks: {missing}; it also has: {extra or 'nothing'}. "

@@ -24,7 +24,10 @@ Store = Annotated[str | None, typer.Option(help=f"Where Parquet goes: {stores.EX
 Warehouse = Annotated[str | None, typer.Option(help=f"Where rows go: {warehouses.EXAMPLES}.")]
 Jobs = Annotated[int | None, typer.Option(help="Steps at work at once.")]
 Force = Annotated[bool, typer.Option("--force", help="Redo it, whatever receipts, store and warehouse say.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Fail on an unknown column or code.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail on an unknown column or code, and on a file of another month.")
+]
+AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Let a file without rows replace a month.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for a run that holds the lock.")]
 Config = Annotated[str | None, typer.Option(help="The config file; otherwise TAXI_INGEST_CONFIG or ./config.toml.")]
 DataDir = Annotated[str | None, typer.Option(help="Where everything lives that is not sent elsewhere.")]
@@ -50,6 +53,7 @@ class Given:
     config: str | None = None
     data_dir: str | None = None
     quiet: bool = False
+    allow_empty: bool = False
 
     def settings(self) -> Settings:
         """The settings in force with these flags on top."""
@@ -66,6 +70,7 @@ class Given:
             "global.strict": self.strict or None,
             "global.wait": self.wait or None,
             "global.quiet": self.quiet or None,
+            "parquetize.allow_empty": self.allow_empty or None,
         }
         given = {name: value for name, value in flags.items() if value is not None}
         return read(given, config=self.config)

@@ -14,6 +14,7 @@ import typer
 
 from taxi_ingest import exits
 from taxi_ingest.cli.options import (
+    AllowEmpty,
     AsJson,
     Config,
     DataDir,
@@ -47,13 +48,16 @@ def command(verb: str) -> Callable[..., None]:
         jobs: Jobs = None,
         force: Force = False,
         strict: Strict = False,
+        allow_empty: AllowEmpty = False,
         wait: Wait = False,
         config: Config = None,
         data_dir: DataDir = None,
         quiet: Quiet = False,
         as_json: AsJson = False,
     ) -> None:
-        given = Given(month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet)
+        given = Given(
+            month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty
+        )
         raise typer.Exit(_work_or_stop(verb, given, force=force, as_json=as_json))
 
     return work

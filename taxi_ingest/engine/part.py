@@ -6,12 +6,13 @@ Needs no task engine, terminal or database: a `Watcher`, if there is one, is tol
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
@@ -25,6 +26,9 @@ from taxi_ingest.state.decide import Decision, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
 from taxi_ingest.state.wanted import wanted
+
+if TYPE_CHECKING:
+    from taxi_ingest.engine.conversion import Converters
 
 log = logging.getLogger("taxi_ingest")
 
@@ -87,7 +91,7 @@ class Nobody:
 
 
 class Workplace:
-    """What the parts of one job share: what was observed, and the publisher, whose demo server must be closed."""
+    """What the parts of one job share: what was observed, the publisher and the converters, which must be closed."""
 
     def __init__(self, job: Job, observer: Observer) -> None:
         self.job = job
@@ -99,6 +103,13 @@ class Workplace:
         """A workplace that asks store and warehouse what they hold."""
         return cls(job, Observer(job, "everything"))
 
+    @functools.cached_property
+    def converters(self) -> Converters:
+        """Processes that convert published Parquet."""
+        from taxi_ingest.engine.conversion import Converters
+
+        return Converters()
+
     def decision(self, part: Part, step: Step) -> Decision:
         """Whether `step` must run for `part`, and why."""
         return decide(step, self.observer.observe(part), wanted(self.job, part))
@@ -108,6 +119,8 @@ class Workplace:
 
     def __exit__(self, *_: object) -> None:
         self.publisher.close()
+        if "converters" in self.__dict__:
+            self.converters.close()
 
 
 @dataclass(frozen=True)
@@ -232,20 +245,18 @@ def _download(work: _Work) -> Downloaded:
 
 
 def _parquetize(work: _Work) -> Parquetized:
+    from taxi_ingest.engine.conversion import Conversion
     from taxi_ingest.steps.parquetize import Limits, parquetize
 
     job, part, downloaded = work.job, work.part, work.downloaded()
     work.expects(expected_rows(part.dataset, part.month) or 0)
     # forced: the file is taken as it is, however few rows it has
     expected = None if "parquetize" in job.forced else _known_rows(part, downloaded.source)
-    return parquetize(
-        part,
-        downloaded,
-        job.layout,
-        writer=job.writer,
-        limits=Limits(job.max_rejects, job.strict, expected),
-        progress=work.moved,
-    )
+    limits = Limits(job.max_rejects, job.strict, job.allow_empty, expected)
+    if downloaded.format == "parquet":
+        conversion = Conversion(part, downloaded, job.layout, job.writer, limits)
+        return work.workplace.converters.parquetize(conversion, work.moved)
+    return parquetize(part, downloaded, job.layout, writer=job.writer, limits=limits, progress=work.moved)
 
 
 def _upload(work: _Work) -> Uploaded:

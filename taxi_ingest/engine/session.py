@@ -142,7 +142,7 @@ class Session:
             rejects=converted.rejects if converted else None,
             steps=steps,
             seconds=self._watcher.seconds[part] if self._watcher else 0.0,
-            notes=tuple(_notes(converted)) if converted else (),
+            notes=tuple(_notes(part, converted)) if converted else (),
         )
 
     def _ended(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
@@ -187,7 +187,7 @@ class _Watcher:
         return self._stopped.wait(seconds)
 
 
-def _notes(converted: Parquetized) -> Iterator[str]:
+def _notes(part: Part, converted: Parquetized) -> Iterator[str]:
     """What a person should know of a conversion."""
     if converted.unknown_columns:
         yield f"unknown columns were left out: {', '.join(converted.unknown_columns)}"
@@ -196,6 +196,14 @@ def _notes(converted: Parquetized) -> Iterator[str]:
         yield f"{rows:,} rows, but {known:,} are known of this month"
     for column, text, count in converted.unknown_codes:
         yield f"unknown code {text!r} in {column} became null {count:,} times"
+    for column, what, count in converted.changed_values:
+        yield f"{column}: {what}, {count:,} times"
+    if converted.empty_lines:
+        yield f"{converted.empty_lines:,} lines without any value were left out"
+    if converted.unterminated:
+        yield "the last line has no line end: the file may have been cut there"
+    if converted.shares and not converted.shares.are_usual:
+        yield f"{converted.shares.in_words(part.month)}: check that this is the right file"
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Read a published file as batches in the canonical schema.
 
 `inspecting.inspect()` recognises a file by its content; a reader yields it as `Batch`es. A reader neither filters nor
-deduplicates: every line of the file becomes a row or a reject of some batch.
+deduplicates: every line of the file that has a value becomes a row or a reject of some batch.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reject:
-    """A line that could not be read. `line` counts from 1: the line number of a CSV file, the row number of Parquet."""
+    """A line that could not be read. `line` counts from 1: the line number of a CSV file, the row number of Parquet.
+
+    `breaks_off` tells that the line ends too early, with too few fields or within quotes.
+    """
 
     line: int
     reason: str
     raw: str
+    breaks_off: bool = False
 
 
 @dataclass
@@ -33,13 +37,22 @@ class Batch:
 
     `encoded` keeps text dictionary-encoded, the form in which it is written; `table` has plain types. `lines` is the
     number of lines (Parquet: rows) the batch accounts for, counted independently of the parser and without header and
-    blank lines. `codes` counts the unknown text codes that became null, by (column, text).
+    blank lines; `empty` are those among them without any value, such as rows of commas, which are neither rows nor
+    rejects. `codes` counts the unknown text codes that became null, by (column, text); `changed` the values that were
+    changed, by (column, what was done). `nameless` are the positions, from 0, of columns that have values but no name.
+    `unterminated` tells that the file's last line has no line end.
+    `progress` is the share of the file, from 0 to 1, that had been read at most when the batch was made.
     """
 
     encoded: pa.Table
     lines: int
     rejects: list[Reject] = field(default_factory=list)
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    changed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    empty: int = 0
+    nameless: frozenset[int] = frozenset()
+    unterminated: bool = False
+    progress: float = 1.0
 
     @property
     def table(self) -> pa.Table:

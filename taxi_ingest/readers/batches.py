@@ -7,6 +7,7 @@ a CR within a line), the block is split in half until each bad line is isolated.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,12 +21,16 @@ from taxi_ingest.readers.columns import (
     Converted,
     all_but,
     convert,
+    is_finite,
     reject_reason,
     schema_of,
     trimmed,
     with_null_columns,
 )
 from taxi_ingest.readers.parsing import Layout, Lines, Parsed, Parser
+
+_NO_VALUE = b', \t\v\f"'
+"""What a line without any value is made of."""
 
 _FEW_ROWS = 16
 """Up to this many rows are cut out by slicing, without a copy; beyond that, many small chunks would slow the writer."""
@@ -38,11 +43,17 @@ class _Outcome:
     tables: list[pa.Table] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    changed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    empty: int = 0
+    nameless: frozenset[int] = frozenset()
 
     def add(self, other: _Outcome) -> _Outcome:
         self.tables += other.tables
         self.rejects += other.rejects
         self.codes += other.codes
+        self.changed += other.changed
+        self.empty += other.empty
+        self.nameless |= other.nameless
         return self
 
 
@@ -57,6 +68,7 @@ class BlockReader:
         self._layout = layout
         self._parser = Parser(layout)
         self._schema = schema_of(layout.columns)
+        self.no_rows = self._schema.empty_table()
         self._by_name = {column.name: column for column in layout.columns}
         self._published = frozenset(layout.positions)
         self._as_text: set[str] = set()
@@ -69,11 +81,23 @@ class BlockReader:
         """
         lines = Lines(block)
         outcome = self._read(lines)
-        table = pa.concat_tables(outcome.tables or [self._schema.empty_table()])
-        return Batch(table, lines.non_blank, outcome.rejects, outcome.codes), lines.physical
+        table = pa.concat_tables(outcome.tables or [self.no_rows])
+        batch = Batch(
+            table,
+            lines.non_blank,
+            outcome.rejects,
+            outcome.codes,
+            outcome.changed,
+            outcome.empty,
+            outcome.nameless,
+        )
+        return batch, lines.physical
 
     def _read(self, lines: Lines) -> _Outcome:
         parsed = self._parser.parse(lines, self._as_text) or self._parser.parse(lines, self._published)
+        if parsed is not None and (endless := self._without_end(parsed)):
+            self._as_text |= endless
+            parsed = self._parser.parse(lines, self._as_text) or self._parser.parse(lines, self._published)
         if parsed is None:
             if not lines.non_blank:
                 return _Outcome()
@@ -90,25 +114,46 @@ class BlockReader:
         reasons = self._surplus_reasons(parsed.table)
         surplus = set(reasons)
         columns = dict(zip(parsed.table.column_names, parsed.table.itercolumns(), strict=True))
-        unknown: dict[str, Counter[str]] = {}
-        for name in filter(parsed.texts.__contains__, self._layout.positions):
-            converted = self._convert_column(name, parsed.table)
-            columns[name] = converted.array
-            if converted.unknown:
-                unknown[name] = converted.unknown
-            for row in set(_true_positions(converted.bad)) - surplus:
+        converted = {name: self._convert_column(name, parsed.table) for name in self._texts_in(parsed)}
+        for name, column in converted.items():
+            columns[name] = column.array
+            for row in set(_true_positions(column.bad)) - surplus:
                 text = parsed.table[name][row].as_py()
                 reasons.setdefault(row, []).append(reject_reason(self._by_name[name], text))
         table = with_null_columns(self._schema, columns, parsed.table.num_rows)
-        if reasons:
+        empty = set(_rows_without_value(table.select(list(self._layout.positions)))) - reasons.keys()
+        for row in [row for row in empty if lines.line(parsed.ordinal(row)).strip(_NO_VALUE)]:
+            empty.remove(row)
+            reasons[row] = ["no value in any column that is loaded"]
+        if reasons or empty:
             rejects += [lines.reject(parsed.ordinal(row), "; ".join(why)) for row, why in reasons.items()]
             rejects.sort(key=lambda reject: reject.line)
-            table = _drop_rows(sorted(reasons), table)
-            if unknown:
-                kept = _drop_rows(sorted(reasons), parsed.table)
-                unknown = {name: self._convert_column(name, kept).unknown for name in unknown}
-        codes = Counter({(name, text): n for name, texts in unknown.items() for text, n in texts.items()})
-        return _Outcome([table], rejects, codes)
+            left_out = sorted({*reasons, *empty})
+            table = _drop_rows(left_out, table)
+            kept = _drop_rows(left_out, parsed.table)  # what became of rows left out is not counted
+            converted = {name: self._convert_column(name, kept) for name, c in converted.items() if c.notable}
+        return _Outcome(
+            [table],
+            rejects,
+            Counter({(name, text): n for name, c in converted.items() for text, n in c.unknown.items()}),
+            Counter({(name, what): n for name, c in converted.items() for what, n in c.changed.items() if n}),
+            len(empty),
+            self._filled_nameless(parsed.table),
+        )
+
+    def _texts_in(self, parsed: Parsed) -> list[str]:
+        return [name for name in self._layout.positions if name in parsed.texts]
+
+    def _without_end(self, parsed: Parsed) -> set[str]:
+        """The columns of numbers that were parsed directly and have NaN or infinity, which only conversion tells."""
+        direct = (name for name in self._layout.positions if name not in parsed.texts)
+        doubles = (name for name in direct if self._by_name[name].type == "double")
+        return {name for name in doubles if not is_finite(parsed.table[name])}
+
+    def _filled_nameless(self, table: pa.Table) -> frozenset[int]:
+        """The positions of columns without a name that have a value."""
+        named = self._parser.nameless.items()
+        return frozenset(p for p, name in named if _true_positions(pc.is_valid(trimmed(_as_array(table[name])))))
 
     def _convert_column(self, name: str, table: pa.Table) -> Converted:
         """Convert a column that was read as text."""
@@ -134,12 +179,13 @@ class BlockReader:
     @staticmethod
     def _reject_single(lines: Lines) -> _Outcome:
         """Reject a single line that does not parse on its own, with the reason."""
-        reason = "a quote is never closed"
         if lines.stray_cr:
-            reason = "a carriage return within the line"
+            reject = lines.reject(0, "a carriage return within the line")
         elif not is_utf8(lines.published):
-            reason = "not valid UTF-8"
-        return _Outcome(rejects=[lines.reject(0, reason)])
+            reject = lines.reject(0, "not valid UTF-8")
+        else:
+            reject = lines.reject(0, "a quote is never closed", breaks_off=True)
+        return _Outcome(rejects=[reject])
 
 
 def _as_array(column: pa.ChunkedArray) -> pa.Array:
@@ -150,6 +196,14 @@ def _true_positions(mask: pa.BooleanArray | None) -> list[int]:
     """The positions at which a mask is true; none for None."""
     positions: list[int] = [] if mask is None else pc.indices_nonzero(mask).to_pylist()
     return positions
+
+
+def _rows_without_value(table: pa.Table) -> list[int]:
+    """The rows in which every column is null."""
+    if any(not column.null_count for column in table.itercolumns()):
+        return []
+    valid = (pc.is_valid(column) for column in table.itercolumns())
+    return _true_positions(pc.invert(functools.reduce(pc.or_, valid)).combine_chunks())
 
 
 def _drop_rows(rows: Sequence[int], table: pa.Table) -> pa.Table:

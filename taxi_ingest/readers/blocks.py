@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
-from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +22,7 @@ from taxi_ingest.errors import ContentError
 try:  # three times as fast as zlib, but not available on every platform
     from isal import igzip, isal_zlib
 
-    _open_gzip: Callable[[Path], gzip.GzipFile] = igzip.open
+    _open_gzip: Callable[[BinaryIO], gzip.GzipFile] = igzip.open
     _ISAL_ERROR = cast("type[Exception]", isal_zlib.error)  # its type stub declares an instance
     _GZIP_ERRORS: tuple[type[Exception], ...] = (EOFError, gzip.BadGzipFile, zlib.error, _ISAL_ERROR)
 except ImportError:
@@ -32,6 +31,9 @@ except ImportError:
 
 BytesLike = bytes | bytearray
 
+GET_IT_AGAIN = "get the file again, or name another --source"
+"""What helps when a file is cut or damaged, wherever it came from."""
+
 GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
 _LF, _CR = 0x0A, 0x0D
@@ -39,44 +41,44 @@ LONGEST_LINE = 16 << 20
 """Bytes. A longer "line" means a file without line ends; reading on would take unbounded memory."""
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether the file starts with the gzip magic number, whatever its name."""
-    with path.open("rb") as file:
-        return file.read(2) == GZIP_MAGIC
-
-
 @contextmanager
-def open_bytes(path: Path) -> Iterator[BufferedIOBase]:
-    """Open a plain or gzip file for reading its decompressed bytes.
+def decompressed(file: BinaryIO, name: str) -> Iterator[BufferedIOBase]:
+    """The decompressed bytes of `file`, which is open at its start; a file that is not gzip is given as it is.
 
-    Raises ContentError when a gzip stream is truncated or damaged, including during reads inside the `with` block.
+    Raises ContentError, which calls the file `name`, when a gzip stream is truncated or damaged, including during reads
+    inside the `with` block.
     """
+    magic = file.read(len(GZIP_MAGIC))
+    file.seek(0)
+    if magic != GZIP_MAGIC:
+        yield cast("BufferedIOBase", file)
+        return
     try:
-        with _open_gzip(path) if is_gzip(path) else path.open("rb") as stream:
+        with _open_gzip(file) as stream:
             yield stream
     except _GZIP_ERRORS as error:
-        raise ContentError(
-            f"{path.name} is a gzip file that is cut or damaged ({error}): delete it and download it again."
-        ) from error
+        raise ContentError(f"{name} is a gzip file that is cut or damaged ({error}): {GET_IT_AGAIN}.") from error
 
 
 class Blocks:
     """Iterates over a stream in blocks of about `size` bytes: whole lines, each ending in LF, without a BOM.
 
-    Blocks passed to `recycle` are reused, because allocating new memory costs as much as decompressing into it.
+    Blocks passed to `recycle` are reused, because allocating new memory costs as much as decompressing into it. Once
+    the last block is there, `unterminated` tells whether the file's last line had no line end of its own.
     """
 
     def __init__(self, stream: BufferedIOBase, size: int) -> None:
         self._stream = stream
         self._size = size
         self._free: list[bytearray] = []
+        self.unterminated = False
 
     def recycle(self, block: bytearray) -> None:
         """Reuse the memory of `block`; the caller must not touch it afterwards."""
         self._free.append(block)
 
     def __iter__(self) -> Iterator[bytearray]:
-        """Yield the blocks. Raises ContentError when a line is longer than LONGEST_LINE."""
+        """Yield the blocks. Raises ContentError for a NUL byte and for a line longer than LONGEST_LINE."""
         held = bytearray(self._stream.read(len(BOM)).removeprefix(BOM))  # a line whose end has not been read yet
         while True:
             block = self._fill(held)
@@ -84,15 +86,16 @@ class Blocks:
                 break
             end = block.rfind(b"\n", len(held)) + 1
             held = block[end:]
+            if b"\0" in block:
+                raise ContentError(f"The file has NUL bytes, which no text has, so it is damaged: {GET_IT_AGAIN}.")
             if len(held) > LONGEST_LINE:
-                raise ContentError(
-                    "A line is longer than 16 MiB, so this is not a CSV file: delete it and download it again."
-                )
+                raise ContentError(f"A line is longer than 16 MiB, so this is not a CSV file: {GET_IT_AGAIN}.")
             if end:
                 del block[end:]
                 yield block
         if held:
-            yield held if held.endswith(b"\n") else held + b"\n"
+            self.unterminated = not held.endswith(b"\n")
+            yield held + b"\n" if self.unterminated else held
 
     def _fill(self, start: bytearray) -> bytearray:
         """`start` followed by the next `size` bytes of the stream, or as many as are left."""

@@ -1,16 +1,18 @@
 """Convert text to canonical values, one column at a time.
 
 Arrow's own cast defines the value of a text, so a string column and Arrow's CSV parser give the same result. In
-addition, surrounding white space is dropped, `1.0` is the whole number 1, and the catalog's text codes become TLC's
-codes.
+addition, surrounding white space is dropped, `1.0` is the whole number 1, the catalog's text codes become TLC's codes,
+NaN is null, infinity is no number, and times are cut to microseconds.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +39,9 @@ _ALWAYS_CASTS = {
     ),
 }
 
+_NAN_TEXT = r"(?i)^[+-]?nan$"
+_FINER_THAN_MICROSECONDS = r"(:\d\d\.\d{6})(\d{1,3})$"
+
 _WHOLE_DECIMAL = r"^-?\d{1,15}\.0*$"
 _LARGEST_EXACT = 2.0**53
 
@@ -47,19 +52,33 @@ _MIN_HALF = 512
 """Halves with fewer texts are not worth a cast of their own."""
 
 
+Change = Literal["NaN became null", "digits below the microsecond were cut"]
+"""What may be changed in a value on purpose; each is counted."""
+
+CUT: Change = "digits below the microsecond were cut"
+NAN: Change = "NaN became null"
+
+
 @dataclass(frozen=True)
 class Converted:
     """A column in its canonical type, of the same length as its texts.
 
     `bad` is true where a text has no value in this type (the value is null), or None if there is no such text.
-    `unknown` counts the trimmed text codes that the catalog does not have (null, but not bad). `direct` is true if
-    every text cast as it is, so that the CSV parser could have read the column in its type.
+    `unknown` counts the trimmed text codes that the catalog does not have (null, but not bad), `changed` the values
+    that were changed. `direct` is true if every text cast as it is, so that the CSV parser could have read the column
+    in its type.
     """
 
     array: pa.Array
     bad: pa.BooleanArray | None = None
     unknown: Counter[str] = field(default_factory=Counter)
+    changed: Counter[Change] = field(default_factory=Counter)
     direct: bool = False
+
+    @property
+    def notable(self) -> bool:
+        """Whether there is anything to count."""
+        return bool(self.unknown or self.changed)
 
 
 def arrow_type(column: Column) -> pa.DataType:
@@ -96,6 +115,21 @@ def all_but(rows: Iterable[int], total: int) -> pa.BooleanArray:
     return pc.cast(pa.Array.from_buffers(pa.uint8(), total, [None, pa.py_buffer(keep)]), pa.bool_())
 
 
+def is_finite(numbers: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether a column has neither NaN nor infinity; also false for numbers whose sum is too large for a double."""
+    total = pc.sum(numbers).as_py()
+    return total is None or math.isfinite(total)
+
+
+def nan_to_null(numbers: pa.FloatingPointArray) -> tuple[pa.FloatingPointArray, Counter[Change]]:
+    """The numbers with null in place of NaN, and how many there were."""
+    nans = pc.is_nan(numbers)
+    count = nans.true_count
+    if not count:
+        return numbers, Counter()
+    return pc.if_else(nans, pa.scalar(None, numbers.type), numbers), Counter({NAN: count})
+
+
 def convert(texts: pa.StringArray | pa.DictionaryArray, column: Column) -> Converted:
     """Convert an Arrow array of strings (null: empty cell) to the canonical type of `column`.
 
@@ -130,9 +164,10 @@ def _try_cast(texts: pa.StringArray, column: Column) -> pa.Array | None:
     """Cast all texts as they are; None if one of them does not cast."""
     try:
         pc.cast(texts[:_PROBE], arrow_type(column))  # a failing cast is slowest when all texts fail: a few show that
-        return pc.cast(texts, arrow_type(column))
+        values = pc.cast(texts, arrow_type(column))
     except pa.ArrowInvalid:
         return None
+    return values if column.type != "double" or is_finite(values) else None
 
 
 def _convert_dirty(texts: pa.StringArray, column: Column) -> Converted:
@@ -152,20 +187,44 @@ def _concatenate(first: Converted, last: Converted) -> Converted:
     if first.bad is not None or last.bad is not None:
         masks = (pa.repeat(False, len(c.array)) if c.bad is None else c.bad for c in (first, last))
         bad = pa.concat_arrays(list(masks))
-    return Converted(pa.concat_arrays([first.array, last.array]), bad, first.unknown + last.unknown)
+    array = pa.concat_arrays([first.array, last.array])
+    return Converted(array, bad, first.unknown + last.unknown, first.changed + last.changed)
 
 
 def _convert_uniques(texts: pa.StringArray, column: Column) -> Converted:
     encoded = texts.dictionary_encode()
-    uniques, indices = encoded.dictionary, encoded.indices
+    indices = encoded.indices
+    uniques, changed = _change_uniques(encoded, column)
     values = _unique_values(uniques, column)
     unconverted = _unconverted(uniques, values)
     if not unconverted.true_count:
-        return Converted(values.take(indices))
+        return Converted(values.take(indices), changed=changed)
     if not column.codes:
-        return Converted(values.take(indices), pc.fill_null(unconverted.take(indices), False))
+        return Converted(values.take(indices), pc.fill_null(unconverted.take(indices), False), changed=changed)
     values, unknown = _apply_codes(uniques, values, unconverted, column)
-    return Converted(values.take(indices), None, _occurrences(uniques, indices, unknown))
+    return Converted(values.take(indices), None, _occurrences(uniques, indices, unknown), changed)
+
+
+def _change_uniques(encoded: pa.DictionaryArray, column: Column) -> tuple[pa.StringArray, Counter[Change]]:
+    """The unique texts without NaN and without digits below the microsecond, and how many rows that changes."""
+    uniques = encoded.dictionary
+    if column.type == "timestamp":
+        finer = pc.match_substring_regex(uniques, _FINER_THAN_MICROSECONDS)
+        if not finer.true_count:
+            return uniques, Counter()
+        lossy = pc.match_substring_regex(uniques, r"\.\d{6}0*[1-9]\d*$")
+        cut = pc.replace_substring_regex(uniques, _FINER_THAN_MICROSECONDS, r"\1")
+        return cut, Counter({CUT: _rows_of(encoded, lossy)})
+    nan = pc.match_substring_regex(uniques, _NAN_TEXT)
+    if not nan.true_count:
+        return uniques, Counter()
+    return _only_where(pc.invert(nan), uniques), Counter({NAN: _rows_of(encoded, nan)})
+
+
+def _rows_of(encoded: pa.DictionaryArray, chosen: pa.BooleanArray) -> int:
+    """How many rows have one of the `chosen` unique texts."""
+    rows: int = chosen.take(encoded.indices).true_count
+    return rows
 
 
 def _unique_values(uniques: pa.StringArray, column: Column) -> pa.Array:
@@ -180,6 +239,8 @@ def _unique_values(uniques: pa.StringArray, column: Column) -> pa.Array:
     if unconverted.true_count:
         rest = _cast_each(uniques.filter(unconverted), column)
         values = pc.replace_with_mask(values, unconverted, rest)
+    if column.type == "double" and not is_finite(values):
+        values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, kind))
     return values
 
 

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 from taxi_ingest.catalog import Dataset, Vintage, fold
 from taxi_ingest.errors import ContentError
-from taxi_ingest.readers import Batch
+from taxi_ingest.readers import Batch, Reject
 from taxi_ingest.readers.batches import BlockReader
-from taxi_ingest.readers.blocks import Blocks, header_names, is_blank, open_bytes
-from taxi_ingest.readers.parsing import Layout, usual_width
+from taxi_ingest.readers.blocks import GET_IT_AGAIN, Blocks, decompressed, header_names, is_blank
+from taxi_ingest.readers.parsing import Layout, layout_of
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ def read(
     Columns are matched by header name through `vintage.names`. Memory use is about ten blocks and their batches.
     Raises ContentError when the file is truncated or empty, or has no column of the vintage.
     """
-    with open_bytes(path) as stream:
+    with path.open("rb") as file, decompressed(file, path.name) as stream:
         source = Blocks(stream, block_bytes)
         header, header_lines, body = _header(path, source)
         first = next(body, bytearray())
@@ -50,11 +50,20 @@ def read(
             source.recycle(block)
             return done
 
-        lines_before = header_lines
+        lines_before, size = header_lines, path.stat().st_size
+        last: Reject | None = None
         for batch, physical in _in_order(chain([first], body), work, threads):
             batch.rejects = [replace(reject, line=reject.line + lines_before) for reject in batch.rejects]
+            batch.progress = file.tell() / size
             lines_before += physical
+            last = batch.rejects[-1] if batch.rejects else None
             yield batch
+        if source.unterminated and last is not None and last.breaks_off and last.line == lines_before:
+            raise ContentError(
+                f"{path.name} breaks off within line {last.line:,} ({last.reason}), so it is cut: {GET_IT_AGAIN}."
+            )
+        if source.unterminated:
+            yield Batch(reader.no_rows, 0, unterminated=True)
 
 
 def _header(path: Path, source: Blocks) -> tuple[tuple[str, ...], int, Iterator[bytearray]]:
@@ -73,19 +82,19 @@ def _header(path: Path, source: Blocks) -> tuple[tuple[str, ...], int, Iterator[
                     chain([block[end:]] if block[end:] else [], body),
                 )
             start = end
-    raise ContentError(f"{path.name} is empty: delete it and download it again.")
+    raise ContentError(f"{path.name} is empty: {GET_IT_AGAIN}.")
 
 
 def _layout(path: Path, header: tuple[str, ...], first: bytearray, dataset: Dataset, vintage: Vintage) -> Layout:
-    published = {vintage.names.get(fold(name)): position for position, name in enumerate(header)}
+    names = dataset.names_in(vintage)
+    published = {names.get(fold(name)): position for position, name in enumerate(header)}
     positions = {c.name: published[c.name] for c in dataset.columns if c.name in published}
     if not positions:
         raise ContentError(
             f"{path.name} has no column of {dataset.name}: its header begins with {','.join(header)[:80]!r}. "
             "Check that this is the right file for the dataset."
         )
-    width = usual_width(islice(first.split(b"\n"), _SAMPLE), len(header))
-    return Layout(dataset.columns, positions, len(header), width)
+    return layout_of(header, positions, dataset.columns, islice(first.split(b"\n"), _SAMPLE))
 
 
 def _in_order(source: Iterator[bytearray], work: Callable[[bytearray], T], threads: int) -> Iterator[T]:

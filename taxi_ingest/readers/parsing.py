@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -29,27 +29,42 @@ _EMPTY_FIELD = re.compile(rb',[ \t\v\f]*(?:"[ \t\v\f]*"[ \t\v\f]*)?$')
 
 @dataclass(frozen=True)
 class Layout:
-    """The position of each published canonical column in a line, among the `names` fields named in the header.
+    """How the fields of a line are used.
 
-    `width` is the usual number of fields of a row: `names`, or up to MAX_SPARES more.
+    `positions` are those of the published canonical columns, from 0. The header has `header` fields, of which those
+    from `names` on have no name; a row has at least `names` fields. `nameless` are the positions of all header fields
+    without a name. `width` is the usual number of fields of a row.
     """
 
     columns: tuple[Column, ...]
     positions: dict[str, int]
     names: int
+    header: int
+    nameless: tuple[int, ...]
     width: int
 
     @property
+    def widest(self) -> int:
+        """The most fields a row may have."""
+        return max(self.header, self.names + MAX_SPARES)
+
+    @property
     def spares(self) -> range:
-        """The positions of the fields beyond the named ones."""
-        return range(self.names, self.width)
+        """The positions of the fields beyond those of the header, which must be empty."""
+        return range(self.header, self.width)
 
 
-def usual_width(lines: Iterable[BytesLike], names: int) -> int:
-    """The most common valid number of fields among data lines; `names` if no line is valid."""
-    seen = Counter(len(fields(line)) for line in lines if not is_blank(line))
-    legal = {width: n for width, n in seen.items() if names <= width <= names + MAX_SPARES}
-    return max(legal, key=lambda width: legal[width]) if legal else names
+def layout_of(
+    header: Sequence[str], positions: dict[str, int], columns: tuple[Column, ...], sample: Iterable[BytesLike]
+) -> Layout:
+    """The Layout of lines under `header`, whose empty names are nameless; `sample` are some of the lines."""
+    nameless = tuple(position for position, name in enumerate(header) if not name)
+    names = max((position + 1 for position, name in enumerate(header) if name), default=0)
+    layout = Layout(columns, positions, names, len(header), nameless, len(header))
+    seen = Counter(len(fields(line)) for line in sample if not is_blank(line))
+    legal = {width: n for width, n in seen.items() if names <= width <= layout.widest}
+    usual = max(legal, key=lambda width: legal[width]) if legal else len(header)
+    return replace(layout, width=usual, nameless=tuple(position for position in nameless if position < usual))
 
 
 class Lines:
@@ -88,10 +103,10 @@ class Lines:
     def _count(self) -> Count:
         return count(self.published)
 
-    def reject(self, ordinal: int, reason: str) -> Reject:
+    def reject(self, ordinal: int, reason: str, *, breaks_off: bool = False) -> Reject:
         """The Reject for line `ordinal`, counted from 0 without blank lines."""
         line = self.line(ordinal).decode("utf-8", errors="replace")
-        return Reject(self.before + self._indices[ordinal] + 1, reason, line)
+        return Reject(self.before + self._indices[ordinal] + 1, reason, line, breaks_off)
 
     def line(self, ordinal: int) -> BytesLike:
         """Line `ordinal`, counted from 0 without blank lines; without its line end."""
@@ -146,6 +161,8 @@ class Parser:
         named = {position: name for name, position in layout.positions.items()}
         self._fields = [named.get(i, f" {i}") for i in range(layout.width)]  # no column name starts with a space
         self.spares = [self._fields[i] for i in layout.spares]
+        self.nameless = {position: self._fields[position] for position in layout.nameless}
+        self._unnamed = [*self.spares, *self.nameless.values()]
         self._typed = {c.name: arrow_type(c) for c in layout.columns if c.name in layout.positions}
         self._texts = {c.name for c in layout.columns if c.type == "string"}.intersection(self._typed)
         # Without a line after it, an open quote in the last line would go unnoticed.
@@ -185,8 +202,8 @@ class Parser:
             pa_csv.ReadOptions(column_names=self._fields, use_threads=False, block_size=len(data) + 1),
             pa_csv.ParseOptions(quote_char='"' if quotes else False, invalid_row_handler=leave_out),
             pa_csv.ConvertOptions(
-                column_types=types | dict.fromkeys(self.spares, pa.string()),
-                include_columns=[*self._typed, *self.spares],
+                column_types=types | dict.fromkeys(self._unnamed, pa.string()),
+                include_columns=[*self._typed, *self._unnamed],
                 null_values=[""],  # a short list is faster, and TLC uses no other null value
                 strings_can_be_null=True,
                 check_utf8=False,  # already checked for the whole block
@@ -202,7 +219,8 @@ class Parser:
         for ordinal, width in parsed.ragged.items():
             line = self._normalize_line(lines.line(ordinal), width)
             if line is None:
-                rejects.append(lines.reject(ordinal, self.count_reason(width)))
+                breaks_off = width < self._layout.names
+                rejects.append(lines.reject(ordinal, self.count_reason(width), breaks_off=breaks_off))
             else:
                 fixed[ordinal] = line
         if not fixed:
@@ -213,13 +231,13 @@ class Parser:
     def _normalize_line(self, line: BytesLike, width: int) -> BytesLike | None:
         """The line with the usual number of fields, or None if its width or its extra fields are invalid."""
         layout = self._layout
-        if not layout.names <= width <= layout.names + MAX_SPARES:
+        if not layout.names <= width <= layout.widest:
             return None
-        for _ in range(width - layout.names):
+        for _ in range(width - layout.width):
             line, cut = _EMPTY_FIELD.subn(b"", line)
             if not cut:
                 return None
-        return line + b"," * (layout.width - layout.names)
+        return line + b"," * (layout.width - width)
 
     def count_reason(self, width: int) -> str:
         """The reject reason for a row of `width` fields."""

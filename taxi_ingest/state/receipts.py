@@ -6,6 +6,7 @@ worker to another. They can be pickled, and turned into JSON and back.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,34 @@ class UnknownCode(NamedTuple):
     column: str
     text: str
     occurrences: int
+
+
+class ChangedValues(NamedTuple):
+    """Values of a column that were changed on purpose: what was done, and how often."""
+
+    column: str
+    what: str
+    occurrences: int
+
+
+MOSTLY = 0.98
+"""The share of a file's pickups that lies in its month at least; of all published files, more than this does."""
+
+
+class MonthShares(NamedTuple):
+    """The share of a file's pickups, from 0 to 1, that lies in its month, and in the months before and after it."""
+
+    in_month: float
+    beside: float
+
+    @property
+    def are_usual(self) -> bool:
+        """Whether so much lies in the month that it is no file of another one."""
+        return self.in_month >= MOSTLY
+
+    def in_words(self, month: str | None) -> str:
+        """Where the pickups lie, in words."""
+        return f"only {self.in_month:.0%} of the pickups lie in {month}, {self.beside:.0%} in the months beside it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,18 +82,30 @@ class Downloaded:
 class Parquetized(Provenance):
     """A Parquet file that was written, and what a person should know of the conversion.
 
-    What the footer does not say (from `lines` on) is empty when the receipt was restored from the file.
+    `empty_lines` had no value; `unterminated` tells that the last line had no line end; `shares` tell in which
+    month the pickups lie. What the footer does not say (from `lines` on) is empty when the receipt was
+    restored from the file.
     """
 
     bytes: int
     mtime_ns: int
     crc32c: str
     lines: int | None = None
+    empty_lines: int = 0
+    unterminated: bool = False
     unknown_columns: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     vintage_expected: str = ""
     rows_expected: int | None = None
+    shares: MonthShares | None = None
     unknown_codes: tuple[UnknownCode, ...] = ()
+    changed_values: tuple[ChangedValues, ...] = ()
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether it is known that --strict has nothing against it."""
+        oddities = self.unknown_columns or self.unknown_codes or (self.shares and not self.shares.are_usual)
+        return self.lines is not None and not oddities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +141,8 @@ TYPES: Mapping[Step, type[Receipt]] = {
 
 _DECODERS = {step: msgspec.json.Decoder(kind) for step, kind in TYPES.items()}
 
+_CHECKSUM = b',\n "checksum": "'
+
 _Kind = TypeVar("_Kind", bound=Receipt)
 
 
@@ -118,15 +161,20 @@ class PartReceipts:
 
 
 def to_json(receipt: Receipt) -> str:
-    """A receipt as text."""
-    return msgspec.json.format(msgspec.json.encode(receipt), indent=1).decode() + "\n"
+    """A receipt as text: a JSON object whose last field is the checksum of all the text before it."""
+    body = msgspec.json.format(msgspec.json.encode(receipt), indent=1).removesuffix(b"\n}")
+    return f'{body.decode()}{_CHECKSUM.decode()}{zlib.crc32(body):08x}"\n}}\n'
 
 
-def from_json(step: Step, text: bytes | str) -> Receipt | None:
+def from_json(step: Step, text: bytes) -> Receipt | None:
     """The receipt of `step` that `text` holds; None when it is damaged or of another shape.
 
-    Fields that are not known here, as a later version may write them, are passed over.
+    Fields that are not known here, as a later version may write them, are passed over. A receipt without a checksum is
+    of version 0.1.
     """
+    body, found, checksum = text.rpartition(_CHECKSUM)
+    if found and checksum[:8] != b"%08x" % zlib.crc32(body):
+        return None
     try:
         return _DECODERS[step].decode(text)
     except (ValueError, RecursionError):

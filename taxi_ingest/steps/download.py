@@ -92,10 +92,10 @@ def download(
 def _accept(partial: Path, target: Path, origin: Origin, layout: Layout, published: Published) -> Downloaded:
     """Look at what came; only CSV or Parquet takes the place of `target`, anything else is thrown away."""
     try:
-        found = inspect(partial)
-    except ContentError as error:
+        found = inspect(partial, public_url(origin.url))
+    except ContentError:
         _discard(partial)
-        raise ContentError(f"{public_url(origin.url)}: {error}") from error
+        raise
     digest = sha256(partial)
     size = partial.stat().st_size
     with replacing(target) as scratch:

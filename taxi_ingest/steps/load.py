@@ -12,6 +12,7 @@ from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.layout import Layout, object_name
 from taxi_ingest.place import Place
 from taxi_ingest.state.receipts import Loaded, Parquetized
+from taxi_ingest.steps.checking import checked
 from taxi_ingest.stores import open_store
 from taxi_ingest.warehouses import Options, Table, open_warehouse
 
@@ -29,13 +30,18 @@ def load(
     """Replace the part's month in `warehouse` by the rows of `parquetized`, and return the receipt.
 
     They are read from the Parquet file on this disk or from its object in `store`, as the warehouse can. Raises
-    WarehouseError unless exactly as many rows are counted in the table afterwards. `record` gets the id of each job
+    ContentError when that file is not the one that was written, WarehouseError unless exactly as many rows are counted
+    in the table afterwards. `record` gets the id of each job
     that runs elsewhere, before it is sent.
     """
     known = dataset_named(part.dataset)
     table = Table(known.table, known.title, known.columns, known.monthly, known.cluster_by)
     place = open_warehouse(warehouse, options)
-    file = open_store(store).url(object_name(part)) if place.traits.reads else str(layout.parquet(part))
+    file = (
+        open_store(store).url(object_name(part))
+        if place.traits.reads
+        else str(checked(layout.parquet(part), parquetized))
+    )
     counted = place.replace(
         table,
         part.month,

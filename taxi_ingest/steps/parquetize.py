@@ -6,9 +6,9 @@ Up to date while the Parquet file has the same mark and was written with the sam
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,17 +16,25 @@ import pyarrow as pa
 from taxi_ingest import readers
 from taxi_ingest.catalog import Fit, Part, fit
 from taxi_ingest.catalog.reading import dataset as dataset_named
-from taxi_ingest.errors import RejectsError, SchemaError, TaxiError
-from taxi_ingest.files import crc32c, replacing
+from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TaxiError
+from taxi_ingest.files import crc32c, distrust, replacing, sha256
 from taxi_ingest.layout import Layout
+from taxi_ingest.readers.inspecting import look
 from taxi_ingest.sources import without_port
 from taxi_ingest.state.mark import mark
-from taxi_ingest.state.receipts import Downloaded, Parquetized, UnknownCode
+from taxi_ingest.state.receipts import Downloaded, Parquetized
+from taxi_ingest.steps.counting import Tally
 from taxi_ingest.writers import parquet
 from taxi_ingest.writers.provenance import Provenance, Writer
 
 ALLOWED_REJECTS = 10
 """So many rejects never fail a file, however short it is."""
+
+_HOPELESS_REJECTS = 1_000
+"""From so many rejects on, a file is given up as soon as the rest of it can hardly make up for them."""
+
+_DENSER = 10
+"""How many times as many lines per byte the rest of a file might have as what was read of it."""
 
 _ENCODING_THREADS = {"csv": 1, "parquet": 2}
 """Threads that encode row groups, by format, as measured on two processors: parsing CSV takes most of them."""
@@ -36,23 +44,15 @@ _ENCODING_THREADS = {"csv": 1, "parquet": 2}
 class Limits:
     """What a conversion may get away with.
 
-    `max_rejects` is the share of lines that may be unreadable; `strict` allows no unknown column or code;
-    `expected_rows` is what is known of the month, None where nothing is or it shall not count.
+    `max_rejects` is the share of lines that may be unreadable; `strict` allows no unknown column or code and no file of
+    another month; `allow_empty` allows a file without rows; `expected_rows` is what is known of the month, None where
+    nothing is or it shall not count.
     """
 
     max_rejects: float = 0.001
     strict: bool = False
+    allow_empty: bool = False
     expected_rows: int | None = None
-
-
-@dataclass
-class _Tally:
-    """Counts so far: lines of the file, rows written, rejects, unknown text codes by (column, text)."""
-
-    lines: int = 0
-    rows: int = 0
-    rejects: int = 0
-    codes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 def parquetize(
@@ -66,28 +66,36 @@ def parquetize(
 ) -> Parquetized:
     """Write the rows of the file `downloaded` to the part's Parquet file, and return its receipt.
 
-    Every line of the file is a row or, in the part's rejects (CSV: line, reason, raw), a reject; otherwise RejectsError
-    is raised. It is also raised when `limits` does not allow so many rejects or so few rows; SchemaError when it allows
-    no unknown column or text code, or when the file fits no vintage. `progress` gets the rows of each batch.
+    Every line of the file that has a value is a row or, in the part's rejects (CSV: line, reason, raw), a reject;
+    otherwise RejectsError is raised. It is also raised when `limits` does not allow so many rejects or so few rows;
+    SchemaError when it allows no unknown column or text code, or when the file fits no vintage; ContentError when the
+    file is not the one that was downloaded, or is damaged. `progress` gets the rows of each batch.
     """
     known = dataset_named(part.dataset)
+    raw, path, rejects = layout.data_dir / downloaded.file, layout.parquet(part), layout.rejects(part)
+    _check_receipt(raw, downloaded)
     fitted = fit(known, downloaded.format, downloaded.columns, part.month)
-    if limits.strict and fitted.unknown:
-        raise SchemaError(
-            f"The file has columns that {known.name} does not know: {', '.join(fitted.unknown)}. "
-            "Add them to the catalog, or leave --strict out to load without them."
-        )
-    path, rejects, tally = layout.parquet(part), layout.rejects(part), _Tally()
+    _check_columns(fitted.unknown, known.name, limits)
+    tally = Tally(part, known)
 
     def provenance() -> Provenance:
         return _provenance(part, downloaded, fitted, writer, tally)
 
-    with replacing(rejects) as rejected, replacing(path) as scratch:
-        batches = readers.reader(downloaded.format)(layout.data_dir / downloaded.file, known, fitted.vintage)
-        tables = _counted(batches, tally, rejected, progress or (lambda _: None))
+    with (
+        replacing(rejects) as rejected,
+        replacing(path) as scratch,
+        ThreadPoolExecutor(1, "checksum") as checksum,
+    ):
+        digest = checksum.submit(sha256, raw)
+        batches = readers.reader(downloaded.format)(raw, known, fitted.vintage)
+        tables = _counted(batches, tally, limits, rejected, progress or (lambda _: None))
         threads = _ENCODING_THREADS[downloaded.format]
-        parquet.write(tables, scratch, known, part.month, writer, provenance, threads=threads)
-        failure = _verdict(tally, limits, rejects)
+        try:
+            parquet.write(tables, scratch, known, part.month, writer, provenance, threads=threads)
+            failure = _verdict(tally, limits, rejects)
+        except _HopelessError:
+            failure = _too_many(tally, limits, rejects, so_far=True)
+        _check_checksum(raw, downloaded, digest.result())
         if failure is not None:
             _keep_rejects(rejected, rejects)
             raise failure
@@ -96,7 +104,36 @@ def parquetize(
     return _receipt(path, provenance(), fitted, tally, limits)
 
 
-def _provenance(part: Part, downloaded: Downloaded, fitted: Fit, writer: Writer, tally: _Tally) -> Provenance:
+def _check_receipt(raw: Path, downloaded: Downloaded) -> None:
+    """Raise ContentError unless format and columns are those that the receipt of the download tells."""
+    found = look(raw)
+    if (found.format, found.columns) != (downloaded.format, downloaded.columns):
+        distrust(raw)
+        raise _not_as_downloaded(raw)
+
+
+def _check_checksum(raw: Path, downloaded: Downloaded, digest: str) -> None:
+    if digest != downloaded.sha256:
+        distrust(raw)
+        raise _not_as_downloaded(raw)
+
+
+def _not_as_downloaded(raw: Path) -> ContentError:
+    return ContentError(
+        f"{raw} is not as it was downloaded: its checksum or columns differ from those recorded. Run again, and it is "
+        "downloaded again."
+    )
+
+
+def _check_columns(unknown: tuple[str, ...], dataset: str, limits: Limits) -> None:
+    if limits.strict and unknown:
+        raise SchemaError(
+            f"The file has columns that {dataset} does not know: {', '.join(unknown)}. "
+            "Add them to the catalog, or leave --strict out to load without them."
+        )
+
+
+def _provenance(part: Part, downloaded: Downloaded, fitted: Fit, writer: Writer, tally: Tally) -> Provenance:
     return Provenance(
         mark=mark(part, downloaded),
         source=without_port(downloaded.url),
@@ -109,7 +146,7 @@ def _provenance(part: Part, downloaded: Downloaded, fitted: Fit, writer: Writer,
     )
 
 
-def _receipt(path: Path, provenance: Provenance, fitted: Fit, tally: _Tally, limits: Limits) -> Parquetized:
+def _receipt(path: Path, provenance: Provenance, fitted: Fit, tally: Tally, limits: Limits) -> Parquetized:
     stat = path.stat()
     return Parquetized(
         **vars(provenance),
@@ -117,58 +154,94 @@ def _receipt(path: Path, provenance: Provenance, fitted: Fit, tally: _Tally, lim
         mtime_ns=stat.st_mtime_ns,
         crc32c=crc32c(path),
         lines=tally.lines,
-        unknown_columns=fitted.unknown,
+        empty_lines=tally.empty,
+        unterminated=tally.unterminated,
+        unknown_columns=(*fitted.unknown, *tally.nameless_columns),
         left_out=fitted.vintage.leaves_out,
         vintage_expected=fitted.expected,
         rows_expected=limits.expected_rows,
-        unknown_codes=tuple(UnknownCode(*code, count) for code, count in sorted(tally.codes.items())),
+        shares=tally.shares,
+        unknown_codes=tally.unknown_codes,
+        changed_values=tally.changed_values,
     )
 
 
+class _HopelessError(Exception):
+    """So many lines are rejects that the rest of the file cannot make up for them."""
+
+
 def _counted(
-    batches: Iterator[readers.Batch], tally: _Tally, rejected: Path, progress: Callable[[int], None]
+    batches: Iterator[readers.Batch], tally: Tally, limits: Limits, rejected: Path, progress: Callable[[int], None]
 ) -> Iterator[pa.Table]:
     """The tables of `batches`, counted into `tally`; their rejects go to the file `rejected`."""
     with rejected.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file)
         out.writerow(["line", "reason", "raw"])
         for batch in batches:
-            tally.lines += batch.lines
-            tally.rows += batch.encoded.num_rows
-            tally.rejects += len(batch.rejects)
-            tally.codes += batch.codes
+            tally.add(batch)
             out.writerows((r.line, r.reason, r.raw) for r in batch.rejects)
+            if _is_hopeless(tally, limits, batch.progress):
+                raise _HopelessError
             progress(batch.encoded.num_rows)
             yield batch.encoded
 
 
-def _verdict(tally: _Tally, limits: Limits, rejects: Path) -> TaxiError | None:
+def _is_hopeless(tally: Tally, limits: Limits, read: float) -> bool:
+    """Whether there are too many rejects for all the lines that a file may have of which the share `read` was read."""
+    possible = _DENSER * tally.lines / max(read, 1e-9)
+    return tally.rejects > _HOPELESS_REJECTS and tally.rejects > limits.max_rejects * possible
+
+
+def _verdict(tally: Tally, limits: Limits, rejects: Path) -> TaxiError | None:
     """Why this conversion may not stand; None when it may."""
-    if tally.lines != tally.rows + tally.rejects:
+    if tally.lines != tally.rows + tally.rejects + tally.empty:
         return RejectsError(
-            f"{tally.lines:,} lines went in, but {tally.rows:,} rows and {tally.rejects:,} rejects came out. "
-            "Nothing was kept; please report this file."
+            f"{tally.lines:,} lines went in, but {tally.rows:,} rows, {tally.rejects:,} rejects and {tally.empty:,} "
+            "empty lines came out. Nothing was kept; please report this file."
         )
     if tally.rejects > ALLOWED_REJECTS and tally.rejects > limits.max_rejects * tally.lines:
+        return _too_many(tally, limits, rejects, so_far=False)
+    if not tally.rows and not limits.allow_empty:
         return RejectsError(
-            f"{tally.rejects:,} of {tally.lines:,} lines could not be read, more than max_rejects = "
-            f"{limits.max_rejects:g} allows. They stand in {rejects}, each with its reason."
+            "The file has no rows, and nothing was replaced. If the month really is empty, take it with --allow-empty."
         )
-    if limits.strict and tally.codes:
-        return SchemaError(f"Unknown codes: {_codes_in_words(tally.codes)}. Leave --strict out to load them as null.")
     if limits.expected_rows is not None and tally.rows * 2 < limits.expected_rows:
         return RejectsError(
             f"The file has {tally.rows:,} rows, less than half of the {limits.expected_rows:,} that are known of this "
             "month. Download it again with download --force, or take it as it is with parquetize --force."
         )
+    return _strict_verdict(tally) if limits.strict else None
+
+
+def _strict_verdict(tally: Tally) -> TaxiError | None:
+    if tally.codes:
+        return SchemaError(f"Unknown codes: {_codes_in_words(tally)}. Leave --strict out to load them as null.")
+    if tally.nameless_columns:
+        return SchemaError(
+            f"The file has values in columns without a name: {', '.join(tally.nameless_columns)}. "
+            "Leave --strict out to load without them."
+        )
+    if tally.shares and not tally.shares.are_usual:
+        where = tally.shares.in_words(tally.part.month)
+        return ContentError(
+            f"Another month's file? O{where[1:]}. Check the file, or leave --strict out to load it all the same."
+        )
     return None
+
+
+def _too_many(tally: Tally, limits: Limits, rejects: Path, *, so_far: bool) -> RejectsError:
+    read = f"the first {tally.lines:,}" if so_far else f"{tally.lines:,}"
+    return RejectsError(
+        f"{tally.rejects:,} of {read} lines could not be read, more than max_rejects = {limits.max_rejects:g} allows. "
+        f"They stand in {rejects}, each with its reason."
+    )
 
 
 def _keep_rejects(rejected: Path, rejects: Path) -> None:
     """Leave the rejects where the error says, although the conversion is thrown away."""
     with replacing(rejects) as kept:
-        kept.write_bytes(rejected.read_bytes())
+        rejected.replace(kept)
 
 
-def _codes_in_words(codes: Counter[tuple[str, str]]) -> str:
-    return ", ".join(f"{column} {text!r} ({count:,} times)" for (column, text), count in codes.most_common(5))
+def _codes_in_words(tally: Tally) -> str:
+    return ", ".join(f"{column} {text!r} ({count:,} times)" for (column, text), count in tally.codes.most_common(5))

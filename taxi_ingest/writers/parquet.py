@@ -39,6 +39,7 @@ def write(
         "compression_level": writer.level if codec in {"zstd", "gzip"} else None,
         "use_dictionary": _dictionaries(first),
         "write_statistics": _ordered(first.schema),
+        "write_page_checksum": True,
         "max_rows_per_page": writer.row_group_rows,  # a page still ends at 1 MiB; each costs a compressor's start
     }
     row_groups.write(

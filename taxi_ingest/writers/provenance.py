@@ -43,11 +43,11 @@ class Provenance:
 
 def read_provenance(parquet: Path) -> Provenance | None:
     """The provenance in the footer of `parquet`; None when the file is missing, broken or not ours."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from taxi_ingest.readers import parquet_footer
 
     try:
-        metadata = pq.read_metadata(parquet).metadata or {}
+        with parquet.open("rb") as file:
+            metadata = parquet_footer.read(file).metadata
         return msgspec.json.decode(metadata[FOOTER_KEY], type=Provenance)
-    except (OSError, pa.ArrowInvalid, KeyError, ValueError, RecursionError):
+    except (OSError, KeyError, ValueError, RecursionError):
         return None

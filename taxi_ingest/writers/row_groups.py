@@ -18,7 +18,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from taxi_ingest.writers.thrift_footer import ColumnChunk, FileMetaData, RowGroup
+from taxi_ingest.readers.parquet_footer import ColumnChunk, FileMetaData, RowGroup
 
 _MAGIC = b"PAR1"
 

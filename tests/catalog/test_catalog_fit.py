@@ -132,8 +132,8 @@ def test_a_refusal_names_dataset_month_and_the_file_to_edit() -> None:
 
 
 def test_a_format_the_dataset_never_had_is_refused_with_the_remedy() -> None:
-    with pytest.raises(SchemaError, match=r"zones: the catalog has no parquet layout.*--source"):
-        fit(dataset("zones"), "parquet", ["LocationID"], None)
+    with pytest.raises(SchemaError, match=r"zones: the catalog has no arrow layout.*--source"):
+        fit(dataset("zones"), "arrow", ["LocationID"], None)
 
 
 def test_a_header_that_names_a_column_twice_is_refused() -> None:

@@ -1,6 +1,8 @@
 """Files are recognised by their content; what is not a table is refused in one sentence."""
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
 
 import pyarrow as pa
@@ -70,7 +72,7 @@ def test_names_are_unquoted_and_trimmed(tmp_path: Path, header: bytes) -> None:
         ("fhv_tripdata_2021-01.lfs-pointer.parquet", "a Git LFS pointer"),
         ("green_tripdata_2019-10.truncated.csv.gz", "a gzip file that is cut"),
         ("yellow_tripdata_2009-01.json-error.csv", "a JSON document"),
-        ("yellow_tripdata_2024-01.truncated.parquet", "a truncated Parquet file"),
+        ("yellow_tripdata_2024-01.truncated.parquet", "a damaged Parquet file (its end is missing)"),
     ],
 )
 def test_a_real_broken_download_is_refused_by_kind(sample: str, what: str) -> None:
@@ -88,9 +90,13 @@ def test_a_real_broken_download_is_refused_by_kind(sample: str, what: str) -> No
         (b'{"error": "x, y"}', "a JSON document"),
         (b"PK\x03\x04,,,", "a ZIP archive"),
         (b"a,b\n1,\0\n", "neither Parquet nor text"),
-        ("a,b\n1,2\n".encode("utf-16"), "neither Parquet nor text"),
+        ("a,b\n1,2\n".encode("utf-16"), "text in UTF-16: save it as CSV with commas, in UTF-8"),
         (b"Service unavailable\n", "its first line has no comma ('Service unavailable')"),
         (b"a,b\r1,2\r", "lines that end in CR alone"),
+        (b"a;b\n1;2\n", "has semicolons between its fields instead of commas: save it as CSV with commas"),
+        (b"a\tb\n1\t2\n", "has tabs between its fields"),
+        (bz2.compress(b"a,b\n1,2\n"), "is a bzip2 file: unpack it"),
+        (lzma.compress(b"a,b\n1,2\n"), "is an xz file: unpack it"),
     ],
 )
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -123,7 +129,7 @@ def test_a_gzip_with_a_flipped_bit_is_refused(tmp_path: Path) -> None:
 
 def test_a_truncated_parquet_is_refused(tmp_path: Path) -> None:
     whole = parquet(tmp_path).read_bytes()
-    assert "truncated" in refusal(written(tmp_path, whole[:-10]))
+    assert "its end is missing" in refusal(written(tmp_path, whole[:-10]))
 
 
 def test_a_parquet_with_a_damaged_footer_is_refused(tmp_path: Path) -> None:
@@ -138,4 +144,4 @@ def test_a_parquet_footer_without_its_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_one_sentence_that_names_the_file_and_the_remedy(tmp_path: Path) -> None:
-    assert refusal(written(tmp_path, b"")) == "trips.csv is empty: delete it and download it again."
+    assert refusal(written(tmp_path, b"")) == "trips.csv is empty: get the file again, or name another --source."

@@ -6,7 +6,7 @@ The files are synthetic: columns and types are those of the month, values are ma
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from whole_file import WholeFile
+from whole_file import DATA, WholeFile
 from whole_parquet import CANONICAL, FLIPS, LAYOUTS, canonical_name, read_parquet, row_of
 
 from taxi_ingest.errors import SchemaError
@@ -36,6 +36,12 @@ ARROW = {
     "timestamp[us]": pa.timestamp("us"),
 }
 
+INT96 = DATA.parent / "field" / "01-fhv.parquet"
+INT96_TIMES = [
+    datetime(2262, 4, 11, 23), datetime(2262, 4, 12), datetime(2263, 1, 1), datetime(3019, 2, 3, 17, 30),
+    datetime(9999, 12, 31, 23, 59, 59), datetime(1677, 9, 22), datetime(1677, 9, 20), datetime(1582, 10, 4),
+    datetime(1, 1, 1),
+]  # fmt: skip
 MORNING, EVENING = datetime(2015, 3, 8, 2, 30), datetime(2015, 12, 31, 23, 59, 59)
 NOTHING = [None, None, None, None]
 USUAL = {
@@ -92,7 +98,8 @@ def synthetic(tmp_path: Path, name: str, month: str, types: dict[str, str]) -> t
             meant[canonical] = meaning
     path = tmp_path / f"{name}_tripdata_{month}.parquet"
     pq.write_table(pa.table(arrays), path)
-    return path, [row_of(name, {column: cells[i] for column, cells in meant.items()}) for i in range(4)]
+    rows = [row_of(name, {column: cells[i] for column, cells in meant.items()}) for i in range(4)]
+    return path, [row for row in rows if any(value is not None for value in row.values())]
 
 
 @pytest.mark.parametrize(("name", "column", "month", "kind"), CELLS, ids=lambda cell: cell)
@@ -113,9 +120,9 @@ def test_every_column_may_be_of_null_type(tmp_path: Path, name: str, month: str)
 
 
 def one_column(tmp_path: Path, column: str, array: Any, month: str = "2021-01") -> WholeFile:
-    """Read a synthetic file in which one column is `array` and the others are null."""
+    """Read a synthetic file in which one column is `array`, `extra` is 0.5 and the others are null."""
     name = "yellow"
-    types = dict.fromkeys(layout(name, month), pa.nulls(len(array)))
+    types = dict.fromkeys(layout(name, month), pa.nulls(len(array))) | {"extra": pa.repeat(0.5, len(array))}
     path = tmp_path / f"{name}_tripdata_{month}.parquet"
     pq.write_table(pa.table(types | {column: array}), path)
     return read_parquet(path)
@@ -184,7 +191,7 @@ def refusal(tmp_path: Path, column: str, array: Any) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("value", "shown"), [(1.5, "1.5"), (float("nan"), "nan"), (1e19, "1e+19")])
+@pytest.mark.parametrize(("value", "shown"), [(1.5, "1.5"), (float("inf"), "inf"), (1e19, "1e+19")])
 def test_a_double_that_is_not_whole_is_refused_with_column_row_and_example(
     tmp_path: Path, value: float, shown: str
 ) -> None:
@@ -195,11 +202,82 @@ def test_a_double_that_is_not_whole_is_refused_with_column_row_and_example(
 
 
 def test_a_time_with_a_zone_is_refused(tmp_path: Path) -> None:
-    array = pa.array([EVENING], pa.timestamp("us", "America/New_York"))
+    array = pa.array([EVENING], pa.timestamp("us", "UTC"))
     assert refusal(tmp_path, "tpep_pickup_datetime", array).startswith(
-        "yellow_tripdata_2021-01.parquet: the column tpep_pickup_datetime has type "
-        "timestamp[us, tz=America/New_York]; expected dates and times without a time zone."
+        "yellow_tripdata_2021-01.parquet: the column tpep_pickup_datetime has type timestamp[us, tz=UTC]; "
+        "expected dates and times of the New York wall clock, without a time zone. The file was written by parquet-cpp"
     )
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "US/Eastern"])
+def test_a_time_in_new_yorks_zone_is_its_wall_clock(tmp_path: Path, zone: str) -> None:
+    noon_in_winter, noon_in_summer = datetime(2021, 1, 2, 17, tzinfo=UTC), datetime(2021, 7, 2, 16, tzinfo=UTC)
+    array = pa.array([noon_in_winter, noon_in_summer, None], pa.timestamp("us", zone))
+    found = cells(one_column(tmp_path, "tpep_pickup_datetime", array), "tpep_pickup_datetime")
+    assert found == [datetime(2021, 1, 2, 12), datetime(2021, 7, 2, 12), None]
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
+def test_bytes_that_are_text_are_text(tmp_path: Path, kind: Any) -> None:
+    found = one_column(tmp_path, "store_and_fwd_flag", pa.array([b"Y", None, b" n"], kind))
+    assert cells(found, "store_and_fwd_flag") == ["Y", None, "N"]
+
+
+def test_a_boolean_flag_becomes_a_letter(tmp_path: Path) -> None:
+    found = one_column(tmp_path, "store_and_fwd_flag", pa.array([True, None, False]))
+    assert cells(found, "store_and_fwd_flag") == ["Y", None, "N"]
+
+
+FARES = [Decimal("7.39"), Decimal("0.07"), None, Decimal("-123.45"), Decimal("199.99")]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.decimal128(10, 2), pa.decimal128(18, 3), pa.decimal128(19, 4), pa.decimal128(38, 9), pa.decimal256(50, 9)],
+    ids=str,
+)
+def test_a_decimal_becomes_the_nearest_double(tmp_path: Path, kind: Any) -> None:
+    fares = [Decimal(n) / 100 for n in range(20_001)] + FARES
+    found = cells(one_column(tmp_path, "fare_amount", pa.array(fares).cast(kind)), "fare_amount")
+    assert found == [None if fare is None else float(fare) for fare in fares]
+
+
+def test_an_int96_time_is_right_in_every_year() -> None:
+    assert [row["dropOff_datetime"] for row in read_parquet(INT96, "fhv_tripdata_2020-01").rows[:9]] == INT96_TIMES
+
+
+@pytest.mark.parametrize("unit", ["ns", "int96"])
+def test_digits_below_the_microsecond_are_cut_and_counted(tmp_path: Path, unit: str) -> None:
+    array = pa.array([1_999, 2_000, None, -3_001_000], pa.timestamp("ns"))
+    types = dict.fromkeys(layout("yellow", "2021-01"), pa.nulls(4)) | {"extra": pa.repeat(0.5, 4)}
+    path = tmp_path / "yellow_tripdata_2021-01.parquet"
+    table = pa.table(types | {"tpep_pickup_datetime": array})
+    pq.write_table(table, path, use_deprecated_int96_timestamps=unit == "int96")
+    whole = read_parquet(path)
+    assert whole.rows[0]["tpep_pickup_datetime"] == datetime(1970, 1, 1, 0, 0, 0, 1)
+    assert whole.changed == {("tpep_pickup_datetime", "digits below the microsecond were cut"): 1}
+
+
+@pytest.mark.parametrize("column", ["passenger_count", "fare_amount"])
+def test_nan_is_null_and_counted(tmp_path: Path, column: str) -> None:
+    whole = one_column(tmp_path, column, pa.array([1.0, float("nan"), None, float("nan")]))
+    assert cells(whole, column) == [1.0, None, None, None]
+    assert whole.changed == {(column, "NaN became null"): 2}
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_infinity_is_refused_by_name(tmp_path: Path, value: float) -> None:
+    assert f"in row 2, the value {value}, which is no finite double" in refusal(
+        tmp_path, "fare_amount", pa.array([1.0, value])
+    )
+
+
+def test_a_row_without_any_value_is_no_trip(tmp_path: Path) -> None:
+    types = dict.fromkeys(layout("yellow", "2021-01"), pa.nulls(3))
+    path = tmp_path / "yellow_tripdata_2021-01.parquet"
+    pq.write_table(pa.table(types | {"VendorID": pa.array([1, None, 2])}), path)
+    whole = read_parquet(path)
+    assert (cells(whole, "VendorID"), whole.lines, whole.empty) == ([1, 2], 3, 1)
 
 
 def test_a_time_beyond_microseconds_is_refused_with_column_and_row(tmp_path: Path) -> None:
@@ -217,7 +295,8 @@ def test_a_time_beyond_microseconds_is_refused_with_column_and_row(tmp_path: Pat
         ("VendorID", pa.array([EVENING]), "expected whole numbers"),
         ("fare_amount", pa.array([True]), "expected numbers"),
         ("tpep_pickup_datetime", pa.array([20210102]), "expected dates and times"),
-        ("store_and_fwd_flag", pa.array([True]), "expected text"),
+        ("store_and_fwd_flag", pa.array([EVENING]), "expected text"),
+        ("VendorID", pa.array([True]), "expected whole numbers"),
     ],
 )
 def test_a_type_that_means_something_else_is_refused(tmp_path: Path, column: str, array: Any, expected: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from taxi_ingest.catalog import Dataset, fit
 from taxi_ingest.catalog.reading import dataset
-from taxi_ingest.readers import Reject
+from taxi_ingest.readers import Batch, Reject
 from taxi_ingest.readers.csv import read
 from taxi_ingest.readers.inspecting import inspect
 
@@ -24,6 +24,21 @@ class WholeFile:
     rejects: list[Reject]
     codes: Counter[tuple[str, str]]
     lines: int
+    changed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    empty: int = 0
+    nameless: frozenset[int] = frozenset()
+    unterminated: bool = False
+
+    def add(self, batch: Batch) -> None:
+        """Add what the next batch holds."""
+        self.rows += batch.table.to_pylist()
+        self.rejects += batch.rejects
+        self.codes += batch.codes
+        self.lines += batch.lines
+        self.changed += batch.changed
+        self.empty += batch.empty
+        self.nameless |= batch.nameless
+        self.unterminated |= batch.unterminated
 
 
 def read_whole(path: Path, of: Dataset, **settings: int) -> WholeFile:
@@ -32,10 +47,7 @@ def read_whole(path: Path, of: Dataset, **settings: int) -> WholeFile:
     layout = fit(of, published_as, inspect(path).columns, None).vintage
     whole = WholeFile([], [], Counter(), 0)
     for batch in read(path, of, layout, **settings):
-        whole.rows += batch.table.to_pylist()
-        whole.rejects += batch.rejects
-        whole.codes += batch.codes
-        whole.lines += batch.lines
+        whole.add(batch)
     return whole
 
 

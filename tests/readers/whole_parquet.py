@@ -20,17 +20,14 @@ FLIPS: dict[str, Any] = json.loads((DATA.parent / "type_flips.json").read_text()
 LAYOUTS: dict[str, dict[str, str]] = FLIPS["layouts"]
 
 
-def read_parquet(path: Path, **settings: int) -> WholeFile:
-    """Read a Parquet file named as TLC names it."""
-    name, _, month = path.stem.partition("_tripdata_")
+def read_parquet(path: Path, stem: str = "", **settings: int) -> WholeFile:
+    """Read a Parquet file named as TLC names it, or with that name as `stem`."""
+    name, _, month = (stem or path.stem).partition("_tripdata_")
     layout = fit(dataset(name), "parquet", pq.read_schema(path).names, month[:7]).vintage
     whole = WholeFile([], [], Counter(), 0)
     for batch in read(path, dataset(name), layout, **settings):
         assert {field.name: str(field.type) for field in batch.table.schema} == arrow_types(name)
-        whole.rows += batch.table.to_pylist()
-        whole.rejects += batch.rejects
-        whole.codes += batch.codes
-        whole.lines += batch.lines
+        whole.add(batch)
     return whole
 
 

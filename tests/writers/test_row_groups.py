@@ -15,8 +15,8 @@ from conftest import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from taxi_ingest.readers.parquet_footer import FileMetaData
 from taxi_ingest.writers import row_groups
-from taxi_ingest.writers.thrift_footer import FileMetaData
 
 KINDS = {"n": pa.int64(), "x": pa.float64(), "none": pa.float64(), "t": pa.timestamp("us"), "s": pa.string()}
 SCHEMA = pa.schema([*KINDS.items(), ("c", pa.date32())])

@@ -1,17 +1,26 @@
 """The footer of a Parquet file: the Thrift struct FileMetaData.
 
+Published footers are read here and not by Arrow, some of whose C++ errors on damaged footers end the whole process.
+
 Field names and numbers come from parquet.thrift in apache/parquet-format, without encryption and geospatial types. A
 field that is not listed here is lost when a footer is read and written again.
 """
 
 from __future__ import annotations
 
-from typing import Self
+import struct
+from typing import BinaryIO, Self
 
 from thrift.protocol.TBase import TBase
-from thrift.protocol.TCompactProtocol import TCompactProtocolAccelerated
+from thrift.protocol.TCompactProtocol import TCompactProtocol, TCompactProtocolAccelerated
+from thrift.protocol.TProtocol import TProtocolException
 from thrift.Thrift import TType
 from thrift.transport.TTransport import TMemoryBuffer
+
+MAGIC = b"PAR1"
+"""How a Parquet file begins and ends."""
+
+_TAIL = struct.Struct("<I4s")
 
 _Kind = tuple[int, object]
 """A Thrift type code and, for a list, struct or binary, the details Thrift needs to read it."""
@@ -89,12 +98,16 @@ class _LogicalType(_Struct):
     )  # fmt: skip
 
 
-class _SchemaElement(_Struct):
+class SchemaElement(_Struct):
+    """A column of the schema, or a group of the `num_children` columns that follow; the first is the group of all."""
+
     thrift_spec = _spec(
         type=(1, _I32), type_length=(2, _I32), repetition_type=(3, _I32), name=(4, _BINARY), num_children=(5, _I32),
         converted_type=(6, _I32), scale=(7, _I32), precision=(8, _I32), field_id=(9, _I32),
         logicalType=(10, _of(_LogicalType)),
     )  # fmt: skip
+    name: bytes
+    num_children: int | None
 
 
 class _Statistics(_Struct):
@@ -118,6 +131,8 @@ class _PageEncodingStats(_Struct):
 
 class _KeyValue(_Struct):
     thrift_spec = _spec(key=(1, _BINARY), value=(2, _BINARY))
+    key: bytes
+    value: bytes | None
 
 
 class _ColumnMetaData(_Struct):
@@ -184,18 +199,44 @@ class FileMetaData(_Struct):
     """The whole footer."""
 
     thrift_spec = _spec(
-        version=(1, _I32), schema=(2, _list(_of(_SchemaElement))), num_rows=(3, _I64),
+        version=(1, _I32), schema=(2, _list(_of(SchemaElement))), num_rows=(3, _I64),
         row_groups=(4, _list(_of(RowGroup))), key_value_metadata=(5, _list(_of(_KeyValue))), created_by=(6, _BINARY),
         column_orders=(7, _list(_of(_ColumnOrder))),
     )  # fmt: skip
     row_groups: list[RowGroup]
+    schema: list[SchemaElement]
+    key_value_metadata: list[_KeyValue] | None
+    created_by: bytes | None
 
     @classmethod
-    def parse(cls, footer: bytes) -> FileMetaData:
-        """Parse the bytes of a footer."""
-        metadata = cls()
-        metadata.read(TCompactProtocolAccelerated(TMemoryBuffer(footer)))
+    def parse(cls, footer: bytes, *, trusted: bool = True) -> FileMetaData:
+        """Parse the bytes of a footer; one that is not `trusted` by slower code that cannot crash.
+
+        Raises one of a dozen errors (see `read`) for bytes that are not exactly a footer.
+        """
+        metadata, transport = cls(), TMemoryBuffer(footer)
+        protocol = TCompactProtocolAccelerated if trusted else TCompactProtocol
+        metadata.read(protocol(transport))
+        if transport.read(1):
+            raise ValueError("the footer goes on after its end")
         return metadata
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns, without those inside of nested ones."""
+        names, skipped = [], 0
+        for element in self.schema[1:]:
+            if skipped:
+                skipped -= 1
+            else:
+                names.append(element.name.decode())
+            skipped += element.num_children or 0
+        return tuple(names)
+
+    @property
+    def metadata(self) -> dict[bytes, bytes]:
+        """The key-value metadata."""
+        return {entry.key: entry.value or b"" for entry in self.key_value_metadata or []}
 
     def serialize(self) -> bytes:
         """The bytes of this footer."""
@@ -211,3 +252,34 @@ class FileMetaData(_Struct):
             row_groups=groups,
             key_value_metadata=[_KeyValue(key=key, value=value) for key, value in metadata.items()],
         )
+
+
+class DamagedError(ValueError):
+    """A footer is not there or cannot be read. The message is a few words for people."""
+
+
+_NOT_A_FOOTER = (
+    EOFError, TProtocolException, ValueError, TypeError, AttributeError, OverflowError, RecursionError, struct.error,
+)  # fmt: skip
+"""What Thrift's pure Python code raises for bytes that are no footer."""
+
+
+def read(file: BinaryIO) -> FileMetaData:
+    """The footer of `file`, which is checked to have all that is read here. Raises DamagedError."""
+    size = file.seek(0, 2)
+    if size < 2 * _TAIL.size:
+        raise DamagedError("it is too short")
+    file.seek(size - _TAIL.size)
+    length, magic = _TAIL.unpack(file.read(_TAIL.size))
+    if magic != MAGIC:
+        raise DamagedError("its end is missing")
+    if length > size - _TAIL.size - len(MAGIC):
+        raise DamagedError("its footer is longer than the file")
+    file.seek(size - _TAIL.size - length)
+    try:
+        footer = FileMetaData.parse(file.read(length), trusted=False)
+        _ = footer.column_names, footer.metadata
+        _ = [column.meta_data.total_compressed_size + 0 for group in footer.row_groups for column in group.columns]
+    except _NOT_A_FOOTER as error:
+        raise DamagedError("its footer cannot be read") from error
+    return footer

@@ -1,0 +1,94 @@
+"""What is counted while a file is converted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from taxi_ingest.catalog import Dataset, Part
+from taxi_ingest.catalog.months import first_day, next_month, previous_month
+from taxi_ingest.readers import Batch
+from taxi_ingest.state.receipts import ChangedValues, MonthShares, UnknownCode
+
+
+@dataclass
+class Tally:
+    """Counts of the batches so far. Every line is a row, a reject, or empty (without any value).
+
+    `codes` counts unknown text codes by (column, text), `changed` values that were changed by (column, what was done),
+    `nameless` are the positions of columns with values but no name. `pickups` are those that have a time,
+    `in_month` those of them in the part's month, `beside` those in the month before or after it.
+    """
+
+    part: Part
+    dataset: Dataset
+    lines: int = 0
+    rows: int = 0
+    rejects: int = 0
+    empty: int = 0
+    pickups: int = 0
+    in_month: int = 0
+    beside: int = 0
+    unterminated: bool = False
+    codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    changed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    nameless: frozenset[int] = frozenset()
+
+    def add(self, batch: Batch) -> None:
+        """Count one more batch."""
+        self.lines += batch.lines
+        self.rows += batch.encoded.num_rows
+        self.rejects += len(batch.rejects)
+        self.empty += batch.empty
+        self.codes += batch.codes
+        self.changed += batch.changed
+        self.nameless |= batch.nameless
+        self.unterminated |= batch.unterminated
+        if self.part.month is not None:
+            self._add_pickups(batch.encoded[self.dataset.cluster_by], self.part.month)
+
+    def _add_pickups(self, times: pa.ChunkedArray, month: str) -> None:
+        pickups = len(times) - times.null_count
+        in_month = _count_within(times, month, next_month(month))
+        self.pickups += pickups
+        self.in_month += in_month
+        if in_month < pickups:
+            self.beside += _count_within(times, previous_month(month), next_month(next_month(month))) - in_month
+
+    @property
+    def shares(self) -> MonthShares | None:
+        """Where the pickups lie; None where nothing has a time."""
+        return MonthShares(self.in_month / self.pickups, self.beside / self.pickups) if self.pickups else None
+
+    @property
+    def nameless_columns(self) -> tuple[str, ...]:
+        """The columns without a name as people count them."""
+        return tuple(f"nameless column {position + 1}" for position in sorted(self.nameless))
+
+    @property
+    def unknown_codes(self) -> tuple[UnknownCode, ...]:
+        """The unknown codes as a receipt lists them."""
+        return tuple(UnknownCode(*code, count) for code, count in sorted(self.codes.items()))
+
+    @property
+    def changed_values(self) -> tuple[ChangedValues, ...]:
+        """The changed values as a receipt lists them."""
+        return tuple(ChangedValues(*change, count) for change, count in sorted(self.changed.items()))
+
+
+def _count_within(times: pa.ChunkedArray, first: str, end: str) -> int:
+    """How many of `times` lie in the months from `first` until, not including, `end`."""
+    begin, until = (pa.scalar(_midnight(month), pa.timestamp("us")) for month in (first, end))
+    extremes = pc.min_max(times)
+    if pc.greater_equal(extremes["min"], begin).as_py() and pc.less(extremes["max"], until).as_py():
+        return int(pc.count(times).as_py())
+    inside = pc.and_(pc.greater_equal(times, begin), pc.less(times, until))
+    return int(pc.sum(inside).as_py() or 0)
+
+
+def _midnight(month: str) -> datetime:
+    return datetime.combine(first_day(month), datetime.min.time())
