@@ -45,6 +45,8 @@ from taxi_ingest.readers.parquet_types import (
 # Some published files are a single row group, which Arrow would otherwise load as a whole.
 _STREAMED = {"buffer_size": 1 << 20, "pre_buffer": False}
 
+_WITH_DICTIONARY = {"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
+
 _DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What Arrow raises for a damaged file, unless it ends the whole process."""
 
@@ -60,8 +62,10 @@ def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32
     """
     with _open(path) as file:
         sources, writer = _sources(path, file, dataset, vintage), file.metadata.created_by or "an unnamed writer"
-    # Texts repeat: dictionary-encoded, each is trimmed and looked up once.
+        encodings = _encodings(file.metadata)
+    # Texts repeat: dictionary-encoded, each is trimmed and looked up once. Arrow cannot do that from every encoding.
     texts = [s.published for s in sources if s.column.type == "string" and is_text(s.kind)]
+    texts = [name for name in texts if encodings.get(name, set()) <= _WITH_DICTIONARY]
     converter = _Converter(path, sources, schema_of(dataset.columns), writer)
     with _open(path, texts) as file, ThreadPoolExecutor(1, "read") as ahead:
         batches = _batches(file, path, converter, batch_rows)
@@ -83,6 +87,15 @@ def _open(path: Path, texts: list[str] | None = None, *, int96_unit: str = "us")
         )
     except _DAMAGE as error:
         raise _damaged(path, error) from error
+
+
+def _encodings(metadata: pq.FileMetaData) -> dict[str, set[str]]:
+    """How the values of each column are encoded, over all row groups."""
+    found: dict[str, set[str]] = {}
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            found.setdefault(column.path_in_schema, set()).update(column.encodings)
+    return found
 
 
 def _damaged(path: Path, error: BaseException) -> ContentError:

@@ -259,7 +259,8 @@ class DamagedError(ValueError):
 
 
 _NOT_A_FOOTER = (
-    EOFError, TProtocolException, ValueError, TypeError, AttributeError, OverflowError, RecursionError, struct.error,
+    EOFError, TProtocolException, LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
+    MemoryError, struct.error,
 )  # fmt: skip
 """What Thrift's pure Python code raises for bytes that are no footer."""
 

@@ -166,12 +166,13 @@ def to_json(receipt: Receipt) -> str:
     return f'{body.decode()}{_CHECKSUM.decode()}{zlib.crc32(body):08x}"\n}}\n'
 
 
-def from_json(step: Step, text: bytes) -> Receipt | None:
+def from_json(step: Step, text: bytes | str) -> Receipt | None:
     """The receipt of `step` that `text` holds; None when it is damaged or of another shape.
 
     Fields that are not known here, as a later version may write them, are passed over. A receipt without a checksum is
     of version 0.1.
     """
+    text = text.encode() if isinstance(text, str) else text
     body, found, checksum = text.rpartition(_CHECKSUM)
     if found and checksum[:8] != b"%08x" % zlib.crc32(body):
         return None
