@@ -51,8 +51,10 @@ def undo(path: Path, coding: str, most: int) -> None:
         _unpack(path, _ANY_GZIP, most)
 
 
-def ends_early(path: Path) -> str:
-    """Why a file whose size nobody announced seems cut, judged by its end; "" when it does not."""
+def ends_early(path: Path, coding: str) -> str:
+    """Why a file whose size nobody announced seems cut, judged by its end; "" when it does not, or `undo` will see."""
+    if coding == _DEFLATE:
+        return ""
     with path.open("rb") as file:
         start = file.read(len(_PARQUET_MAGIC))
         file.seek(max(0, path.stat().st_size - len(_PARQUET_MAGIC)))

@@ -164,7 +164,7 @@ def _fetch(partial: Partial, part: Part, patience: Patience, absence: _Absence, 
     except (TransientError, OSError):
         partial.keep_if_useful()
         raise
-    early = "" if framed else ends_early(partial.path)
+    early = "" if framed else ends_early(partial.path, notes.coding)
     if early:
         partial.discard()
         raise TransientError(
