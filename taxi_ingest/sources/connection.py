@@ -117,7 +117,7 @@ def ask(
     with Deadline(patience) as deadline:
         route = Route(deadline, crossed_from, is_public=may_be_public(urlsplit(url).hostname or ""))
         try:
-            with requests.Session() as session, _send(session, method, url, headers, patience, route) as response:
+            with _Session() as session, _send(session, method, url, headers, patience, route) as response:
                 if response.status_code == 407 and route.proxy:
                     raise SourceError(proxy_wants_password(route.proxy))
                 yield Answer(url, response, route, patience)
@@ -127,7 +127,7 @@ def ask(
 
 
 def _send(
-    session: requests.Session, method: str, url: str, headers: Mapping[str, str], patience: Patience, route: Route
+    session: _Session, method: str, url: str, headers: Mapping[str, str], patience: Patience, route: Route
 ) -> requests.Response:
     adapter = _Adapter(route)
     session.mount("https://", adapter)
@@ -156,6 +156,13 @@ def _trusted_certificates() -> str | bool:
 
 def _gave_up(url: str, deadline: Deadline) -> TransientError:
     return TransientError(f"{public_url(url)}: the publisher was given up: {deadline.too_slow}.")
+
+
+class _Session(requests.Session):
+    """Leaves redirects alone: requests would take their address apart even when told not to follow them."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
 
 
 class _Adapter(HTTPAdapter):
