@@ -78,7 +78,7 @@ def _of_host(url: str, cause: BaseException, proxy: str) -> TaxiError | None:
     if not isinstance(cause, socket.gaierror) or cause.errno not in _NO_SUCH_HOST:
         return None
     if proxy:
-        return SourceError(f"{proxy_in_words(proxy)} names a host that does not exist. Correct it or remove it.")
+        return SourceError(f"{proxy_in_words(proxy)} has a host that does not exist. Correct it or remove it.")
     host = urlsplit(url).hostname
     return SourceError(f"There is no host {host}. Check the --source template, and this machine's network.")
 
