@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from taxi_ingest.errors import ContentError, SourceError, TransientError
 from taxi_ingest.files import replacing
 from taxi_ingest.readers.blocks import GZIP_MAGIC, is_gzip
-from taxi_ingest.redaction import public_url
 
 if TYPE_CHECKING:
     from taxi_ingest.sources.connection import Answer
@@ -32,7 +31,7 @@ def coding_of(answer: Answer) -> str:
         return coding
     shown = coding if _TOKEN.fullmatch(coding) else "several codings"
     raise SourceError(
-        f"{public_url(answer.url)}: the publisher packs the file in a way that is not understood ({shown}; gzip and "
+        f"{answer.shown}: the publisher packs the file in a way that is not understood ({shown}; gzip and "
         "deflate are). Download it yourself, unpack it, and name it as --source file:///…."
     )
 

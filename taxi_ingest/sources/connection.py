@@ -21,7 +21,6 @@ from requests.utils import prepend_scheme_if_needed, select_proxy
 from urllib3.util import parse_url
 
 from taxi_ingest.errors import SourceError, TransientError
-from taxi_ingest.redaction import public_url
 from taxi_ingest.sources.addresses import addresses, is_this_machine, may_be_public
 from taxi_ingest.sources.faults import fault, proxy_in_words, proxy_wants_password
 from taxi_ingest.sources.headers import whole_number
@@ -65,10 +64,10 @@ class Route:
 
 
 class Answer:
-    """The answer of a publisher, with its body still on the line."""
+    """The answer of a publisher, with its body still on the line. `shown` is what messages call what was asked for."""
 
-    def __init__(self, url: str, response: requests.Response, route: Route, patience: Patience) -> None:
-        self.url = url
+    def __init__(self, shown: str, response: requests.Response, route: Route, patience: Patience) -> None:
+        self.shown = shown
         self.status: int = response.status_code
         self.redirects: bool = response.is_redirect
         self.is_public = route.is_public
@@ -93,7 +92,7 @@ class Answer:
             return None
         size = whole_number(text)
         if size is None:
-            raise SourceError(f"{public_url(self.url)}: the publisher announced a Content-Length that is no size.")
+            raise SourceError(f"{self.shown}: the publisher announced a Content-Length that is no size.")
         return size
 
     def pieces(self) -> Iterator[bytes]:
@@ -103,14 +102,14 @@ class Answer:
             self._deadline.came(len(piece))
             yield piece
         if self._deadline.too_slow:  # to the reader, a cut looks like the end
-            raise _gave_up(self.url, self._deadline)
+            raise _gave_up(self.shown, self._deadline)
 
 
 @contextlib.contextmanager
 def ask(
-    method: str, url: str, headers: Mapping[str, str], patience: Patience, crossed_from: str = ""
+    method: str, url: str, shown: str, headers: Mapping[str, str], patience: Patience, crossed_from: str = ""
 ) -> Iterator[Answer]:
-    """Send one request and yield its answer, whatever the status; no redirect is followed.
+    """Send one request and yield its answer, whatever the status; no redirect is followed. Messages say `shown`.
 
     Raises SourceError for what will not pass, and TransientError for what may, also while the body is read.
     """
@@ -120,10 +119,11 @@ def ask(
             with _Session() as session, _send(session, method, url, headers, patience, route) as response:
                 if response.status_code == 407 and route.proxy:
                     raise SourceError(proxy_wants_password(route.proxy))
-                yield Answer(url, response, route, patience)
+                yield Answer(shown, response, route, patience)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # the texts of these errors hold the whole URL, query and all, so they are not passed on
-            raise (_gave_up(url, deadline) if deadline.too_slow else fault(url, error, route.proxy)) from None
+            host = urlsplit(url).hostname or ""
+            raise (_gave_up(shown, deadline) if deadline.too_slow else fault(shown, host, error, route.proxy)) from None
 
 
 def _send(
@@ -154,8 +154,8 @@ def _trusted_certificates() -> str | bool:
     return path if path and Path(path).is_file() else True
 
 
-def _gave_up(url: str, deadline: Deadline) -> TransientError:
-    return TransientError(f"{public_url(url)}: the publisher was given up: {deadline.too_slow}.")
+def _gave_up(shown: str, deadline: Deadline) -> TransientError:
+    return TransientError(f"{shown}: the publisher was given up: {deadline.too_slow}.")
 
 
 class _Session(requests.Session):
@@ -202,7 +202,8 @@ class _Adapter(HTTPAdapter):
         if not usable:
             socks = " SOCKS needs the package PySocks." if proxy.startswith("socks") else ""
             raise SourceError(
-                f"{proxy_in_words(self._route.proxy)} cannot be used. Set it to http://HOST:PORT, or remove it.{socks}"
+                f"{proxy_in_words(self._route.proxy)} cannot be used.{socks} "
+                "Set it as in http://127.0.0.1:3128, or remove it."
             )
 
 

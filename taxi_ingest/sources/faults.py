@@ -11,24 +11,26 @@ import socket
 import ssl
 from collections.abc import Iterator
 from http.client import IncompleteRead
-from urllib.parse import urlsplit
 
 from requests import exceptions
 from urllib3.exceptions import InvalidHeader
 
 from taxi_ingest.errors import SourceError, TaxiError, TransientError
-from taxi_ingest.redaction import public_url
 
 _NO_SUCH_HOST = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
 _NOT_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"}
 
 
-def fault(url: str, error: Exception, proxy: str) -> TaxiError:
-    """What `error`, raised by requests or urllib3 for `url`, means; `proxy` is the proxy's URL, "" without one."""
-    shown, causes = public_url(url), list(_causes(error))
+def fault(shown: str, host: str, error: Exception, proxy: str) -> TaxiError:
+    """What `error`, raised by requests or urllib3, means.
+
+    `shown` is what the message calls what was asked for, `host` the one that was asked, `proxy` the URL of the proxy
+    that was used, "" without one.
+    """
+    causes = list(_causes(error))
     for cause in causes:
-        lasting = _of_tls(shown, cause) or _of_host(url, cause, proxy) or _of_proxy(cause, proxy)
+        lasting = _of_tls(shown, cause) or _of_host(host, cause, proxy) or _of_proxy(cause, proxy)
         if lasting:
             return lasting
     if isinstance(error, exceptions.InvalidSchema | exceptions.InvalidURL | exceptions.MissingSchema):
@@ -48,7 +50,7 @@ def proxy_wants_password(proxy: str) -> str:
     """The sentence for a proxy that answers 407."""
     return (
         f"{proxy_in_words(proxy)} accepts no request without the right user and password (407). "
-        "Set them there, as in http://USER:PASSWORD@HOST:PORT."
+        "Write them there, as USER:PASSWORD@ in front of the host."
     )
 
 
@@ -74,12 +76,11 @@ def _of_tls(shown: str, cause: BaseException) -> TaxiError | None:
     return None
 
 
-def _of_host(url: str, cause: BaseException, proxy: str) -> TaxiError | None:
+def _of_host(host: str, cause: BaseException, proxy: str) -> TaxiError | None:
     if not isinstance(cause, socket.gaierror) or cause.errno not in _NO_SUCH_HOST:
         return None
     if proxy:
         return SourceError(f"{proxy_in_words(proxy)} has a host that does not exist. Correct it or remove it.")
-    host = urlsplit(url).hostname
     return SourceError(f"There is no host {host}. Check the --source template, and this machine's network.")
 
 

@@ -30,19 +30,21 @@ def answer(method: str, url: str, headers: Mapping[str, str], patience: Patience
     """
     from taxi_ingest.sources.connection import ask
 
-    at, public_page = url, ""
+    at, shown, public_page = url, public_url(url), ""
     ours = {"User-Agent": USER_AGENT, **headers}
     for _ in range(MAX_HOPS + 1):
-        with ask(method, at, ours, patience, public_page) as found:
+        with ask(method, at, shown, ours, patience, public_page) as found:
             if not found.redirects:
                 yield found
                 return
-            public_page = public_url(at) if found.is_public else public_page
-            at = _next_hop(at, found.header("Location"), public_page)
+            public_page = shown if found.is_public else public_page
+            at = _next_hop(at, shown, found.header("Location"), public_page)
+        # of the address that it redirects to, even the path may be a secret
+        shown = f"{public_url(url)} (now at {urlsplit(at).hostname})"
     raise SourceError(f"{public_url(url)} redirects more than {MAX_HOPS} times. Check the --source template.")
 
 
-def _next_hop(at: str, location: str, public_page: str) -> str:
+def _next_hop(at: str, shown: str, location: str, public_page: str) -> str:
     """The URL that `location` leads to. Raises SourceError unless it may be followed, judged by its spelling."""
     try:
         # http.client reads headers as Latin-1; the bytes that were sent are kept as they are
@@ -53,11 +55,11 @@ def _next_hop(at: str, location: str, public_page: str) -> str:
         host, parts = "", urlsplit("https://")
     if parts.scheme != "https":
         raise SourceError(
-            f"{public_url(at)} redirects to an address that is not https; not followed. "
+            f"{shown} redirects to an address that is not https; not followed. "
             "Use the address it redirects to as --source, if you trust it."
         )
     if not is_host(host):
-        raise SourceError(f"{public_url(at)} redirects to an address that is malformed; not followed.")
+        raise SourceError(f"{shown} redirects to an address that is malformed; not followed.")
     if public_page and not may_be_public(host):  # behind a proxy this is all that can be known
         raise SourceError(f"{public_page} redirects into a private network ({host}); not followed.")
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))

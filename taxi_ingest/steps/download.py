@@ -160,7 +160,7 @@ def _fetch(partial: Partial, part: Part, patience: Patience, absence: _Absence, 
             if found.status == 416:
                 partial.discard()
             absence.check(found)
-            notes, framed = _receive(found, partial, part, listeners)
+            notes, framed = _receive(found, partial, part, absence.url, listeners)
     except (TransientError, OSError):
         partial.keep_if_useful()
         raise
@@ -175,12 +175,12 @@ def _fetch(partial: Partial, part: Part, patience: Patience, absence: _Absence, 
     return Published(notes.etag, notes.last_modified, notes.coding)
 
 
-def _receive(found: Answer, partial: Partial, part: Part, listeners: _Listeners) -> tuple[Notes, bool]:
+def _receive(found: Answer, partial: Partial, part: Part, url: str, listeners: _Listeners) -> tuple[Notes, bool]:
     """Store the body of an answer. Returns its notes, and whether it is certain that nothing is missing."""
     notes, start = partial.begin(found)
     listeners.expect(notes.total or 0)
     listeners.tell(start)
-    size = _store(found, partial, start, bound(part, found.url, partial.path.parent, notes.total, start), listeners)
+    size = _store(found, partial, start, bound(part, url, partial.path.parent, notes.total, start), listeners)
     if notes.total is not None and size != notes.total:  # what came is kept for the next try
         raise TransientError(f"{notes.url}: {size:,} of {notes.total:,} bytes came before the line was cut.")
     return notes, notes.total is not None or found.is_chunked

@@ -132,19 +132,32 @@ def test_a_proxy_that_wants_a_password_is_told(taxi: Command, scheme: str, verb:
     assert verb == "plan" or tries(taxi) == 1
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        f"socks5://anna:{SECRET}@127.0.0.1:9", "ftp://127.0.0.1:9", "http://", "http://[::1:80", "http://127.0.0.1:x",
-        "http://127.0.0.1:99999", f"http://anna:{SECRET}@ho st:80",
-    ],
-)  # fmt: skip
+UNUSABLE = [
+    f"socks5://anna:{SECRET}@127.0.0.1:9",
+    "ftp://127.0.0.1:9",
+    "http://",
+    "http://[::1:80",
+    "http://127.0.0.1:x",
+    "http://127.0.0.1:99999",
+    f"http://anna:{SECRET}@ho st:80",
+]
+
+
+@pytest.mark.parametrize("address", UNUSABLE)
 @pytest.mark.parametrize("name", ["ALL_PROXY", "HTTP_PROXY"])
-def test_a_proxy_that_cannot_be_used_is_told(taxi: Command, name: str, address: str) -> None:
-    ran = run(taxi, "http://files.example", **{name: address})
-    assert (ran.code, f"The proxy that {name} names cannot be used" in ran.err) == (1, True), ran.err
-    assert tries(taxi) == 1
-    assert ("PySocks" in ran.err) == address.startswith("socks")
+def test_a_proxy_that_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, address: str
+) -> None:
+    monkeypatch.setenv(name, address)
+    with pytest.raises(SourceError, match=f"The proxy that {name} names cannot be used") as raised:
+        fetch("http://files.example/a.csv", tmp_path)
+    assert ("PySocks" in str(raised.value)) == address.startswith("socks")
+    assert SECRET not in str(raised.value)
+
+
+def test_it_is_tried_once(taxi: Command) -> None:
+    ran = run(taxi, "http://files.example", ALL_PROXY=UNUSABLE[0])
+    assert (ran.code, tries(taxi), "ALL_PROXY" in ran.err) == (1, 1, True), ran.err
 
 
 def test_a_proxy_that_does_not_answer_is_tried_again(taxi: Command) -> None:
