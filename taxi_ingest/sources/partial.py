@@ -73,7 +73,7 @@ class Partial:
             coding=coding_of(answer),
         )
         self.discard()
-        write_text(self._notes_path, msgspec.json.encode(notes).decode())
+        self._write(notes)
         return notes, 0
 
     def discard(self) -> None:
@@ -108,7 +108,13 @@ class Partial:
                 f"{self._url}: the publisher sent a piece that does not belong to what came before; "
                 "the file is fetched from its beginning."
             )
-        return replace(notes, total=total), size
+        if notes.total is None:  # from now on it is due
+            notes = replace(notes, total=total)
+            self._write(notes)
+        return notes, size
+
+    def _write(self, notes: Notes) -> None:
+        write_text(self._notes_path, msgspec.json.encode(notes).decode())
 
     def _size(self) -> int:
         return self.path.stat().st_size if self.path.is_file() else 0

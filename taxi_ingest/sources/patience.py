@@ -29,7 +29,7 @@ class Patience:
     @property
     def piece(self) -> int:
         """Bytes that are read at a time: they arrive well within the time-out even at the slowest rate."""
-        return max(1, min(_LARGEST_PIECE, int(self.timeout_seconds * self.slowest_bytes_per_second / 4)))
+        return max(1, min(_LARGEST_PIECE, int(self.timeout_seconds * self.slowest_bytes_per_second / 2)))
 
 
 class Deadline:

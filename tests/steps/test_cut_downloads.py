@@ -153,6 +153,19 @@ def test_a_total_once_announced_stays_due(publisher: Publisher, tmp_path: Path, 
     assert raw(tmp_path).read_bytes() == CSV
 
 
+def test_a_total_that_only_the_rest_announces_is_due_from_then_on(publisher: Publisher, tmp_path: Path) -> None:
+    first = sends(200, {**STRONG, "Transfer-Encoding": "chunked"}, in_chunks(CSV[:HALF], end=False))
+    cut_rest = sends(206, STRONG | REST, CSV[HALF : HALF + 100])
+    smaller = {"Content-Length": "100", "Content-Range": f"bytes {HALF + 100}-{HALF + 199}/{HALF + 200}"}
+    cut_once(publisher, tmp_path, first, cut_rest, sends(206, STRONG | smaller, CSV[HALF + 100 : HALF + 200]), WHOLE)
+    for _ in range(2):
+        with pytest.raises(TransientError):
+            fetch(publisher, tmp_path)
+    fetch(publisher, tmp_path)
+    assert raw(tmp_path).read_bytes() == CSV
+    assert [one.get("Range") for one in publisher.headers] == [None, f"bytes={HALF}-", f"bytes={HALF + 100}-", None]
+
+
 def test_without_anything_to_compare_nothing_is_kept(publisher: Publisher, tmp_path: Path) -> None:
     cut_once(publisher, tmp_path, sends(200, {"Content-Length": str(len(CSV))}, CSV[:HALF]), WHOLE)
     assert list((tmp_path / "raw" / "yellow").iterdir()) == []
