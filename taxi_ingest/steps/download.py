@@ -88,7 +88,7 @@ def download(
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Partial(target.with_name(target.name + _PARTIAL), url)
     if urlsplit(url).scheme == "file":
-        published = _copy(url, partial.path, progress, expect)
+        published = _copy(url, part, partial.path, progress, expect)
     else:
         patience = Patience(timeout_seconds, slowest_bytes_per_second)
         absence = _Absence(url, part.month, grace_days, origin.known_to_exist)
@@ -126,7 +126,7 @@ def _accept(
     )
 
 
-def _copy(url: str, partial: Path, tell: Callable[[int], None], expect: Callable[[int], None]) -> Published:
+def _copy(url: str, part: Part, partial: Path, tell: Callable[[int], None], expect: Callable[[int], None]) -> Published:
     source = Path(unquote(urlsplit(url).path))
     if source.is_dir():
         raise SourceError(
@@ -135,7 +135,9 @@ def _copy(url: str, partial: Path, tell: Callable[[int], None], expect: Callable
         )
     if not source.is_file():
         raise SourceError(f"There is no file {source}. Check the --source template, or copy the file there.")
-    expect(source.stat().st_size)
+    size = source.stat().st_size
+    bound(part, url, partial.parent, size, 0)
+    expect(size)
     with source.open("rb") as file, partial.open("wb") as out:
         while chunk := file.read(_CHUNK):
             out.write(chunk)
@@ -214,21 +216,18 @@ class _Absence:
 
     def check(self, response: Answer) -> None:
         """Raise what the status of `response` means; 200 and 206 pass."""
-        status = response.status
+        status, shown, wait = response.status, response.shown, seconds_to_wait(response.header("Retry-After"))
         if status in {200, 206}:
             return
         if status == 416:
-            raise TransientError(f"{public_url(self.url)}: the file changed while it was fetched.")
+            raise TransientError(f"{shown}: the file changed while it was fetched.")
         if status in _RESPONSES_WORTH_ANOTHER_TRY:
-            raise TransientError(
-                f"{public_url(self.url)}: the publisher answered {status}.",
-                retry_after=seconds_to_wait(response.header("Retry-After")),
-            )
+            raise TransientError(f"{shown}: the publisher answered {status}.", retry_after=wait)
         if status == 403 and (self.known_to_exist or not _denied_by_storage(response)):
-            raise TransientError(f"{public_url(self.url)}: the publisher is holding us back (403).")
+            raise TransientError(f"{shown}: the publisher is holding us back (403).", retry_after=wait)
         if status in {403, 404, 410}:
             self._absent()
-        raise SourceError(f"{public_url(self.url)}: the publisher answered {status}. Check the --source template.")
+        raise SourceError(f"{shown}: the publisher answered {status}. Check the --source template.")
 
     def _absent(self) -> None:
         url = public_url(self.url)

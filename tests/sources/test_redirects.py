@@ -164,6 +164,14 @@ def test_within_a_private_network_redirects_are_followed(trusted: Path, tmp_path
         assert fetch(f"{url}/a.csv", tmp_path) == CSV
 
 
+def test_of_the_address_that_it_redirects_to_only_the_host_is_told(publisher: Publisher, tmp_path: Path) -> None:
+    secret = "https://anna:hunter2@127.0.0.1:9/hunter2/a.csv;hunter2?token=hunter2#hunter2"
+    publisher.files["/a.csv"] = lambda to: answer(to, 302, b"", Location=secret)
+    with pytest.raises(TransientError, match=r"/a\.csv \(now at 127\.0\.0\.1\): the connection failed") as raised:
+        fetch(publisher.url + "/a.csv", tmp_path)
+    assert "hunter2" not in str(raised.value)
+
+
 def test_a_relative_redirect_keeps_the_bytes_it_was_sent_with(trusted: Path, tmp_path: Path) -> None:
     class Handler(LoopbackHandler):
         paths: list[str] = []  # noqa: RUF012 - of this class alone

@@ -138,6 +138,13 @@ def test_what_no_disk_can_hold_is_not_begun(publisher: Publisher, tmp_path: Path
     assert kept(tmp_path) == []
 
 
+def test_a_file_of_ones_own_that_no_disk_can_hold_is_not_begun(tmp_path: Path) -> None:
+    with (tmp_path / "a.csv").open("wb") as sparse:
+        sparse.truncate(10**13)
+    with pytest.raises(SpaceError, match="10,000,000,000,000 bytes"):
+        download(Part("yellow", "2020-01"), Origin("somewhere", (tmp_path / "a.csv").as_uri()), Layout(tmp_path / "d"))
+
+
 # ---- settings
 
 
