@@ -1,4 +1,4 @@
-"""A cut or packed body never passes as a whole file, and two versions of a file are never joined."""
+"""A cut body never passes as a whole file, and two versions of a file are never joined."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import json
 import signal
 import subprocess
 import sys
-import zlib
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import DATA, Answer, Publisher
+from publishing import in_chunks, one_after_another, sends
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.errors import ContentError, SourceError, TransientError
+from taxi_ingest.errors import SourceError, TransientError
 from taxi_ingest.layout import Layout
-from taxi_ingest.readers.blocks import open_bytes
 from taxi_ingest.state.receipts import Downloaded
 from taxi_ingest.steps.download import Origin, download
 
@@ -27,7 +24,7 @@ CSV = (DATA / "yellow_tripdata_2020-01.csv").read_bytes()
 OTHER = CSV.replace(b"N", b"Y")  # another version of the same length
 HALF = len(CSV) // 2
 GZ = gzip.compress(CSV, mtime=0)
-PARQUET = next(DATA.glob("*.parquet")).read_bytes()
+PARQUET = min(DATA.glob("*.parquet")).read_bytes()
 PART = Part("yellow", "2020-01")
 STRONG = {"ETag": '"v1"'}
 
@@ -39,36 +36,6 @@ def fetch(publisher: Publisher, folder: Path, name: str = "a.csv", **more: Any) 
 def raw(folder: Path) -> Path:
     (found,) = (folder / "raw" / "yellow").glob("*")  # and nothing is left beside it
     return found
-
-
-def content(folder: Path) -> bytes:
-    with open_bytes(raw(folder)) as stream:
-        return stream.read()
-
-
-def sends(status: int, headers: dict[str, str], body: bytes) -> Answer:
-    """Send just these headers and bytes, and hang up."""
-
-    def handle(to: BaseHTTPRequestHandler) -> None:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        to.wfile.write(f"HTTP/1.1 {status} OK\r\n{lines}Connection: close\r\n\r\n".encode() + body)
-        to.close_connection = True
-
-    return handle
-
-
-def one_after_another(*answers: Answer) -> Answer:
-    """The n-th request gets the n-th answer; the last one is repeated."""
-    waiting = list(answers)
-
-    def handle(to: BaseHTTPRequestHandler) -> None:
-        (waiting.pop(0) if len(waiting) > 1 else waiting[0])(to)
-
-    return handle
-
-
-def in_chunks(body: bytes, *, end: bool = True) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(body), body) + (b"0\r\n\r\n" if end else b"")
 
 
 WHOLE = sends(200, {**STRONG, "Content-Length": str(len(CSV))}, CSV)
@@ -246,99 +213,6 @@ def test_chunks_have_an_end_of_their_own(publisher: Publisher, tmp_path: Path) -
         fetch(publisher, tmp_path)
     fetch(publisher, tmp_path)
     assert raw(tmp_path).read_bytes() == body
-
-
-# ---- packed for the way
-
-
-def raw_deflate(body: bytes) -> bytes:
-    packer = zlib.compressobj(wbits=-15)
-    return packer.compress(body) + packer.flush()
-
-
-PACKERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
-    "gzip": ("gzip", gzip.compress),
-    "x-gzip": ("X-Gzip", gzip.compress),
-    "deflate": ("deflate", zlib.compress),
-    "raw deflate": ("deflate", raw_deflate),
-}
-FRAMES: dict[str, Callable[[bytes], tuple[dict[str, str], bytes]]] = {
-    "length": lambda body: ({"Content-Length": str(len(body))}, body),
-    "chunks": lambda body: ({"Transfer-Encoding": "chunked"}, in_chunks(body)),
-    "neither": lambda body: ({}, body),
-}
-
-
-@pytest.mark.parametrize("frame", FRAMES)
-@pytest.mark.parametrize("packer", PACKERS)
-def test_a_packed_body_arrives_whole(publisher: Publisher, tmp_path: Path, packer: str, frame: str) -> None:
-    coding, pack = PACKERS[packer]
-    headers, body = FRAMES[frame](pack(CSV))
-    publisher.files["/a.csv"] = sends(200, {"Content-Encoding": coding, **headers}, body)
-    fetch(publisher, tmp_path)
-    assert content(tmp_path) == CSV
-
-
-@pytest.mark.parametrize("share", [0.3, 0.66, 0.999])
-@pytest.mark.parametrize("packer", PACKERS)
-def test_a_packed_body_of_unknown_size_that_is_cut_is_refused(
-    publisher: Publisher, tmp_path: Path, packer: str, share: float
-) -> None:
-    coding, pack = PACKERS[packer]
-    body = pack(CSV)
-    publisher.files["/a.csv"] = sends(200, {"Content-Encoding": coding}, body[: int(len(body) * share)])
-    with pytest.raises(TransientError, match="end"):
-        fetch(publisher, tmp_path)
-    assert list((tmp_path / "raw" / "yellow").iterdir()) == []
-
-
-@pytest.mark.parametrize("inside", [PARQUET, GZ], ids=["parquet", "gzip"])
-@pytest.mark.parametrize("packer", PACKERS)
-def test_parquet_and_gzip_are_unpacked_from_their_coding(
-    publisher: Publisher, tmp_path: Path, packer: str, inside: bytes
-) -> None:
-    coding, pack = PACKERS[packer]
-    packed = pack(inside)
-    publisher.files["/a.csv"] = sends(200, {"Content-Encoding": coding, "Content-Length": str(len(packed))}, packed)
-    fetch(publisher, tmp_path)
-    assert raw(tmp_path).read_bytes() == inside
-
-
-@pytest.mark.parametrize("packer", PACKERS)
-def test_a_packed_body_is_resumed_by_its_bytes_on_the_wire(publisher: Publisher, tmp_path: Path, packer: str) -> None:
-    coding, pack = PACKERS[packer]
-    packed = pack(CSV)
-    half, headers = len(packed) // 2, {**STRONG, "Content-Encoding": coding}
-    rest = {"Content-Range": f"bytes {half}-{len(packed) - 1}/{len(packed)}"}
-    first = sends(200, {**headers, "Content-Length": str(len(packed))}, packed[:half])
-    cut_once(publisher, tmp_path, first, sends(206, headers | rest, packed[half:]))
-    fetch(publisher, tmp_path)
-    assert (publisher.headers[1]["Range"], content(tmp_path)) == (f"bytes={half}-", CSV)
-
-
-def test_a_rest_that_is_not_packed_is_not_joined_to_a_packed_beginning(publisher: Publisher, tmp_path: Path) -> None:
-    first = sends(200, {**STRONG, "Content-Encoding": "gzip", "Content-Length": str(len(CSV))}, GZ[:2000])
-    rest = {"Content-Range": f"bytes 2000-{len(CSV) - 1}/{len(CSV)}"}
-    cut_once(publisher, tmp_path, first, sends(206, STRONG | rest, CSV[2000:]), WHOLE)
-    with pytest.raises(TransientError, match="does not belong"):
-        fetch(publisher, tmp_path)
-    fetch(publisher, tmp_path)
-    assert raw(tmp_path).read_bytes() == CSV
-
-
-@pytest.mark.parametrize(("coding", "shown"), [("br", "br"), ("zstd", "zstd"), ("gzip, gzip", "several")])
-def test_any_other_coding_is_refused_in_a_sentence(
-    publisher: Publisher, tmp_path: Path, coding: str, shown: str
-) -> None:
-    publisher.files["/a.csv"] = sends(200, {"Content-Encoding": coding, "Content-Length": "9"}, b"whatever\n")
-    with pytest.raises(SourceError, match=f"{shown}.*file:///"):
-        fetch(publisher, tmp_path)
-
-
-def test_what_is_labelled_deflate_and_is_not_is_refused(publisher: Publisher, tmp_path: Path) -> None:
-    publisher.files["/a.csv"] = sends(200, {"Content-Encoding": "deflate", "Content-Length": str(len(CSV))}, CSV)
-    with pytest.raises(ContentError, match="cannot be unpacked"):
-        fetch(publisher, tmp_path)
 
 
 # ---- this machine's own files
