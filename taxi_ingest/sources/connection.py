@@ -19,6 +19,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import prepend_scheme_if_needed, select_proxy
 from urllib3.util import parse_url
+from urllib3.util.response import assert_header_parsing
 
 from taxi_ingest.errors import SourceError, TransientError
 from taxi_ingest.sources.addresses import addresses, is_this_machine, may_be_public
@@ -86,8 +87,14 @@ class Answer:
 
     @property
     def length(self) -> int | None:
-        """Bytes of the body on the wire; None when that is not announced. Raises SourceError for what is no size."""
+        """Bytes of the body on the wire; None when that is not announced.
+
+        Raises SourceError for what is no size, TransientError when headers are damaged that may have held it.
+        """
         text = self.header("Content-Length")
+        received = self._response.raw._original_response
+        if received and not text and not self.is_chunked:
+            assert_header_parsing(received.msg)
         if not text or self.is_chunked:
             return None
         size = whole_number(text)

@@ -203,6 +203,13 @@ def test_a_body_of_unknown_size_that_ends_well_is_taken(publisher: Publisher, tm
     assert raw(tmp_path).read_bytes() == body
 
 
+def test_headers_that_may_have_announced_a_size_must_be_readable(publisher: Publisher, tmp_path: Path) -> None:
+    cut = CSV[: CSV.index(b"\n", HALF) + 1]
+    publisher.files["/a.csv"] = sends(200, {"X\r\nContent-Length": str(len(CSV))}, cut)
+    with pytest.raises(TransientError, match="HeaderParsingError"):
+        fetch(publisher, tmp_path)
+
+
 def test_chunks_have_an_end_of_their_own(publisher: Publisher, tmp_path: Path) -> None:
     body = CSV.removesuffix(b"\n").removesuffix(b"\r")
     headers = {"Transfer-Encoding": "chunked"}
