@@ -7,6 +7,7 @@
     ├── LockedError         another run holds the lock (exit 75)
     ├── NotPublishedError   the publisher does not have this month yet
     ├── TransientError      it may work if tried again (reset, time-out, 429, 5xx, throttling)
+    ├── SpaceError          the disk has too little room for what was asked
     ├── SourceError         the publisher has no such file, or answered with something else
     ├── ContentError        a file is not what it claims to be
     ├── SchemaError         columns or types that fit no known vintage
@@ -45,6 +46,10 @@ class TransientError(TaxiError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class SpaceError(TaxiError):
+    """The disk has too little room for what was asked."""
 
 
 class SourceError(TaxiError):

@@ -36,6 +36,7 @@ _AT_LEAST_ONE = (
     "global.jobs", "download.at_once", "download.tries", "parquetize.at_once", "parquetize.row_group_rows",
     "upload.at_once", "upload.tries", "load.tries",
 )  # fmt: skip
+_LARGEST = 1_000_000  # sockets do not take a time-out without bounds
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Job:
     at_once: Mapping[Step, int]
     retries: Mapping[Step, Retries]
     timeout_seconds: float
+    slowest_bytes_per_second: float
     grace_days: int
     demo: Mapping[str, int]
     history_days: int
@@ -128,6 +130,7 @@ def job_for(
             "load": Retries(settings.load.tries, settings.load.backoff_seconds),
         },
         timeout_seconds=settings.download.timeout_seconds,
+        slowest_bytes_per_second=settings.download.slowest_bytes_per_second,
         grace_days=settings.download.grace_days,
         demo=asdict(settings.demo),
         history_days=settings.global_.history_days,
@@ -173,6 +176,9 @@ def _check_values(settings: Settings) -> None:
     for name in _AT_LEAST_ONE:
         if int(str(values[name])) < 1:
             raise UsageError(f"{name} must be at least 1, not {values[name]}.")
+    for name in ("download.timeout_seconds", "download.slowest_bytes_per_second"):
+        if not 0 < float(str(values[name])) <= _LARGEST:
+            raise UsageError(f"{name} must be more than 0 and at most {_LARGEST:,}, not {values[name]}.")
     if settings.global_.history_days < 0:
         raise UsageError(f"global.history_days must be 0 (for ever) or more, not {settings.global_.history_days}.")
     for name, choices in _CHOICES.items():

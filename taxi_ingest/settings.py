@@ -57,6 +57,7 @@ class Download:
     tries: int = 5
     backoff_seconds: float = 1.0
     timeout_seconds: float = 60.0
+    slowest_bytes_per_second: float = 1000.0
     grace_days: int = 120
 
 

@@ -72,3 +72,28 @@ def serve(to: BaseHTTPRequestHandler, body: bytes, etag: str = '"1"') -> None:
         answer(to, 206, body[start:], ETag=etag, Content_Range=f"bytes {start}-{len(body) - 1}/{len(body)}")
     else:
         answer(to, 200, body, ETag=etag)
+
+
+def sends(status: int, headers: dict[str, str], body: bytes) -> Answer:
+    """Send just these headers and bytes, and hang up."""
+
+    def handle(to: BaseHTTPRequestHandler) -> None:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        to.wfile.write(f"HTTP/1.1 {status} OK\r\n{lines}Connection: close\r\n\r\n".encode() + body)
+        to.close_connection = True
+
+    return handle
+
+
+def one_after_another(*answers: Answer) -> Answer:
+    """The n-th request gets the n-th answer; the last one is repeated."""
+    waiting = list(answers)
+
+    def handle(to: BaseHTTPRequestHandler) -> None:
+        (waiting.pop(0) if len(waiting) > 1 else waiting[0])(to)
+
+    return handle
+
+
+def in_chunks(body: bytes, *, end: bool = True) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(body), body) + (b"0\r\n\r\n" if end else b"")

@@ -238,6 +238,7 @@ def _download(work: _Work) -> Downloaded:
         Origin(source, url, known_to_exist=_known_rows(part, source) is not None),
         job.layout,
         timeout_seconds=job.timeout_seconds,
+        slowest_bytes_per_second=job.slowest_bytes_per_second,
         grace_days=job.grace_days,
         progress=work.moved,
         expect=work.expects,

@@ -41,6 +41,12 @@ LONGEST_LINE = 16 << 20
 """Bytes. A longer "line" means a file without line ends; reading on would take unbounded memory."""
 
 
+def is_gzip(path: Path) -> bool:
+    """Whether the file starts with the gzip magic number, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+
+
 @contextmanager
 def decompressed(file: BinaryIO, name: str) -> Iterator[BufferedIOBase]:
     """The decompressed bytes of `file`, which is open at its start; a file that is not gzip is given as it is.

@@ -3,7 +3,13 @@
 A source has an identity that is recorded with a part (`csv`, a template without its secrets, `demo:…`) and, when a
 file is wanted, a URL. The demo's URL is on a free loopback port, which is recorded nowhere.
 
-`http` follows redirects, `newest` finds the newest month there is, `demo` is the publisher of made-up months.
+`newest` finds the newest month there is, `demo` is the publisher of made-up months. What comes over the network comes
+through `http`, which follows redirects:
+
+* `connection` sends one request, `addresses` judges where to, `patience` bounds how long it may take, `faults` says
+  what a failure means, and `headers` reads what the publisher says.
+* `partial` is the beginning of a file that was cut, `bounds` how large a file may become, `coding` undoes
+  Content-Encoding.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ from taxi_ingest.errors import SourceError, TransientError
 from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_url
 from taxi_ingest.retrying import Retries, with_retries
+from taxi_ingest.sources.headers import seconds_to_wait
 from taxi_ingest.sources.http import answer
+from taxi_ingest.sources.patience import Patience
 
 MONTHS_ASKED = 24
 """How many months back the publisher is asked: TLC is late by two, copies of one's own may be by more."""
@@ -57,16 +59,14 @@ def _is_there(url: str, timeout_seconds: float) -> bool:
     """Whether there is a file at `url`; none of it is fetched."""
     if urlsplit(url).scheme == "file":
         return Path(unquote(urlsplit(url).path)).is_file()
-    import requests
-
-    try:
-        with requests.Session() as session, answer(session, "HEAD", url, {}, timeout_seconds) as response:
-            status = response.status_code
-    except requests.RequestException as error:
-        raise TransientError(f"{public_url(url)}: the connection failed ({type(error).__name__}).") from None
+    with answer("HEAD", url, {}, Patience(timeout_seconds)) as found:
+        status, retry_after = found.status, seconds_to_wait(found.header("Retry-After"))
     if status == 200 or status in _NOT_THERE:
         return status == 200
-    raise TransientError(f"{public_url(url)}: the publisher answered {status} when asked whether the file is there.")
+    raise TransientError(
+        f"{public_url(url)}: the publisher answered {status} when asked whether the file is there.",
+        retry_after=retry_after,
+    )
 
 
 def _sleep(seconds: float) -> bool:

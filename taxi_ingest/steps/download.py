@@ -5,8 +5,6 @@ Up to date while its receipt agrees: same source, and the published file has not
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -17,28 +15,33 @@ from urllib.parse import unquote, urlsplit
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
 from taxi_ingest.errors import ContentError, NotPublishedError, SourceError, TransientError
-from taxi_ingest.files import replacing, sha256, write_text
+from taxi_ingest.files import replacing, sha256
 from taxi_ingest.layout import Layout
 from taxi_ingest.readers.inspecting import inspect
 from taxi_ingest.redaction import public_url
+from taxi_ingest.sources.bounds import Bound, bound
+from taxi_ingest.sources.coding import ends_early, undo
+from taxi_ingest.sources.headers import seconds_to_wait
 from taxi_ingest.sources.http import answer
+from taxi_ingest.sources.partial import Notes, Partial
+from taxi_ingest.sources.patience import Patience
 from taxi_ingest.state.receipts import Downloaded
 
 if TYPE_CHECKING:
-    import requests
+    from taxi_ingest.sources.connection import Answer
 
-
-_CHUNK = 1 << 17  # what is lost of a cut line at most
+_CHUNK = 1 << 17
 _PARTIAL = ".part"
 _RESPONSES_WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
 class Published:
-    """A file as the publisher describes it; empty where it says nothing."""
+    """A file as the publisher describes it, and how it is packed for the way; empty where it says nothing."""
 
     etag: str = ""
     last_modified: str = ""
+    coding: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def download(
     layout: Layout,
     *,
     timeout_seconds: float = 60.0,
+    slowest_bytes_per_second: float = 1000.0,
     grace_days: int = 120,
     progress: Callable[[int], None] = _ignore,
     expect: Callable[[int], None] = _ignore,
@@ -70,37 +74,44 @@ def download(
     """Fetch the part's published file (http, https or file) to its place below `raw/`, and return the receipt.
 
     A cut download goes on where it stopped, also in a new process. The file replaces an older one only when its length
-    is right and its content is CSV or Parquet. `timeout_seconds` is how long the line may be silent. Raises
-    NotPublishedError for a month that may still come (until `grace_days` after its end), SourceError when there is no
-    such file, TransientError when another try may help (a 403 for a file that is known to exist is a throttle),
-    ContentError when something else was sent. `progress` gets the bytes of each piece, a kept beginning first;
-    `expect` gets the whole size in bytes, where it is announced.
+    is right and its content is CSV or Parquet. `timeout_seconds` is how long the line may be silent, or slower than
+    `slowest_bytes_per_second`. `progress` gets the bytes of each piece, a kept beginning first; `expect` gets the
+    whole size in bytes, where it is announced.
+
+    Raises NotPublishedError for a month that may still come (until `grace_days` after its end), SourceError when there
+    is no such file, TransientError when another try may help (a 403 for a file that is known to exist is a throttle),
+    ContentError when something else was sent, SpaceError when it does not fit on the disk.
     """
     url = origin.url
     suffixes = Path(urlsplit(url).path).suffixes[-2:]
     target = layout.raw(part, "".join(suffixes) or ".csv")
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + _PARTIAL)
+    partial = Partial(target.with_name(target.name + _PARTIAL), url)
     if urlsplit(url).scheme == "file":
-        published = _copy(url, partial, progress, expect)
+        published = _copy(url, part, partial.path, progress, expect)
     else:
+        patience = Patience(timeout_seconds, slowest_bytes_per_second)
         absence = _Absence(url, part.month, grace_days, origin.known_to_exist)
-        published = _fetch(url, partial, timeout_seconds, progress, expect, absence)
-    return _accept(partial, target, origin, layout, published)
+        published = _fetch(partial, part, patience, absence, _Listeners(expect, progress))
+    return _accept(partial, part, target, origin, layout, published)
 
 
-def _accept(partial: Path, target: Path, origin: Origin, layout: Layout, published: Published) -> Downloaded:
+def _accept(
+    partial: Partial, part: Part, target: Path, origin: Origin, layout: Layout, published: Published
+) -> Downloaded:
     """Look at what came; only CSV or Parquet takes the place of `target`, anything else is thrown away."""
+    came, shown = partial.path, public_url(origin.url)
     try:
-        found = inspect(partial, public_url(origin.url))
-    except ContentError:
-        _discard(partial)
+        undo(came, shown, published.coding, bound(part, origin.url, came.parent, None, 0).most)
+        found = inspect(came, shown)
+    except (ContentError, TransientError):
+        partial.discard()
         raise
-    digest = sha256(partial)
-    size = partial.stat().st_size
+    digest = sha256(came)
+    size = came.stat().st_size
     with replacing(target) as scratch:
-        partial.replace(scratch)
-    _discard(partial)
+        came.replace(scratch)
+    partial.discard()
     return Downloaded(
         source=origin.source,
         url=origin.source if origin.source.startswith("demo:") else public_url(origin.url),
@@ -115,11 +126,18 @@ def _accept(partial: Path, target: Path, origin: Origin, layout: Layout, publish
     )
 
 
-def _copy(url: str, partial: Path, tell: Callable[[int], None], expect: Callable[[int], None]) -> Published:
+def _copy(url: str, part: Part, partial: Path, tell: Callable[[int], None], expect: Callable[[int], None]) -> Published:
     source = Path(unquote(urlsplit(url).path))
+    if source.is_dir():
+        raise SourceError(
+            f"{source} is a folder, not a file. Name the file in it; if there are several, as Spark writes them, "
+            "write the month as one file first."
+        )
     if not source.is_file():
         raise SourceError(f"There is no file {source}. Check the --source template, or copy the file there.")
-    expect(source.stat().st_size)
+    size = source.stat().st_size
+    bound(part, url, partial.parent, size, 0)
+    expect(size)
     with source.open("rb") as file, partial.open("wb") as out:
         while chunk := file.read(_CHUNK):
             out.write(chunk)
@@ -130,99 +148,58 @@ def _copy(url: str, partial: Path, tell: Callable[[int], None], expect: Callable
 # ---- over HTTP
 
 
-def _fetch(
-    url: str,
-    partial: Path,
-    timeout: float,
-    tell: Callable[[int], None],
-    expect: Callable[[int], None],
-    absence: _Absence,
-) -> Published:
-    import requests
+@dataclass(frozen=True)
+class _Listeners:
+    """Who hears of the whole size, and of each piece."""
 
+    expect: Callable[[int], None]
+    tell: Callable[[int], None]
+
+
+def _fetch(partial: Partial, part: Part, patience: Patience, absence: _Absence, listeners: _Listeners) -> Published:
     try:
-        with requests.Session() as session:
-            return _receive(session, url, partial, timeout, tell, expect, absence)
-    except requests.RequestException as error:
-        # requests words its errors with the whole URL, query and all; only the kind of fault is passed on
-        raise TransientError(f"{public_url(url)}: the connection failed ({type(error).__name__}).") from None
-
-
-def _receive(
-    session: requests.Session,
-    url: str,
-    partial: Path,
-    timeout: float,
-    tell: Callable[[int], None],
-    expect: Callable[[int], None],
-    absence: _Absence,
-) -> Published:
-    headers = {"Accept-Encoding": "identity"} | _resume_headers(partial, url)
-    with answer(session, "GET", url, headers, timeout) as response:
-        if response.status_code == 416:
-            _discard(partial)
-            raise TransientError(f"{public_url(url)}: the file changed while it was fetched.")
-        absence.check(response)
-        published = Published(response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
-        start = _start(response, partial)
-        write_text(_notes(partial), json.dumps({"url": public_url(url)} | vars(published)))
-        total = _announced(response)
-        expect(total or 0)
-        tell(start)
-        received = _store(response, partial, start, tell)
-    if total is not None and start + received != total:  # what came is kept for the next try
+        with answer("GET", absence.url, {"Accept-Encoding": "identity"} | partial.range_headers(), patience) as found:
+            if found.status == 416:
+                partial.discard()
+            absence.check(found)
+            notes, framed = _receive(found, partial, part, absence.url, listeners)
+    except (TransientError, OSError):
+        partial.keep_if_useful()
+        raise
+    early = "" if framed else ends_early(partial.path, notes.coding)
+    if early:
+        partial.discard()
         raise TransientError(
-            f"{public_url(url)}: {start + received:,} of {total:,} bytes came before the line was cut."
+            f"{notes.url}: the publisher announced no size, and the file may be cut: {early}. If that is how it "
+            "was published, download it yourself and name it as --source file:///…."
         )
-    return published
+    partial.complete()
+    return Published(notes.etag, notes.last_modified, notes.coding)
 
 
-def _start(response: requests.Response, partial: Path) -> int:
-    """Where the bytes of `response` go on, in bytes from the start of the file."""
-    if response.status_code != 206:
-        return 0
-    have = partial.stat().st_size
-    if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-        _discard(partial)
-        raise TransientError("The publisher sent another piece of the file than the one asked for.")
-    return have
+def _receive(found: Answer, partial: Partial, part: Part, url: str, listeners: _Listeners) -> tuple[Notes, bool]:
+    """Store the body of an answer. Returns its notes, and whether it is certain that nothing is missing."""
+    notes, start = partial.begin(found)
+    listeners.expect(notes.total or 0)
+    listeners.tell(start)
+    size = _store(found, partial, start, bound(part, url, partial.path.parent, notes.total, start), listeners)
+    if notes.total is not None and size != notes.total:  # what came is kept for the next try
+        raise TransientError(f"{notes.url}: {size:,} of {notes.total:,} bytes came before the line was cut.")
+    return notes, notes.total is not None or found.is_chunked
 
 
-def _store(response: requests.Response, partial: Path, start: int, tell: Callable[[int], None]) -> int:
-    received = 0
-    with partial.open("ab" if start else "wb") as out:
-        for chunk in response.iter_content(_CHUNK):
-            out.write(chunk)
-            received += len(chunk)
-            tell(len(chunk))
-    return received
-
-
-def _announced(response: requests.Response) -> int | None:
-    """The size of the whole file in bytes, as the publisher announces it."""
-    total = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers.get("Content-Length", "")
-    return int(total) if total.isdigit() else None
-
-
-def _resume_headers(partial: Path, url: str) -> dict[str, str]:
-    """Headers that ask for the rest of a cut download, if it is known to be of this very file."""
-    with contextlib.suppress(OSError, ValueError):
-        notes = json.loads(_notes(partial).read_text(encoding="utf-8"))
-        size = partial.stat().st_size
-        # a weak ETag does not promise equal bytes, and If-Range may not carry one
-        validator = notes["etag"] if notes["etag"] and not notes["etag"].startswith("W/") else notes["last_modified"]
-        if size and validator and notes["url"] == public_url(url):
-            return {"Range": f"bytes={size}-", "If-Range": validator}
-    return {}
-
-
-def _notes(partial: Path) -> Path:
-    return partial.with_name(partial.name + ".json")
-
-
-def _discard(partial: Path) -> None:
-    partial.unlink(missing_ok=True)
-    _notes(partial).unlink(missing_ok=True)
+def _store(found: Answer, partial: Partial, start: int, allowed: Bound, listeners: _Listeners) -> int:
+    """Append the body to the `start` bytes that are there already, and return the size of the file."""
+    size = start
+    with partial.path.open("ab" if start else "wb") as out:
+        for piece in found.pieces():
+            size += len(piece)
+            if size > allowed.most:
+                partial.discard()
+                raise allowed.beyond
+            out.write(piece)
+            listeners.tell(len(piece))
+    return size
 
 
 # ---- when the file is not there
@@ -237,21 +214,20 @@ class _Absence:
     grace_days: int
     known_to_exist: bool
 
-    def check(self, response: requests.Response) -> None:
+    def check(self, response: Answer) -> None:
         """Raise what the status of `response` means; 200 and 206 pass."""
-        status = response.status_code
+        status, shown, wait = response.status, response.shown, seconds_to_wait(response.header("Retry-After"))
         if status in {200, 206}:
             return
+        if status == 416:
+            raise TransientError(f"{shown}: the file changed while it was fetched.")
         if status in _RESPONSES_WORTH_ANOTHER_TRY:
-            raise TransientError(
-                f"{public_url(self.url)}: the publisher answered {status}.",
-                retry_after=_seconds(response.headers.get("Retry-After", "")),
-            )
+            raise TransientError(f"{shown}: the publisher answered {status}.", retry_after=wait)
         if status == 403 and (self.known_to_exist or not _denied_by_storage(response)):
-            raise TransientError(f"{public_url(self.url)}: the publisher is holding us back (403).")
+            raise TransientError(f"{shown}: the publisher is holding us back (403).", retry_after=wait)
         if status in {403, 404, 410}:
             self._absent()
-        raise SourceError(f"{public_url(self.url)}: the publisher answered {status}. Check the --source template.")
+        raise SourceError(f"{shown}: the publisher answered {status}. Check the --source template.")
 
     def _absent(self) -> None:
         url = public_url(self.url)
@@ -262,10 +238,6 @@ class _Absence:
         raise SourceError(f"The publisher has no such file: {url}. Check month and --source.")
 
 
-def _denied_by_storage(response: requests.Response) -> bool:
+def _denied_by_storage(response: Answer) -> bool:
     """Whether a 403 is the storage's own "no such object" (XML, AccessDenied) and not a throttle's page."""
-    return b"<Code>AccessDenied</Code>" in next(response.iter_content(4096), b"")
-
-
-def _seconds(retry_after: str) -> float | None:
-    return float(retry_after) if retry_after.isdigit() else None
+    return b"<Code>AccessDenied</Code>" in next(response.pieces(), b"")

@@ -1,0 +1,126 @@
+"""Files that a publisher packs for the way (Content-Encoding), although it is asked not to."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taxi_ingest.errors import ContentError, SourceError, TransientError
+from taxi_ingest.files import replacing
+from taxi_ingest.readers.blocks import GZIP_MAGIC, is_gzip
+
+if TYPE_CHECKING:
+    from taxi_ingest.sources.connection import Answer
+
+_GZIP, _DEFLATE = ("gzip", "x-gzip"), "deflate"
+_PARQUET_MAGIC = b"PAR1"
+_CHUNK = 1 << 18
+_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,20}")
+_ANY_GZIP, _RAW_DEFLATE = zlib.MAX_WBITS | 16, -zlib.MAX_WBITS
+
+
+def coding_of(answer: Answer) -> str:
+    """The coding of an answer, "" for none. Raises SourceError for one that is not undone here."""
+    coding = answer.header("Content-Encoding").strip().lower()
+    if coding in {"", "identity"}:
+        return ""
+    if coding in _GZIP or coding == _DEFLATE:
+        return coding
+    shown = coding if _TOKEN.fullmatch(coding) else "several codings"
+    raise SourceError(
+        f"{answer.shown}: the publisher packs the file in a way that is not understood ({shown}; gzip and "
+        "deflate are). Download it yourself, unpack it, and name it as --source file:///…."
+    )
+
+
+def undo(path: Path, name: str, coding: str, most: int) -> None:
+    """Turn what came over the wire into a file that a reader knows, of at most `most` bytes; errors call it `name`.
+
+    gzip stays as it is, because readers know it, unless it holds Parquet or gzip; deflate is unpacked. Raises
+    ContentError when the coding is damaged, TransientError when its end is missing.
+    """
+    if coding == _DEFLATE:
+        with path.open("rb") as file:
+            start = file.read(2)
+        _unpack(path, name, zlib.MAX_WBITS if _has_zlib_header(start) else _RAW_DEFLATE, most)
+    elif coding in _GZIP and is_gzip(path) and _holds_packed(path):
+        _unpack(path, name, _ANY_GZIP, most)
+
+
+def ends_early(path: Path, coding: str) -> str:
+    """Why a file whose size nobody announced seems cut, judged by its end; "" when it does not, or `undo` will see."""
+    if coding == _DEFLATE:
+        return ""
+    with path.open("rb") as file:
+        start = file.read(len(_PARQUET_MAGIC))
+        file.seek(max(0, path.stat().st_size - len(_PARQUET_MAGIC)))
+        end = file.read()
+    if start == _PARQUET_MAGIC:
+        return "" if end == _PARQUET_MAGIC else "it is Parquet without its end"
+    if start.startswith(GZIP_MAGIC):
+        return "" if _gzip_is_whole(path) else "it is gzip without its end"
+    return "" if end.endswith((b"\n", b"\r")) or not end else "its last line has no line end"
+
+
+def _has_zlib_header(start: bytes) -> bool:
+    return len(start) == 2 and start[0] & 0x0F == zlib.DEFLATED and int.from_bytes(start) % 31 == 0
+
+
+def _holds_packed(path: Path) -> bool:
+    """Whether a gzip file holds Parquet or gzip, which readers do not look for inside gzip."""
+    with path.open("rb") as file:
+        unpacker = zlib.decompressobj(_ANY_GZIP)
+        try:
+            start = unpacker.decompress(file.read(_CHUNK), len(_PARQUET_MAGIC))
+        except zlib.error:
+            return False  # for the reader to refuse
+    return start == _PARQUET_MAGIC or start.startswith(GZIP_MAGIC)
+
+
+def _gzip_is_whole(path: Path) -> bool:
+    try:
+        for _ in _unpacked(path, _ANY_GZIP):
+            pass
+    except zlib.error:
+        return True  # damaged, not cut: for the reader to refuse
+    except EOFError:
+        return False
+    return True
+
+
+def _unpack(path: Path, name: str, window: int, most: int) -> None:
+    """Replace the file by what it holds."""
+    size = 0
+    try:
+        with replacing(path) as scratch, scratch.open("wb") as out:
+            for piece in _unpacked(path, window):
+                size += len(piece)
+                if size > most:
+                    raise ContentError(
+                        f"{name}: what the publisher packed is larger than {most:,} bytes when unpacked."
+                    )
+                out.write(piece)
+    except zlib.error as error:
+        raise ContentError(f"{name}: what the publisher packed cannot be unpacked ({error}).") from error
+    except EOFError:
+        raise TransientError(f"{name}: the end of what the publisher packed is missing.") from None
+
+
+def _unpacked(path: Path, window: int) -> Iterator[bytes]:
+    """What a file holds, piece by piece; gzip may have several members. Raises EOFError when its end is missing."""
+    unpacker = zlib.decompressobj(window)
+    with path.open("rb") as file:
+        while packed := file.read(_CHUNK):
+            while packed:
+                if unpacker.eof:
+                    if window != _ANY_GZIP or not packed.startswith(GZIP_MAGIC[:1]):
+                        return  # bytes after the end, such as padding
+                    unpacker = zlib.decompressobj(window)
+                yield unpacker.decompress(packed, _CHUNK)
+                packed = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+    yield unpacker.flush()
+    if not unpacker.eof:
+        raise EOFError

@@ -1,0 +1,49 @@
+"""What a publisher's headers say, as plain values. A header may hold anything at all, so nothing here trusts it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_NUMBER = re.compile(r"[0-9]{1,18}")  # str.isdigit() takes "²" too, and int() refuses thousands of digits
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_LONGEST_DATE = 64
+
+
+@dataclass(frozen=True)
+class ContentRange:
+    """The piece of a file that an answer holds: its first and last byte, and the file's size if that is told."""
+
+    first: int
+    last: int
+    total: int | None
+
+
+def whole_number(text: str) -> int | None:
+    """The number that `text` is, written in at most 18 ASCII digits; None for anything else."""
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
+def content_range(text: str) -> ContentRange | None:
+    """What a Content-Range says; None when it makes no sense."""
+    found = _CONTENT_RANGE.fullmatch(text.strip())
+    if found is None:
+        return None
+    piece = ContentRange(int(found[1]), int(found[2]), whole_number(found[3]))
+    fits = piece.first <= piece.last and (piece.total is None or piece.last < piece.total)
+    return piece if fits else None
+
+
+def seconds_to_wait(retry_after: str) -> float | None:
+    """The seconds that a Retry-After asks to wait, given as a number or as a date; None when it says neither."""
+    seconds = whole_number(retry_after.strip())
+    if seconds is not None:
+        return float(seconds)
+    with contextlib.suppress(ValueError, TypeError, OverflowError, IndexError):
+        at = parsedate_to_datetime(retry_after[:_LONGEST_DATE])
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    return None

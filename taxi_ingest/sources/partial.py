@@ -1,0 +1,125 @@
+"""The beginning of a file whose download was cut, and what must hold for the rest to be joined to it.
+
+Two versions of a file are never joined: the bytes go before the notes about them are replaced, and an answer that
+disagrees with the notes is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from taxi_ingest.errors import TransientError
+from taxi_ingest.files import write_text
+from taxi_ingest.redaction import public_url
+from taxi_ingest.sources.coding import coding_of
+from taxi_ingest.sources.headers import content_range
+
+if TYPE_CHECKING:
+    from taxi_ingest.sources.connection import Answer
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What the first answer said about the whole file: `total` in bytes on the wire, None if it did not say.
+
+    `url` is the public form of the address, `coding` the Content-Encoding, "" for none.
+    """
+
+    url: str
+    etag: str = ""
+    last_modified: str = ""
+    total: int | None = None
+    coding: str = ""
+
+    @property
+    def validator(self) -> str:
+        """What If-Range may carry, "" if nothing can: a weak ETag does not promise equal bytes."""
+        return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
+
+
+class Partial:
+    """A file that is still coming, at `path`, with notes beside it."""
+
+    def __init__(self, path: Path, url: str) -> None:
+        self.path = path
+        self._notes_path = path.with_name(path.name + ".json")
+        self._url = public_url(url)
+
+    def range_headers(self) -> dict[str, str]:
+        """Headers that ask for the rest, if what is there is known to be the beginning of this very file."""
+        notes, size = self._notes(), self._size()
+        goes_on = size > 0 and (notes.total is None or size < notes.total)
+        if goes_on and notes.validator and notes.url == self._url:
+            return {"Range": f"bytes={size}-", "If-Range": notes.validator}
+        return {}
+
+    def begin(self, answer: Answer) -> tuple[Notes, int]:
+        """What is known of the file, and how many of its bytes are there, now that `answer` brings more.
+
+        Raises TransientError, with nothing kept, for an answer that cannot be joined to what is there.
+        """
+        if answer.status == 206:
+            return self._go_on(answer)
+        notes = Notes(
+            url=self._url,
+            etag=answer.header("ETag"),
+            last_modified=answer.header("Last-Modified"),
+            total=answer.length,
+            coding=coding_of(answer),
+        )
+        self.discard()
+        self._write(notes)
+        return notes, 0
+
+    def discard(self) -> None:
+        """Keep nothing."""
+        self.path.unlink(missing_ok=True)  # first: notes without bytes do no harm
+        self._notes_path.unlink(missing_ok=True)
+
+    def complete(self) -> None:
+        """Everything is here: the bytes are not joined to anything any more."""
+        self._notes_path.unlink(missing_ok=True)
+
+    def keep_if_useful(self) -> None:
+        """Keep what came only if the next try can go on from there."""
+        if not self._notes().validator:
+            self.discard()
+
+    def _go_on(self, answer: Answer) -> tuple[Notes, int]:
+        notes, size = self._notes(), self._size()
+        piece = content_range(answer.header("Content-Range"))
+        agrees = (
+            piece is not None
+            and piece.first == size > 0
+            and answer.length in {None, piece.last - piece.first + 1}
+            and answer.header("ETag") == notes.etag
+            and answer.header("Last-Modified") in {"", notes.last_modified}
+            and (answer.header("Content-Encoding").strip().lower() or "identity") == (notes.coding or "identity")
+        )
+        total = (piece.total if piece else None) or notes.total
+        if not agrees or total is None or total != (notes.total or total):
+            self.discard()
+            raise TransientError(
+                f"{self._url}: the publisher sent a piece that does not belong to what came before; "
+                "the file is fetched from its beginning."
+            )
+        if notes.total is None:  # from now on it is due
+            notes = replace(notes, total=total)
+            self._write(notes)
+        return notes, size
+
+    def _write(self, notes: Notes) -> None:
+        write_text(self._notes_path, msgspec.json.encode(notes).decode())
+
+    def _size(self) -> int:
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def _notes(self) -> Notes:
+        with contextlib.suppress(OSError, UnicodeDecodeError, msgspec.MsgspecError):
+            return msgspec.json.decode(self._notes_path.read_bytes(), type=Notes)
+        return Notes("")
