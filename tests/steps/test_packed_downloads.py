@@ -13,11 +13,11 @@ from publishing import in_chunks, sends
 from test_cut_downloads import CSV, GZ, PARQUET, STRONG, WHOLE, cut_once, fetch, raw
 
 from taxi_ingest.errors import ContentError, SourceError, TransientError
-from taxi_ingest.readers.blocks import open_bytes
+from taxi_ingest.readers.blocks import decompressed
 
 
 def content(folder: Path) -> bytes:
-    with open_bytes(raw(folder)) as stream:
+    with raw(folder).open("rb") as file, decompressed(file, "raw") as stream:
         return stream.read()
 
 

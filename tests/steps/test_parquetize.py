@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import DATA
+from conftest import DATA, Loaded
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.errors import RejectsError, TaxiError
+from taxi_ingest.errors import ContentError, RejectsError, TaxiError
 from taxi_ingest.files import sha256
 from taxi_ingest.layout import Layout
 from taxi_ingest.readers.inspecting import inspect
@@ -130,3 +133,114 @@ def test_progress_adds_up_to_the_rows(desk: Desk) -> None:
     seen: list[int] = []
     desk.convert(progress=seen.append)
     assert sum(seen) == 999
+
+
+def test_every_page_has_a_checksum(desk: Desk) -> None:
+    desk.convert(writer=Writer(compression="none"))
+    whole = bytearray(desk.parquet.read_bytes())
+    whole[len(whole) // 3] ^= 1
+    desk.parquet.write_bytes(whole)
+    with pytest.raises(OSError, match="CRC"):
+        pq.ParquetFile(desk.parquet, page_checksum_verification=True).read()
+
+
+def test_a_raw_file_that_rotted_is_refused_and_leaves_the_old_parquet(desk: Desk, tmp_path: Path) -> None:
+    copy = tmp_path / "m.csv"
+    copy.write_bytes(MONTH.read_bytes())
+    receipt = downloaded(copy)
+    parquetize(PART, receipt, desk.layout, writer=Writer(), limits=Limits())
+    before = desk.parquet.read_bytes()
+    rotten = bytearray(MONTH.read_bytes())
+    digit = rotten.index(b"5", 5000)
+    rotten[digit : digit + 1] = b"6"
+    copy.write_bytes(rotten)
+    with pytest.raises(ContentError, match="is not as it was downloaded"):
+        parquetize(PART, receipt, desk.layout, writer=Writer(), limits=Limits())
+    assert desk.parquet.read_bytes() == before
+
+
+def test_a_receipt_that_tells_other_columns_than_the_file_is_refused(desk: Desk, tmp_path: Path) -> None:
+    receipt = downloaded(MONTH)
+    wrong = dataclasses.replace(receipt, columns=tuple(f"{name}x" for name in receipt.columns))
+    copy = tmp_path / "m.csv"
+    copy.write_bytes(MONTH.read_bytes())
+    with pytest.raises(ContentError, match="checksum or columns differ"):
+        parquetize(PART, dataclasses.replace(wrong, file=str(copy)), desk.layout, writer=Writer(), limits=Limits())
+
+
+def lines_of_junk(path: Path, members: int) -> Path:
+    """A gzip of the header and `members` times 2,000 lines that nobody can read: small packed, large unpacked."""
+    header = MONTH.read_bytes().split(b"\n", 1)[0]
+    junk = gzip.compress((b"x" * 4000 + b"\n") * 2000, mtime=0)
+    path.write_bytes(gzip.compress(header + b"\n", mtime=0) + junk * members)
+    return path
+
+
+def test_a_file_of_junk_is_given_up_early(desk: Desk, tmp_path: Path) -> None:
+    path = lines_of_junk(tmp_path / "junk.csv.gz", 40)  # 320 MB unpacked
+    with pytest.raises(RejectsError, match=r"of the first [\d,]+ lines could not be read, more than max_rejects"):
+        desk.convert(path)
+    assert 0 < desk.rejects.stat().st_size < 40_000_000
+
+
+def test_rejects_within_the_limit_are_not_given_up(desk: Desk, tmp_path: Path) -> None:
+    lines = MONTH.read_bytes().splitlines(keepends=True)
+    path = tmp_path / "m.csv"
+    path.write_bytes(lines[0] + b"x\n" * 1500 + b"".join(lines[1:]) * 30)
+    receipt = desk.convert(path, limits=Limits(max_rejects=0.06))
+    assert (receipt.rejects, receipt.rows) == (1500, 999 * 30)
+
+
+@pytest.mark.parametrize("seen", [0.5, 0.97])
+def test_pickups_outside_the_month_are_counted(desk: Desk, tmp_path: Path, seen: float) -> None:
+    lines = MONTH.read_text().splitlines(keepends=True)[:201]
+    moved = [line.replace("2020-01-", "2020-02-") for line in lines[1 + round(200 * seen) :]]
+    path = tmp_path / "m.csv"
+    path.write_text("".join(lines[: 1 + round(200 * seen)] + moved))
+    shares = desk.convert(path).shares
+    assert shares is not None
+    assert (round(shares.in_month, 1), shares.are_usual) == (round(seen, 1), False)
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("*_tripdata_20*.*")), ids=lambda path: path.name)
+def test_no_published_file_is_taken_for_another_months(tmp_path: Path, path: Path) -> None:
+    name, _, month = path.stem.partition("_tripdata_")
+    part, found = Part(name, month), inspect(path)
+    receipt = dataclasses.replace(downloaded(path), format=found.format)
+    shares = parquetize(part, receipt, Layout(tmp_path), writer=Writer(), limits=Limits()).shares
+    assert shares is None or shares.are_usual
+
+
+def rotten(path: Path) -> None:
+    """Flip a bit of a file, keeping its size and times."""
+    stat, whole = path.stat(), bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 4
+    path.write_bytes(whole)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize("lost", ["lake", "taxi.duckdb"])
+def test_a_parquet_that_rotted_is_not_used_and_is_made_again(loaded: Loaded, lost: str) -> None:
+    before = loaded.table
+    parquet = Layout(loaded.data).parquet(PART)
+    parquet.write_bytes(parquet.read_bytes())
+    path = loaded.data / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    loaded.run()
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    rotten(parquet)
+    first, second = loaded.run(), loaded.run()
+    assert (first.code, second.code) == (1, 0), first.err
+    assert "is not as it was written" in first.err
+    assert loaded.table == before
+
+
+def test_a_raw_file_that_rotted_is_downloaded_again_by_the_next_run(loaded: Loaded) -> None:
+    before = loaded.table
+    rotten(next((loaded.data / "raw").rglob("*.csv*")))
+    for gone in ("parquet", "lake"):
+        shutil.rmtree(loaded.data / gone)
+    (loaded.data / "taxi.duckdb").unlink()
+    first, second = loaded.run(), loaded.run()
+    assert (first.code, second.code) == (1, 0), first.err
+    assert loaded.table == before
