@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,7 +48,7 @@ _STREAMED = {"buffer_size": 1 << 20, "pre_buffer": False}
 
 _WITH_DICTIONARY = {"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
 
-_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
+_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError)
 """What Arrow raises for a damaged file, unless it ends the whole process."""
 
 
@@ -60,7 +61,7 @@ def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32
     no column of the dataset. Damage that Arrow does not survive ends the process: `engine.conversion` gives it one of
     its own.
     """
-    with _open(path) as file:
+    with _open(path) as file, _damage_told(path):
         sources, writer = _sources(path, file, dataset, vintage), file.metadata.created_by or "an unnamed writer"
         encodings = _encodings(file.metadata)
     # Texts repeat: dictionary-encoded, each is trimmed and looked up once. Arrow cannot do that from every encoding.
@@ -77,7 +78,7 @@ def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32
 
 def _open(path: Path, texts: list[str] | None = None, *, int96_unit: str = "us") -> pq.ParquetFile:
     """Open a Parquet file. INT96 times are read in microseconds, in which they cannot overflow."""
-    try:
+    with _damage_told(path):
         return pq.ParquetFile(
             path,
             read_dictionary=texts,
@@ -85,8 +86,6 @@ def _open(path: Path, texts: list[str] | None = None, *, int96_unit: str = "us")
             page_checksum_verification=True,
             **_STREAMED,
         )
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
 
 
 def _encodings(metadata: pq.FileMetaData) -> dict[str, set[str]]:
@@ -96,6 +95,15 @@ def _encodings(metadata: pq.FileMetaData) -> dict[str, set[str]]:
         for column in map(group.column, range(group.num_columns)):
             found.setdefault(column.path_in_schema, set()).update(column.encodings)
     return found
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Raise ContentError for what Arrow raises when a file is damaged."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: BaseException) -> ContentError:
@@ -145,11 +153,9 @@ def _batches(file: pq.ParquetFile, path: Path, converter: _Converter, batch_rows
 def _records(
     file: pq.ParquetFile, path: Path, group: int, names: list[str], batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    try:
+    with _damage_told(path):
         # One thread: decoding is cheap, and the consumer needs the other cores for encoding.
         yield from file.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False)
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
 
 
 def _cut_digits(
