@@ -73,7 +73,6 @@ def status(
 ) -> None:
     """Show how far every part is."""
     from taxi_ingest import report
-    from taxi_ingest.errors import TransientError
     from taxi_ingest.job import job_for, part_filter
     from taxi_ingest.report import grids
     from taxi_ingest.state.observe import Observer, known_parts
@@ -86,10 +85,8 @@ def status(
     with _past_runs(job.layout) as past:
         attempts = past.last_attempts()
     parts = [part for part in known_parts(job, (part for part, _ in attempts)) if is_wanted(part)]
-    try:
-        cells = grid(job, Observer(job, "this disk", Options(lock_timeout=0.0)), parts, attempts)
-    except TransientError:  # a run, or somebody at a prompt, has the database open
-        cells = grid(job, Observer(job, "receipts"), parts, attempts)
+    # receipts are believed when a run, or somebody at a prompt, has the database open
+    cells = grid(job, Observer(job, "this disk", Options(lock_timeout=0.0)), parts, attempts)
     if as_json:
         rows = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in cells[p].items()} for p in parts]
         _print_json({"parts": rows})

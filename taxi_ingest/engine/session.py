@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 
 from taxi_ingest import __version__, exits, warehouses
 from taxi_ingest.catalog import Part
@@ -45,7 +46,7 @@ class Session:
         self.run_id = ""
         self._request = request
         self._wait = wait
-        self._workplace = Workplace(job, Observer(job, "this disk"))
+        self._workplace = Workplace(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0)))
         self._open = contextlib.ExitStack()
         self._history: History | None = None
         self._watcher: _Watcher | None = None
@@ -56,7 +57,7 @@ class Session:
         job.layout.state.mkdir(parents=True, exist_ok=True)
         self._open.enter_context(locked(job.layout.lock, wait=self._wait))
         self._open.enter_context(_terminate_like_interrupt())
-        self._workplace = self._open.enter_context(Workplace.of(job))
+        self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(job)
         _refuse_demo_among_real(self._workplace)
         self._history = History(job.layout.history, job.layout.logs)

@@ -13,7 +13,7 @@ from taxi_ingest.layout import Layout, object_name
 from taxi_ingest.place import Place
 from taxi_ingest.state.receipts import Loaded, Parquetized
 from taxi_ingest.stores import open_store
-from taxi_ingest.warehouses import Options, Table, open_warehouse
+from taxi_ingest.warehouses import Options, Table, Warehouse, open_warehouse
 
 
 def load(
@@ -24,19 +24,20 @@ def load(
     warehouse: Place,
     *,
     options: Options | None = None,
+    opened: Warehouse | None = None,
     record: Callable[[str], None] | None = None,
 ) -> Loaded:
     """Replace the part's month in `warehouse` by the rows of `parquetized`, and return the receipt.
 
     They are read from the Parquet file on this disk or from its object in `store`, as the warehouse can. Raises
-    WarehouseError unless exactly as many rows are counted in the table afterwards. `record` gets the id of each job
-    that runs elsewhere, before it is sent.
+    WarehouseError unless exactly as many rows are counted in the table afterwards. `opened` is `warehouse`, for a
+    caller that has it open; `record` gets the id of each job that runs elsewhere, before it is sent.
     """
     known = dataset_named(part.dataset)
     table = Table(known.table, known.title, known.columns, known.monthly, known.cluster_by)
-    place = open_warehouse(warehouse, options)
-    file = open_store(store).url(object_name(part)) if place.traits.reads else str(layout.parquet(part))
-    counted = place.replace(
+    there = opened or open_warehouse(warehouse, options)
+    file = open_store(store).url(object_name(part)) if there.traits.reads else str(layout.parquet(part))
+    counted = there.replace(
         table,
         part.month,
         file=file,
