@@ -6,9 +6,9 @@ name in other schemas or attached databases are somebody else's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from taxi_ingest.errors import WarehouseError
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Table, column_comment
 from taxi_ingest.warehouses.ownership import Found, refuse_foreign
@@ -33,7 +33,7 @@ _REMEDY = "Rename or drop it, or name another file: --warehouse duckdb:FILE."
 
 _HERE = "database_name = current_database() AND schema_name = current_schema()"
 _COLUMNS = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {_HERE} AND lower(table_name) = lower(?)"  # noqa: S608
-_VIEWS = f"SELECT view_name FROM duckdb_views() WHERE {_HERE} AND lower(view_name) = lower(?)"  # noqa: S608
+_VIEW = f"SELECT view_name FROM duckdb_views() WHERE {_HERE} AND lower(view_name) = lower(?)"  # noqa: S608
 _RECORD = f'SELECT 1 FROM "{LOADS}" WHERE table_name = ? LIMIT 1'  # noqa: S608
 
 
@@ -77,40 +77,31 @@ def _columns(table: Table) -> dict[str, str]:
 def _check_loads(db: DuckDBPyConnection, place: Place) -> bool:
     """Whether there is our table of loads; WarehouseError for another one of that name."""
     types = _types(db, LOADS)
-    if not types:
-        return False
-    is_view = _is_view(db, LOADS)
-    if is_view or any(types.get(name) != kind for name, kind in LOADS_COLUMNS.items()):
-        raise WarehouseError(
-            f"{place} has a {'view' if is_view else 'table'} {LOADS} that taxi-ingest did not make, and its own "
-            f"records go under this name. It was left as it is. {_REMEDY}"
-        )
-    return True
+    if types:
+        _refuse_foreign(db, place, LOADS, LOADS_COLUMNS, is_known=LOADS_COLUMNS.items() <= types.items())
+    return bool(types)
 
 
 def _check_table(db: DuckDBPyConnection, table: Table, place: Place, *, has_loads: bool) -> dict[str, str]:
     """The types of the columns of our table, none if it is missing; WarehouseError if it is not ours."""
     types = _types(db, table.name)
     if types:
-        is_view = _is_view(db, table.name)
-        found = Found(
-            where=f"{place} has a {'view' if is_view else 'table'} {table.name}",
-            types=types,
-            is_plain=not is_view,
-            is_known=has_loads and bool(db.execute(_RECORD, [table.name]).fetchall()),
-            remedy=_REMEDY,
-        )
-        refuse_foreign(found, _columns(table))
+        is_known = has_loads and bool(db.execute(_RECORD, [table.name]).fetchall())
+        _refuse_foreign(db, place, table.name, _columns(table), is_known=is_known)
     return types
+
+
+def _refuse_foreign(
+    db: DuckDBPyConnection, place: Place, name: str, wanted: Mapping[str, str], *, is_known: bool
+) -> None:
+    is_view = bool(db.execute(_VIEW, [name]).fetchall())
+    where = f"{place} has a {'view' if is_view else 'table'} {name}"
+    refuse_foreign(Found(where, _types(db, name), not is_view, is_known, _REMEDY), wanted)
 
 
 def _types(db: DuckDBPyConnection, name: str) -> dict[str, str]:
     """The types of the columns of a table or view, by folded name, as DuckDB folds; none if there is no such table."""
     return {column.lower(): kind for column, kind in db.execute(_COLUMNS, [name]).fetchall()}
-
-
-def _is_view(db: DuckDBPyConnection, name: str) -> bool:
-    return bool(db.execute(_VIEWS, [name]).fetchall())
 
 
 def _text(value: str) -> str:
