@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 
-from taxi_ingest import __version__, exits, warehouses
+from taxi_ingest import __version__, exits, stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
@@ -58,7 +58,7 @@ class Session:
         self._open.enter_context(locked(job.layout.lock, wait=self._wait))
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
-        _remove_scratch_files(job)
+        _remove_scratch_files(self._workplace)
         _refuse_demo_among_real(self._workplace)
         self._history = History(job.layout.history, job.layout.logs)
         self._open.callback(self._history.close)
@@ -216,10 +216,12 @@ def _terminate_like_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _remove_scratch_files(job: Job) -> None:
+def _remove_scratch_files(workplace: Workplace) -> None:
     """Remove what killed runs left unfinished; the lock is ours, so nobody is writing it."""
-    for scratch in job.layout.scratch_files():
+    layout = workplace.job.layout
+    for scratch in layout.scratch_files():
         scratch.unlink(missing_ok=True)
+    stores.sweep(workplace.observer.store, layout.parquets)
 
 
 def _refuse_demo_among_real(workplace: Workplace) -> None:
