@@ -197,7 +197,7 @@ def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
     from taxi_ingest.report import listing
 
     items = [
-        (name, configuration.shown(name, value), origin)
+        (name, configuration.shown(value), origin)
         for name, value, origin in Given(config=config, data_dir=data_dir).settings().items()
     ]
     if as_json:
@@ -219,11 +219,14 @@ def cron(
     """Print a line for crontab."""
     from taxi_ingest.cron import crontab_line
     from taxi_ingest.errors import UsageError
-    from taxi_ingest.place import Place
+    from taxi_ingest.job import options_of, store_of, warehouse_of
+    from taxi_ingest.redaction import public_text
+    from taxi_ingest.stores import open_store
+    from taxi_ingest.warehouses import open_warehouse
 
-    Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
-    if source and str(Place.parse(source)) != source:
-        raise UsageError("A crontab is no place for a secret: put this source into config.toml and leave --source out.")
+    settings = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
+    open_store(store_of(settings))  # these refuse what makes no sense, such as a user or a query
+    open_warehouse(warehouse_of(settings), options_of(settings))
     options = {
         "--month": ",".join(month or ["latest"]),
         "--dataset": ",".join(dataset or []),
@@ -233,6 +236,9 @@ def cron(
         "--config": config,
         "--data-dir": data_dir,
     }
+    for name, value in options.items():
+        if value and name != "--warehouse" and public_text(value) != value:
+            raise UsageError(f"A crontab is no place for a secret: put it into config.toml and leave {name} out.")
     arguments = [word for name, value in options.items() if value for word in (name, value)]
     sys.stdout.write(crontab_line(at, arguments, Path.cwd()) + "\n")
 

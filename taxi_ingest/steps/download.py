@@ -77,7 +77,7 @@ def download(
     `expect` gets the whole size in bytes, where it is announced.
     """
     url = origin.url
-    suffixes = Path(urlsplit(url).path).suffixes[-2:]
+    suffixes = Path(urlsplit(public_url(url)).path).suffixes[-2:]  # without ;parameters, which may be secret
     target = layout.raw(part, "".join(suffixes) or ".csv")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + _PARTIAL)
