@@ -17,7 +17,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.part import Workplace, run_part
-from taxi_ingest.errors import NotPublishedError, TaxiError, UsageError, machine_refused
+from taxi_ingest.errors import InUseError, NotPublishedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.writing import History, PartResult
@@ -59,7 +59,8 @@ class Session:
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
-        _refuse_demo_among_real(self._workplace)
+        with contextlib.suppress(InUseError):  # every load asks again
+            _refuse_demo_among_real(self._workplace)
         self._history = History(job.layout.history, job.layout.logs)
         self._open.callback(self._history.close)
         self._watcher = _Watcher(job, self._history, self.view)
@@ -96,6 +97,8 @@ class Session:
         if self._watcher is None:
             raise RuntimeError("begin() comes first")
         try:
+            if step == "load":
+                _refuse_demo_among_real(self._workplace)
             ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._watcher)
             self._ended(part, step, ran.outcomes[step], "")
         except NotPublishedError as error:
