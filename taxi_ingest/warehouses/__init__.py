@@ -2,7 +2,7 @@
 
 A warehouse has one table per dataset and records, for each month, the mark of the rows that were loaded. A new kind is
 a module here with a class that implements `Warehouse`, an entry in KINDS, and a test module that gives the conformance
-suite its fixture.
+suite its fixture. A table of its name that is not ours is left alone: `ownership` tells which.
 """
 
 from __future__ import annotations
