@@ -14,6 +14,7 @@
     ├── RejectsError        too many rows could not be read, or rows went missing
     ├── StoreError          an object could not be put or believed
     └── WarehouseError      a month could not be replaced or counted
+        └── InUseError      another program has the warehouse open and was waited for as long as we wait
 
 Anything else that is raised is a bug in taxi-ingest (exit 3).
 """
@@ -74,6 +75,10 @@ class StoreError(TaxiError):
 
 class WarehouseError(TaxiError):
     """A month could not be replaced whole, or the rows counted afterwards are wrong."""
+
+
+class InUseError(WarehouseError):
+    """Another program has the warehouse open; it was waited for, so another try at once does not help."""
 
 
 def machine_refused(error: OSError) -> str:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 _CHUNK = 1 << 20
+_OWNED_SCRATCH = re.compile(r"\..+\.([0-9a-f]{16})\.[a-z0-9_]+\.tmp")
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, owner: str = "") -> Iterator[Path]:
     """Yield a scratch path beside `path`; on success it takes the place of `path`, on any exception it vanishes.
 
-    Content and name are on disk when the block has ended: a crash leaves the old file or the new one.
+    Content and name are on disk when the block has ended: a crash leaves the old file or the new one, and the scratch
+    file. Its name then tells `path` and `owner`; see `scratch_owner`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    prefix = f".{path.name}.{owner}." if owner else f".{path.name}."
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
     os.close(handle)
     scratch = Path(name)
     try:
@@ -38,9 +42,15 @@ def distrust(path: Path) -> None:
     path.touch()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all."""
-    with replacing(path) as scratch:
+def scratch_owner(name: str) -> str:
+    """The `owner` in the name of a scratch file that `replacing` made for one; "" for any other name."""
+    found = _OWNED_SCRATCH.fullmatch(name)
+    return found[1] if found else ""
+
+
+def write_text(path: Path, text: str, *, owner: str = "") -> None:
+    """Write `text` to `path`, whole or not at all; `owner` as in `replacing`."""
+    with replacing(path, owner=owner) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 

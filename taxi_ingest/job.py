@@ -19,6 +19,7 @@ from taxi_ingest.errors import UsageError
 from taxi_ingest.graph import STEPS, Step, up_to
 from taxi_ingest.layout import Layout
 from taxi_ingest.place import Place
+from taxi_ingest.redaction import public_text
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings
 from taxi_ingest.sources.newest import newest_month
@@ -151,9 +152,12 @@ def given_explicitly(settings: Settings, name: str) -> bool:
 
 
 def layout_of(settings: Settings) -> Layout:
-    """The paths of the data directory in force."""
+    """The paths of the data directory in force. Raises UsageError for an address."""
     demo = settings.global_.source == publishers.DEMO and not given_explicitly(settings, "global.data_dir")
-    return Layout(Path(DEMO_DATA_DIR if demo else settings.global_.data_dir).resolve())
+    folder = DEMO_DATA_DIR if demo else settings.global_.data_dir
+    if public_text(folder) != folder:
+        raise UsageError(f"{public_text(folder)} cannot be the data directory. Name a folder, such as ./data.")
+    return Layout(Path(folder).resolve())
 
 
 def store_of(settings: Settings) -> Place:

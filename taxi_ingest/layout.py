@@ -76,6 +76,11 @@ class Layout:
         folder, _, name = file.rpartition("/")
         return folder == f"raw/{part.dataset}" and name.startswith(f"{stem(part)}.") and "\0" not in name
 
+    @property
+    def parquets(self) -> Path:
+        """The folder of Parquet files, one folder a dataset."""
+        return self.data_dir / "parquet"
+
     def parquet(self, part: Part) -> Path:
         """The Parquet file of a part."""
         return Path(f"{self.data_dir}/parquet/{part.dataset}/{stem(part)}.parquet")

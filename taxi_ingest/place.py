@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Self
 
 from taxi_ingest.errors import UsageError
-from taxi_ingest.redaction import is_well_formed, public_url
+from taxi_ingest.redaction import is_well_formed, public_text, public_url, remember
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+_WEB = {"http", "https"}
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,18 @@ class Place:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The place named by `text`: a URL, `scheme:PATH`, a path or a name; UsageError for a malformed URL."""
+        """The place named by `text`: a URL, `scheme:PATH`, a path or a name.
+
+        Raises UsageError, showing no more than a scheme, for what may be a malformed URL.
+        """
+        remember(text)
         match = _SCHEME.match(text)
-        if match is None:
-            return cls("", text, text)
-        scheme, slashes = match.groups()
-        is_web = scheme.lower() in {"http", "https"}  # never a path, so a forgotten slash must not show a password
-        if not slashes and not is_web:
-            return cls(scheme.lower(), text, text)
-        if not slashes or not is_well_formed(text):
-            raise UsageError(
-                f"This {scheme}:// address cannot be taken apart. Write it as {scheme}://HOST/PATH; in a user name or "
-                "password, write @ as %40, / as %2F, : as %3A and # as %23."
-            )
-        return cls(scheme.lower(), public_url(text), text)
+        scheme, slashes = match.groups() if match else ("", None)
+        if slashes and is_well_formed(text):
+            return cls(scheme.lower(), public_url(text), text)
+        if slashes or public_text(text) != text:
+            raise UsageError(_cannot_be_taken_apart(scheme if slashes or scheme.lower() in _WEB else ""))
+        return cls(scheme.lower(), text, text)
 
     @property
     def path(self) -> str:
@@ -73,6 +72,15 @@ class Place:
 
     def __str__(self) -> str:
         return self.shown
+
+
+def _cannot_be_taken_apart(scheme: str) -> str:
+    form = f"{scheme or 'SCHEME'}://HOST/PATH"
+    return (
+        f"This {f'{scheme}:// ' if scheme else ''}address cannot be taken apart. Write it as {form}"
+        f"{'' if scheme else ', or a folder as ./FOLDER'}; in a user name or password, write @ as %40, / as %2F, "
+        ": as %3A and # as %23."
+    )
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,36 @@
-"""What may be shown and stored of a URL, and of a text that holds URLs: never a user, a password or a query."""
+"""What may be shown and stored of an address, and of a text that quotes one: never a user, a password or a query.
+
+What is shown of an address is decided where it is read: `public_text` for a value that somebody typed, `public_url` for
+a URL. `redacted` is the second net, under texts that others wrote: it knows the secrets of every address that was read.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from urllib.parse import urlsplit, urlunsplit
+import threading
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus, unquote, urlsplit, urlunsplit
 
-_URL = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+HIDDEN = "…"
+
+_URL = re.compile(r"[A-Za-z0-9+._-]*://[^\s'\"<>]+")
+_URL_START = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _CLOSING_PUNCTUATION = ".,;:!?)]"
 _PARAMETERS = re.compile(r";[^/]*")
+_FILE_START = re.compile(r"duckdb:(?!//)|/(?!/)|\.\.?/")
+"""How a path on this disk begins, whatever it holds."""
+
+_BROKEN_ADDRESS = re.compile(r"[^/:]*:.*@|//.*[@?]|https?:|.*[?;#][^/]*=", re.DOTALL | re.IGNORECASE)
+"""How a text begins that may be an address with a mistake in it: a user before @, or parameters."""
+
+_SHORTEST = 6
+"""A shorter secret is not looked for in texts: too much else would be taken for it."""
+
+_A_LONG_WORD = 12
+
+_known: dict[str, str] = {}
+_learning = threading.Lock()
 
 
 def is_well_formed(url: str) -> bool:
@@ -27,17 +50,69 @@ def public_url(url: str) -> str:
     It is left without user, password, query, `;parameters` and fragment; of a malformed one only the scheme is left.
     """
     if not is_well_formed(url):
-        return f"{url.partition('://')[0]}://…"
+        return f"{url.partition('://')[0]}://{HIDDEN}"
     parts = urlsplit(url)
     path = _PARAMETERS.sub("", parts.path)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", ""))
 
 
+def public_text(text: str) -> str:
+    """The value of an option or setting as it may be shown: an address as its `public_url`, other texts as they are.
+
+    Of what looks like an address with a mistake in it nothing is left, but for the scheme of a web address.
+    """
+    if _URL_START.match(text):
+        return public_url(text)
+    if "://" in text or (_BROKEN_ADDRESS.match(text) and not _FILE_START.match(text)):
+        scheme = text.partition(":")[0].lower()
+        return f"{scheme}:{HIDDEN}" if scheme in {"http", "https"} else HIDDEN
+    return text
+
+
+def remember(text: str) -> None:
+    """Have `redacted` look for `text`, if it is an address with something to hide, and for its secrets."""
+    shown = public_text(text)
+    if shown == text:
+        return
+    with _learning:
+        for secret, replacement in ((text, shown), *((part, HIDDEN) for part in _secrets(text))):
+            if len(secret) >= _SHORTEST:
+                for form in (secret, unquote(secret), quote(secret), quote(secret, safe=""), quote_plus(secret)):
+                    _known[form] = _known[repr(form)[1:-1]] = _known[json.dumps(form)[1:-1]] = replacement
+
+
+def without_known(text: str) -> str:
+    """`text` without the secrets of remembered addresses."""
+    for secret, replacement in sorted(_known.items(), key=lambda known: -len(known[0])):
+        text = text.replace(secret, replacement)
+    return text
+
+
 def redacted(text: str) -> str:
-    """`text` with every URL in it replaced by its `public_url`; everything else stays."""
+    """`text` without the secrets of remembered addresses, and every other URL in it as its `public_url`."""
+    text = without_known(text)
     return _URL.sub(_public_match, text) if "://" in text else text
+
+
+def _secrets(address: str) -> Iterator[str]:
+    """The parts of an address that are secret wherever they stand: user with password, password, parameters."""
+    after_scheme = address.rpartition("://")[2] if "://" in address else address.partition(":")[2].lstrip("/")
+    user, at, rest = after_scheme.rpartition("@")
+    if at:
+        yield from (user, user.partition(":")[2])
+    for parameters in re.split(r"[?#;]", rest)[1:]:
+        pairs = [pair for pair in parameters.split("&") if not _is_plain(pair.partition("=")[2] or pair)]
+        if pairs:
+            yield parameters
+        for pair in pairs:
+            yield from (pair, pair.partition("=")[2])
+
+
+def _is_plain(value: str) -> bool:
+    """Whether the value of a parameter is no secret: a word, such as a format, or a placeholder, as in a template."""
+    return "{" in value or (value.isalpha() and len(value) < _A_LONG_WORD and value in {value.lower(), value.upper()})
 
 
 def _public_match(found: re.Match[str]) -> str:
     url = found[0].rstrip(_CLOSING_PUNCTUATION)
-    return public_url(url) + found[0][len(url) :]
+    return public_text(url) + found[0][len(url) :]

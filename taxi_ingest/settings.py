@@ -17,6 +17,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Place
+from taxi_ingest.redaction import public_text, remember
 
 ENVIRONMENT_PREFIX = "TAXI_INGEST_"
 CONFIG_VARIABLE = "TAXI_INGEST_CONFIG"
@@ -130,7 +131,6 @@ SECTIONS = {f.name.rstrip("_"): f.name for f in dataclasses.fields(Settings) if 
 """Section as it is written → attribute of Settings (`global` is a Python keyword)."""
 
 _PATHS = {"global.data_dir", "global.store", "global.warehouse"}
-_PLACES = {"global.source", "global.store", "global.warehouse"}
 
 
 def read(flags: Mapping[str, Value], *, config: str | None = None) -> Settings:
@@ -147,6 +147,7 @@ def read(flags: Mapping[str, Value], *, config: str | None = None) -> Settings:
         ("flag", Path(), dict(flags)),
     ):
         for name, raw in layer.items():
+            remember(str(raw))
             values[name] = _anchored(name, _typed(name, raw, origin), folder)
             origins[name] = origin
     sections = {
@@ -159,10 +160,13 @@ def read(flags: Mapping[str, Value], *, config: str | None = None) -> Settings:
 
 def _file_layer(config: str | None) -> list[tuple[str, Path, dict[str, Any]]]:
     given = config or os.environ.get(CONFIG_VARIABLE)
+    remember(given or "")
     path = Path(given or DEFAULT_FILE)
     if not path.is_file():
         if given:
-            raise UsageError(f"The config file {path} does not exist. Name one that does, or leave --config out.")
+            raise UsageError(
+                f"The config file {public_text(given)} does not exist. Name one that does, or leave --config out."
+            )
         return []
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -189,9 +193,11 @@ def environment_name(name: str) -> str:
     return ENVIRONMENT_PREFIX + name.replace(".", "__").upper()
 
 
-def shown(name: str, value: Value) -> Value:
-    """The value of a setting as it may be shown: a place without its secrets, everything else as it is."""
-    return str(Place.parse(value)) if name in _PLACES and isinstance(value, str) else value
+def shown(value: Value) -> Value:
+    """The value of a setting as it may be shown: an address without its secrets, everything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(public_text, value))
+    return public_text(value) if isinstance(value, str) else value
 
 
 def _known() -> dict[str, Any]:
@@ -214,7 +220,12 @@ def _typed(name: str, raw: Any, origin: str) -> Value:
     try:
         return _parsed(raw, kind) if from_environment else _checked(raw, kind)
     except ValueError:
-        raise UsageError(f"{origin}: {name} must be {_kind_in_words(kind)}, not {raw!r}.") from None
+        raise UsageError(f"{origin}: {name} must be {_kind_in_words(kind)}, not {_as_shown(raw)}.") from None
+
+
+def _as_shown(raw: Any) -> str:
+    """A value of the wrong type, as a message may quote it."""
+    return repr(shown(raw)) if isinstance(raw, str | int | float) else f"a {type(raw).__name__}"
 
 
 def _kind_in_words(kind: Any) -> str:

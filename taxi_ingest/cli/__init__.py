@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from taxi_ingest import __version__, exits
 from taxi_ingest.cli import looking, working
 from taxi_ingest.errors import LockedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
+from taxi_ingest.redaction import remember, without_known
 
 app = typer.Typer(
     name="taxi-ingest",
@@ -64,7 +66,25 @@ def main() -> NoReturn:
     """Run the command line and end the process with one of `exits`."""
     block_heavy_imports()
     ignore_broken_pipes()
+    _keep_secrets_off_stderr()
     leave(_exit_code())
+
+
+class _WithoutSecrets(io.TextIOWrapper):
+    def write(self, text: str, /) -> int:
+        super().write(without_known(text))
+        return len(text)
+
+
+def _keep_secrets_off_stderr() -> None:
+    """Let no secret of an address on the command line out in the words of others: typer quotes what it refuses."""
+    for word in sys.argv[1:]:
+        for text in (word, word.partition("=")[2], word.lstrip("-")):
+            remember(text)
+    stream = sys.stderr
+    if isinstance(stream, io.TextIOWrapper):  # None when the shell closed it
+        encoding, errors, by_line = stream.encoding, stream.errors, bool(stream.line_buffering)
+        sys.stderr = _WithoutSecrets(stream.detach(), encoding=encoding, errors=errors, line_buffering=by_line)
 
 
 def _exit_code() -> int:

@@ -73,7 +73,6 @@ def status(
 ) -> None:
     """Show how far every part is."""
     from taxi_ingest import report
-    from taxi_ingest.errors import TransientError
     from taxi_ingest.job import job_for, part_filter
     from taxi_ingest.report import grids
     from taxi_ingest.state.observe import Observer, known_parts
@@ -86,10 +85,8 @@ def status(
     with _past_runs(job.layout) as past:
         attempts = past.last_attempts()
     parts = [part for part in known_parts(job, (part for part, _ in attempts)) if is_wanted(part)]
-    try:
-        cells = grid(job, Observer(job, "this disk", Options(lock_timeout=0.0)), parts, attempts)
-    except TransientError:  # a run, or somebody at a prompt, has the database open
-        cells = grid(job, Observer(job, "receipts"), parts, attempts)
+    # receipts are believed when a run, or somebody at a prompt, has the database open
+    cells = grid(job, Observer(job, "this disk", Options(lock_timeout=0.0)), parts, attempts)
     if as_json:
         rows = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in cells[p].items()} for p in parts]
         _print_json({"parts": rows})
@@ -200,7 +197,7 @@ def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
     from taxi_ingest.report import listing
 
     items = [
-        (name, configuration.shown(name, value), origin)
+        (name, configuration.shown(value), origin)
         for name, value, origin in Given(config=config, data_dir=data_dir).settings().items()
     ]
     if as_json:
@@ -222,11 +219,14 @@ def cron(
     """Print a line for crontab."""
     from taxi_ingest.cron import crontab_line
     from taxi_ingest.errors import UsageError
-    from taxi_ingest.place import Place
+    from taxi_ingest.job import options_of, store_of, warehouse_of
+    from taxi_ingest.redaction import public_text
+    from taxi_ingest.stores import open_store
+    from taxi_ingest.warehouses import open_warehouse
 
-    Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
-    if source and str(Place.parse(source)) != source:
-        raise UsageError("A crontab is no place for a secret: put this source into config.toml and leave --source out.")
+    settings = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
+    open_store(store_of(settings))  # these refuse what makes no sense, such as a user or a query
+    open_warehouse(warehouse_of(settings), options_of(settings))
     options = {
         "--month": ",".join(month or ["latest"]),
         "--dataset": ",".join(dataset or []),
@@ -236,6 +236,9 @@ def cron(
         "--config": config,
         "--data-dir": data_dir,
     }
+    for name, value in options.items():
+        if value and name != "--warehouse" and public_text(value) != value:
+            raise UsageError(f"A crontab is no place for a secret: put it into config.toml and leave {name} out.")
     arguments = [word for name, value in options.items() if value for word in (name, value)]
     sys.stdout.write(crontab_line(at, arguments, Path.cwd()) + "\n")
 

@@ -76,17 +76,17 @@ class Given:
         return read(given, config=self.config)
 
     def request(self, verb: str, *, force: bool, as_json: bool) -> str:
-        """What was asked for, as it may be recorded: every place without its secrets."""
-        from taxi_ingest.place import Place
+        """What was asked for, as it may be recorded: no address with its secrets, whichever option it stands after."""
+        from taxi_ingest.redaction import public_text
 
         words = [verb]
         for name, value in vars(self).items():
             option = f"--{name.replace('_', '-')}"
             if isinstance(value, list):
-                words += [word for item in value for word in (option, item)]
+                words += [word for item in value for word in (option, public_text(item))]
             elif value is True:
                 words.append(option)
             elif value not in {None, False}:
-                words += [option, str(Place.parse(str(value)))]
+                words += [option, public_text(str(value))]
         words += [flag for flag, given in (("--force", force), ("--json", as_json)) if given]
         return " ".join(words)

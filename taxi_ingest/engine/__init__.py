@@ -38,3 +38,7 @@ class View(Protocol):
     def retrying(self, part: Part, step: Step, message: str, seconds: float) -> None:
         """A passing fault; the step is tried again after a wait, and counts its amounts anew."""
         ...
+
+    def waiting(self, message: str) -> None:
+        """The whole run waits for something outside it, as `message` says."""
+        ...

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from taxi_ingest.catalog import Part
@@ -22,7 +22,7 @@ from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
 from taxi_ingest.sources import Publisher, identity, is_named
-from taxi_ingest.state.decide import Decision, decide
+from taxi_ingest.state.decide import IN_USE, Decision, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
 from taxi_ingest.state.wanted import wanted
@@ -99,9 +99,10 @@ class Workplace:
         self.publisher = Publisher(job.source, job.demo)
 
     @classmethod
-    def of(cls, job: Job) -> Self:
-        """A workplace that asks store and warehouse what they hold."""
-        return cls(job, Observer(job, "everything"))
+    def of(cls, job: Job, announce: Callable[[str], None] | None = None) -> Self:
+        """A workplace that asks store and warehouse what they hold; `announce` hears what they wait for."""
+        options = replace(job.warehouse_options, announce=announce) if announce else job.warehouse_options
+        return cls(job, Observer(job, "everything", options))
 
     @functools.cached_property
     def converters(self) -> Converters:
@@ -111,7 +112,12 @@ class Workplace:
         return Converters()
 
     def decision(self, part: Part, step: Step) -> Decision:
-        """Whether `step` must run for `part`, and why."""
+        """Whether `step` must run for `part`, and why.
+
+        A load must when another program keeps the warehouse, and will fail of it; the steps before it go on.
+        """
+        if step == "load" and not self.observer.answers(part):
+            return Decision("run", IN_USE)
         return decide(step, self.observer.observe(part), wanted(self.job, part))
 
     def __enter__(self) -> Self:
@@ -278,7 +284,7 @@ def _load(work: _Work) -> Loaded:
         job.layout,
         job.store,
         job.warehouse,
-        options=job.warehouse_options,
+        opened=work.workplace.observer.warehouse,  # so that all parts together wait once for another program
         record=work.record.record_job,
     )
 

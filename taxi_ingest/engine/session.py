@@ -10,13 +10,14 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 
-from taxi_ingest import __version__, exits, warehouses
+from taxi_ingest import __version__, exits, stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.part import Workplace, run_part
-from taxi_ingest.errors import NotPublishedError, TaxiError, UsageError, machine_refused
+from taxi_ingest.errors import InUseError, NotPublishedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.writing import History, PartResult
@@ -45,7 +46,7 @@ class Session:
         self.run_id = ""
         self._request = request
         self._wait = wait
-        self._workplace = Workplace(job, Observer(job, "this disk"))
+        self._workplace = Workplace(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0)))
         self._open = contextlib.ExitStack()
         self._history: History | None = None
         self._watcher: _Watcher | None = None
@@ -56,9 +57,10 @@ class Session:
         job.layout.state.mkdir(parents=True, exist_ok=True)
         self._open.enter_context(locked(job.layout.lock, wait=self._wait))
         self._open.enter_context(_terminate_like_interrupt())
-        self._workplace = self._open.enter_context(Workplace.of(job))
-        _remove_scratch_files(job)
-        _refuse_demo_among_real(self._workplace)
+        self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
+        _remove_scratch_files(self._workplace)
+        with contextlib.suppress(InUseError):  # every load asks again
+            _refuse_demo_among_real(self._workplace)
         self._history = History(job.layout.history, job.layout.logs)
         self._open.callback(self._history.close)
         self._watcher = _Watcher(job, self._history, self.view)
@@ -95,6 +97,8 @@ class Session:
         if self._watcher is None:
             raise RuntimeError("begin() comes first")
         try:
+            if step == "load":
+                _refuse_demo_among_real(self._workplace)
             ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._watcher)
             self._ended(part, step, ran.outcomes[step], "")
         except NotPublishedError as error:
@@ -223,10 +227,12 @@ def _terminate_like_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _remove_scratch_files(job: Job) -> None:
+def _remove_scratch_files(workplace: Workplace) -> None:
     """Remove what killed runs left unfinished; the lock is ours, so nobody is writing it."""
-    for scratch in job.layout.scratch_files():
+    layout = workplace.job.layout
+    for scratch in layout.scratch_files():
         scratch.unlink(missing_ok=True)
+    stores.sweep(workplace.observer.store, layout.parquets)
 
 
 def _refuse_demo_among_real(workplace: Workplace) -> None:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that wraps nothing and colours only terminals; rich honours NO_COLOR."""
+    """A console that wraps nothing, colours only terminals and takes no `:x:` for an emoji; rich honours NO_COLOR."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
 
 
 def say(out: Console, sentences: Sequence[str]) -> None:
@@ -34,7 +34,7 @@ def error(message: str, file: TextIO | None = None) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    out = Console(file=file, highlight=False, soft_wrap=True) if file else console(stderr=True)
+    out = Console(file=file, highlight=False, emoji=False, soft_wrap=True) if file else console(stderr=True)
     out.print(Text.assemble(("error:", "bright_red"), f" {redacted(message)}"))
 
 

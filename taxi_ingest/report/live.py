@@ -92,6 +92,10 @@ class LiveView:
         self._progress.reset(self._bars[part, step], total=None)
         self._live.console.print(f"{part} {step}: {message} Trying again in {seconds:.0f} s.", markup=False)
 
+    def waiting(self, message: str) -> None:
+        """Say above the bars what the run waits for."""
+        self._live.console.print(message, markup=False)
+
     def _line(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
         self._live.console.print(Text.assemble(words.MARKS[outcome], f" {part} {step}: {message}"))
 

@@ -62,6 +62,11 @@ class PlainView:
         if not self._quiet:
             self._say(f"{part} {step}: {message} Trying again in {seconds:.0f} s.")
 
+    def waiting(self, message: str) -> None:
+        """Say what the run waits for."""
+        if not self._quiet:
+            self._say(message)
+
     def _say(self, text: str) -> None:
         self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
         self._out.flush()

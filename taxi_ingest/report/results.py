@@ -29,7 +29,7 @@ def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: s
         f"{words.count(len(results), 'part')}{up_to_date}: {rows:,} rows, {rejects:,} rejects, {words.took(seconds)}."
     )
     if hint:
-        out.print(f"Look at it: {hint}", markup=False)
+        out.file.write(f"Look at it: {hint}\n")  # to be pasted into a shell: rich would expand tabs
 
 
 def _results_table(results: Sequence[PartResult]) -> Table:

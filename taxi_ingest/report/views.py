@@ -18,4 +18,4 @@ def view(stream: TextIO, *, quiet: bool) -> PlainView | LiveView:
 
     from taxi_ingest.report.live import LiveView
 
-    return LiveView(Console(file=stream, highlight=False, soft_wrap=True))
+    return LiveView(Console(file=stream, highlight=False, emoji=False, soft_wrap=True))

@@ -17,6 +17,7 @@ from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartRece
 from taxi_ingest.writers.provenance import Writer
 
 RAW_MISSING = "the raw file is gone and parquetize needs it"
+IN_USE = "the table cannot be asked while another program has it open"
 
 Action = Literal["run", "adopt", "up_to_date"]
 

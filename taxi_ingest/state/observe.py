@@ -10,6 +10,7 @@ from typing import Literal
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.errors import InUseError
 from taxi_ingest.files import crc32c, sha256
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
@@ -28,7 +29,8 @@ receipts say."""
 class Observer:
     """Looks at the parts of one job. Each far side is asked once, when its answer is first needed.
 
-    Methods may be called from several threads.
+    Methods may be called from several threads. While another program has the warehouse open, receipts are believed
+    in its place; `answers` asks once more.
     """
 
     def __init__(self, job: Job, scope: Scope, options: Options | None = None) -> None:
@@ -42,12 +44,26 @@ class Observer:
         self._objects: dict[str, Mapping[str, Held]] = {}
         self._months: dict[str, Months] = {}
         self._observed: dict[Part, Observed] = {}
+        self._unanswered: set[Part] = set()
 
     def observe(self, part: Part) -> Observed:
         """What is known of `part`; looked at once, and kept up to date by `finished`."""
         if part not in self._observed:
             self._observed[part] = self._look(part)
         return self._observed[part]
+
+    def answers(self, part: Part) -> bool:
+        """Whether the warehouse has answered for `part`; if another program had it open, it is asked again."""
+        now = self.observe(part)
+        if part not in self._unanswered:
+            return True
+        try:
+            month, whole = self._month(part)
+        except InUseError:
+            return False
+        self._observed[part] = replace(now, month=month, month_whole=whole)
+        self._unanswered.discard(part)
+        return True
 
     def finished(self, part: Part, step: Step, receipt: Receipt) -> None:
         """Keep the receipt of a step that ended, on disk and in what is known of `part`."""
@@ -68,7 +84,7 @@ class Observer:
     def _look(self, part: Part) -> Observed:
         receipts = self.receipts.of(part)
         parquet, damaged = _parquet_file(self._job.layout.parquet(part), receipts.parquetize)
-        month, whole = self._month(part, receipts) if "load" in self._job.steps else (None, True)
+        month, whole = self._month_or_receipt(part, receipts) if "load" in self._job.steps else (None, True)
         return Observed(
             part=part,
             receipts=receipts,
@@ -90,15 +106,22 @@ class Observer:
             held = self._objects[part.dataset].get(name)
         return Uploaded(at=at, object=name, mark=held.mark, crc32c=held.crc32c, bytes=held.size) if held else None
 
-    def _month(self, part: Part, receipts: PartReceipts) -> tuple[Loaded | None, bool]:
-        """The month in the warehouse, and whether it has exactly the rows it was loaded with."""
+    def _month_or_receipt(self, part: Part, receipts: PartReceipts) -> tuple[Loaded | None, bool]:
+        """As `_month`; as the receipt says while another program has the warehouse open."""
+        if self._asks_warehouse:
+            try:
+                return self._month(part)
+            except InUseError:
+                self._unanswered.add(part)
         at = str(self.warehouse.place)
-        if not self._asks_warehouse:
-            return (receipts.load if receipts.load and receipts.load.at == at else None), True
+        return (receipts.load if receipts.load and receipts.load.at == at else None), True
+
+    def _month(self, part: Part) -> tuple[Loaded | None, bool]:
+        """The month in the warehouse, and whether it has exactly the rows it was loaded with."""
         held = self.held_months(part.dataset).get(part.month)
         if held is None:
             return None, True
-        table = dataset_named(part.dataset).table
+        at, table = str(self.warehouse.place), dataset_named(part.dataset).table
         return Loaded(at=at, table=table, mark=held.mark, rows=held.rows), held.rows == held.loaded
 
 

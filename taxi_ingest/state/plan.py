@@ -18,7 +18,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, estimated_size, sources
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
-from taxi_ingest.state.decide import RAW_MISSING, Observed, Wanted, decide
+from taxi_ingest.state.decide import IN_USE, RAW_MISSING, Observed, Wanted, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Parquetized, PartReceipts
 from taxi_ingest.state.wanted import wanted
@@ -86,7 +86,7 @@ class Plan:
 
 def make_plan(job: Job) -> Plan:
     """What running `job` would do."""
-    observer = Observer(job, "everything")
+    observer = Observer(job, "everything", dataclasses.replace(job.warehouse_options, lock_timeout=0))
     parts = tuple(_planned(job, observer, part) for part in job.parts)
     return Plan(parts, shutil.disk_usage(_nearest_folder(job.layout.data_dir)).free)
 
@@ -137,6 +137,8 @@ def _foreseen_parquet(now: Observed, want: Wanted) -> Parquetized:
 def _planned(job: Job, observer: Observer, part: Part) -> PlannedPart:
     now, want = observer.observe(part), wanted(job, part)
     steps = foresee(now, want, job.steps)
+    if not observer.answers(part):
+        steps["load"] = Foreseen("maybe", IN_USE)
     had = now.receipts.download
     source = want.source or (had.source if had else publishers.identity(job.source, part, job.demo))
     rows, parquet = _size(job, now.receipts, part)

@@ -83,7 +83,7 @@ def download(
     ContentError when something else was sent, SpaceError when it does not fit on the disk.
     """
     url = origin.url
-    suffixes = Path(urlsplit(url).path).suffixes[-2:]
+    suffixes = Path(urlsplit(public_url(url)).path).suffixes[-2:]  # without ;parameters, which may be secret
     target = layout.raw(part, "".join(suffixes) or ".csv")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Partial(target.with_name(target.name + _PARTIAL), url)

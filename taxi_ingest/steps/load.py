@@ -14,7 +14,7 @@ from taxi_ingest.place import Place
 from taxi_ingest.state.receipts import Loaded, Parquetized
 from taxi_ingest.steps.checking import checked
 from taxi_ingest.stores import open_store
-from taxi_ingest.warehouses import Options, Table, open_warehouse
+from taxi_ingest.warehouses import Options, Table, Warehouse, open_warehouse
 
 
 def load(
@@ -25,24 +25,22 @@ def load(
     warehouse: Place,
     *,
     options: Options | None = None,
+    opened: Warehouse | None = None,
     record: Callable[[str], None] | None = None,
 ) -> Loaded:
     """Replace the part's month in `warehouse` by the rows of `parquetized`, and return the receipt.
 
     They are read from the Parquet file on this disk or from its object in `store`, as the warehouse can. Raises
     ContentError when that file is not the one that was written, WarehouseError unless exactly as many rows are counted
-    in the table afterwards. `record` gets the id of each job
+    in the table afterwards. `opened` is `warehouse`, for a caller that has it open; `record` gets the id of each job
     that runs elsewhere, before it is sent.
     """
     known = dataset_named(part.dataset)
     table = Table(known.table, known.title, known.columns, known.monthly, known.cluster_by)
-    place = open_warehouse(warehouse, options)
-    file = (
-        open_store(store).url(object_name(part))
-        if place.traits.reads
-        else str(checked(layout.parquet(part), parquetized))
-    )
-    counted = place.replace(
+    there = opened or open_warehouse(warehouse, options)
+    parquet = layout.parquet(part)
+    file = open_store(store).url(object_name(part)) if there.traits.reads else str(checked(parquet, parquetized))
+    counted = there.replace(
         table,
         part.month,
         file=file,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Check, Place
@@ -64,7 +64,26 @@ class Store(Protocol):
         ...
 
 
-def _local(place: Place) -> Store:
+@runtime_checkable
+class KeepsScratch(Protocol):
+    """The capability of a store in which a killed `put` leaves a file behind."""
+
+    def sweep(self, folder: Path) -> None:
+        """Remove what killed puts of files below `folder` left; right only while nobody puts any of them."""
+        ...
+
+
+class FolderStore(Store, KeepsScratch, Protocol):
+    """A store whose objects are files."""
+
+
+def sweep(store: Store, folder: Path) -> None:
+    """Remove from `store` what killed puts of files below `folder` left, if it is a store that keeps such things."""
+    if isinstance(store, KeepsScratch):
+        store.sweep(folder)
+
+
+def _local(place: Place) -> FolderStore:
     from taxi_ingest.stores.local import LocalStore
 
     return LocalStore(place)

@@ -7,6 +7,7 @@ changes both. Therefore a recorded checksum is believed only while size and modi
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from taxi_ingest.errors import StoreError
-from taxi_ingest.files import crc32c, link_or_copy, replacing, write_text
+from taxi_ingest.files import crc32c, link_or_copy, replacing, scratch_owner, write_text
 from taxi_ingest.place import Check, Place
 from taxi_ingest.stores import Held
 
@@ -65,10 +66,10 @@ class LocalStore:
 
         Of two concurrent writers, the later one's object stays. Raises OSError where the disk refuses.
         """
-        target = self._path(name)
+        target, owner = self._path(name), _owner(file.parent.parent)
         checksum, size = crc32c(file), file.stat().st_size
         _sidecar_of(target).unlink(missing_ok=True)
-        with replacing(target) as scratch:
+        with replacing(target, owner=owner) as scratch:
             link_or_copy(file, scratch)
         # taken before the checksum: if another writer replaces the object after it, the times no longer agree
         stat = target.stat()
@@ -76,10 +77,21 @@ class LocalStore:
             raise StoreError(f"{target} does not hold what {file} held when the upload began. Run again.")
         sidecar = _Sidecar(mark, checksum, size, stat.st_mtime_ns, dict(facts))
         document = msgspec.json.format(msgspec.json.encode(sidecar, order="sorted"), indent=1)
-        write_text(_sidecar_of(target), document.decode() + "\n")
+        write_text(_sidecar_of(target), document.decode() + "\n", owner=owner)
         if progress is not None:
             progress(size)
         return Held(mark, checksum, size)
+
+    def sweep(self, folder: Path) -> None:
+        """Remove what killed puts of files in the folders of `folder` left; see `KeepsScratch.sweep`.
+
+        Several data directories may share a store and each has a lock of its own. So the name of a scratch file tells
+        the folder its bytes come from, and what comes from others stays, whether they still write it or not.
+        """
+        owner = _owner(folder)
+        for scratch in self._root.glob("*/.*.tmp"):
+            if scratch_owner(scratch.name) == owner:
+                scratch.unlink(missing_ok=True)
 
     def url(self, name: str) -> str:
         """The path of the object `name`."""
@@ -101,6 +113,11 @@ class LocalStore:
         if unprintable or hidden or not parts or name != "/".join(parts) or name.endswith(_SIDECAR):
             raise StoreError(f"{name!r} cannot be the name of an object: use plain names, with / between folders.")
         return self._root.joinpath(*parts)
+
+
+def _owner(folder: Path) -> str:
+    """A name for `folder` of this machine: on another one, the same path is another folder."""
+    return hashlib.sha256(os.fsencode(f"{os.uname().nodename}:{folder.absolute()}")).hexdigest()[:16]
 
 
 def _describe(entry: os.DirEntry[str]) -> Held | None:

@@ -2,13 +2,13 @@
 
 A warehouse has one table per dataset and records, for each month, the mark of the rows that were loaded. A new kind is
 a module here with a class that implements `Warehouse`, an entry in KINDS, and a test module that gives the conformance
-suite its fixture.
+suite its fixture. A table of its name that is not ours is left alone: `ownership` tells which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -80,16 +80,21 @@ class Traits:
     disk_per_parquet: float = 0.0
 
 
+def _ignore(_: str) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Options:
     """How a warehouse is used; a kind ignores options that do not concern it.
 
-    `method`: how a month is replaced; "" is the kind's own default. `lock_timeout`: seconds to wait for another
-    program to release the warehouse before TransientError is raised.
+    `method`: how a month is replaced; "" is the kind's own default. `lock_timeout`: seconds that an opened warehouse
+    waits, in all, for another program to release it before InUseError is raised. `announce` hears what is waited for.
     """
 
     method: str = ""
     lock_timeout: float = 30.0
+    announce: Callable[[str], None] = field(default=_ignore, compare=False, repr=False)
 
 
 class Warehouse(Protocol):

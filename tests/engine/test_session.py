@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 from conftest import DATA
 
@@ -16,6 +20,7 @@ from taxi_ingest.engine.session import Session
 from taxi_ingest.errors import LockedError, UsageError
 from taxi_ingest.graph import STEPS, Outcome, Step
 from taxi_ingest.job import make_job
+from taxi_ingest.warehouses import Options
 
 
 class Heard:
@@ -31,6 +36,8 @@ class Heard:
     def expects(self, part: Part, step: Step, amount: int) -> None: ...
     def moved(self, part: Part, step: Step, amount: int) -> None: ...
     def retrying(self, part: Part, step: Step, message: str, seconds: float) -> None: ...
+
+    def waiting(self, message: str) -> None: ...
 
     def ended(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
         self.ends.append((part, step, outcome))
@@ -101,6 +108,28 @@ def test_a_job_of_another_warehouse_stays_recorded(session: Session, tmp_path: P
     later.end()
     with sqlite3.connect(history) as db:
         assert db.execute("SELECT settled FROM attempts").fetchall() == [(0,)]
+
+
+def test_the_demo_stays_out_of_a_table_that_could_not_be_asked_at_first(session: Session, tmp_path: Path) -> None:
+    for step in STEPS:
+        session.do(session.job.parts[0], step)
+    session.end()
+    demo = session_in(tmp_path, source="demo")
+    demo.job = replace(demo.job, warehouse_options=Options(lock_timeout=0))
+    file = session.job.layout.duckdb
+    code = f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        demo.begin()
+        (part,) = demo.job.parts
+        assert [demo.do(part, step) for step in STEPS[:3]] == [""] * 3
+        assert "held by another program" in demo.do(part, "load")
+        holder.terminate()
+    assert "holds real months" in demo.do(part, "load")
+    demo.end()
+    with duckdb.connect(str(file)) as db:
+        assert db.execute("SELECT count(*) FROM yellow_tripdata").fetchall() == [(999,)]
 
 
 def test_the_demo_stays_out_of_a_table_of_real_months(session: Session, tmp_path: Path) -> None:

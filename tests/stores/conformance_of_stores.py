@@ -17,7 +17,7 @@ import pytest
 
 from taxi_ingest.errors import StoreError
 from taxi_ingest.place import Place
-from taxi_ingest.stores import Held, Store, open_store
+from taxi_ingest.stores import Held, Store, open_store, sweep
 
 NAME = "trips/trips_2021-01.parquet"
 
@@ -189,3 +189,9 @@ def test_of_two_writers_one_whole_object_stays(bench: Bench) -> None:
     assert bench.read(NAME) in contents.values()
     assert held.crc32c == checksum(bench.read(NAME))
     assert all("Another writer" in sentence or "Run again" in sentence for sentence in lost)
+
+
+def test_a_sweep_leaves_every_object(bench: Bench) -> None:
+    put = bench.put(b"content")
+    sweep(bench.store, bench.folder)
+    assert (bench.store.held("trips/"), bench.read(NAME)) == ({NAME: put}, b"content")

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from taxi_ingest.catalog import Column
-from taxi_ingest.errors import TaxiError, UsageError
+from taxi_ingest.errors import TaxiError, UsageError, WarehouseError
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import HeldMonth, SettlesJobs, Table, Warehouse, check_pair, open_warehouse, settle
 
@@ -273,3 +273,67 @@ def test_a_recorded_job_that_is_unfinished_is_settled(bench: Bench) -> None:
         assert job.is_running()
         settle(job.warehouse, job.reference)
         assert not job.is_running()
+
+
+def refused(bench: Bench, *, table: Table = TRIPS, month: str | None = "2021-01") -> str:
+    """What a load is refused with."""
+    with pytest.raises(WarehouseError, match="left as it is") as raised:
+        bench.load(month, [1], table=table)
+    return str(raised.value)
+
+
+def test_a_table_we_did_not_make_is_refused_and_left_as_it_is(bench: Bench) -> None:
+    bench.load(None, [9], table=ZONES)
+    bench.query("CREATE TABLE trips AS SELECT 7 AS VendorID, 'mine' AS note")
+    assert "table trips" in refused(bench).replace(f"{bench.warehouse.place}", "")
+    assert bench.query("SELECT * FROM trips") == [(7, "mine")]
+    assert bench.warehouse.held("trips", "zones") == {"trips": {}, "zones": {None: HeldMonth("m1", 1, 1, "csv")}}
+
+
+def test_a_table_of_ours_made_anew_with_other_types_is_refused(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    bench.query("CREATE OR REPLACE TABLE trips AS SELECT CAST(VendorID AS STRING) AS VendorID, file_month FROM trips")
+    sentence = refused(bench)
+    assert ("VendorID is" in sentence, "file_month is" in sentence) == (True, False)
+    assert sorted(bench.query("SELECT VendorID FROM trips")) == [("1",), ("2",)]
+
+
+def test_a_table_of_ours_made_anew_without_the_month_is_refused(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    bench.query("CREATE OR REPLACE TABLE trips AS SELECT VendorID FROM trips")
+    assert "it has no file_month" in refused(bench)
+    assert bench.vendors() == [1, 2]
+
+
+def test_a_view_in_place_of_our_table_is_refused(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    bench.query("CREATE TABLE kept AS SELECT * FROM trips")
+    bench.query("DROP TABLE trips")
+    bench.query("CREATE VIEW trips AS SELECT * FROM kept")
+    assert "has a view trips" in refused(bench).replace("trips that", "trips that")
+    assert bench.vendors("kept") == [1, 2]
+
+
+def test_our_table_may_be_made_anew_with_its_columns_in_another_order(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    order = "file_month, flag, VendorID, fare_amount, pickup_datetime"
+    bench.query(f"CREATE OR REPLACE TABLE trips AS SELECT {order} FROM trips")
+    bench.load("2021-01", [3], mark="m2")
+    assert bench.query("SELECT VendorID, fare_amount, flag, file_month FROM trips") == [(3, 1.5, "Y", date(2021, 1, 1))]
+
+
+def test_columns_of_the_user_stay_and_are_null_in_new_rows(bench: Bench) -> None:
+    bench.load("2021-01", [1])
+    bench.query("CREATE OR REPLACE TABLE trips AS SELECT *, 'mine' AS note FROM trips")
+    bench.load("2021-02", [2])
+    assert sorted(bench.query("SELECT VendorID, note FROM trips")) == [(1, "mine"), (2, None)]
+
+
+def test_a_table_of_loads_that_is_not_ours_is_refused_and_left_as_it_is(bench: Bench) -> None:
+    bench.load("2021-01", [1])
+    bench.query("DROP TABLE _loads")
+    bench.query("DROP TABLE trips")
+    bench.query("CREATE TABLE _loads AS SELECT 'truck' AS load, 7 AS tons")
+    assert bench.warehouse.held("trips")["trips"] == {}
+    assert "table _loads" in refused(bench)
+    assert bench.query("SELECT * FROM _loads") == [("truck", 7)]

@@ -21,6 +21,15 @@ from loopback import LoopbackHandler, serving
 PROJECT = "wire-project"
 DATASET = "taxi"
 
+LOADS = [
+    {"name": name, "type": kind, "mode": "NULLABLE"}
+    for name, kind in {
+        "table_name": "STRING", "file_month": "DATE", "mark": "STRING", "rows": "INTEGER", "source": "STRING",
+        "state": "STRING", "at": "TIMESTAMP", "load": "STRING",
+    }.items()
+]  # fmt: skip
+"""The columns of `_loads`."""
+
 _API = f"/bigquery/v2/projects/{PROJECT}"
 _ROUTES = {
     "datasets.get": ("GET", rf"{_API}/datasets/\w+"),
@@ -58,7 +67,11 @@ Play = Callable[[Request], Answer]
 
 @dataclass
 class Recording:
-    """`requests` in order. `rows` is what COUNT(*) says, `newest` when `_loads` last had a row of the month."""
+    """`requests` in order. `rows` is what COUNT(*) says.
+
+    `newest` is when `_loads` last had a row of the month, `recorded` whether it has any of the table. `dataset`,
+    `table` and `loads` (the table `_loads`) amend what the server says of them.
+    """
 
     url: str
     requests: list[Request] = field(default_factory=list)
@@ -67,7 +80,9 @@ class Recording:
     jobs: dict[str, Any] = field(default_factory=dict)
     dataset: dict[str, Any] = field(default_factory=dict)
     table: dict[str, Any] = field(default_factory=dict)
+    loads: dict[str, Any] = field(default_factory=dict)
     rows: int = 2
+    recorded: bool = True
     newest: int | None = None
     bucket_location: str = "EU"
 
@@ -123,6 +138,8 @@ class Recording:
             return self._reply("row_count", "INTEGER", str(self.rows))
         if "MAX(" in sql:
             return self._reply("newest", "TIMESTAMP", None if self.newest is None else str(self.newest))
+        if "LIMIT 1" in sql and not self.recorded:
+            return 200, {**self._reply("one", "INTEGER", "1")[1], "totalRows": "0", "rows": []}  # type: ignore[index]
         return self._reply("one", "INTEGER", "1")
 
     @staticmethod
@@ -145,8 +162,10 @@ class Recording:
 
     def _tables_get(self, request: Request) -> Answer:
         reference = {"projectId": PROJECT, "datasetId": DATASET, "tableId": request.of}
-        partitions = {"type": "MONTH", "field": "file_month"}
-        return 200, {"tableReference": reference, "timePartitioning": partitions, "etag": "e1", **self.table}
+        found = {"tableReference": reference, "type": "TABLE", "etag": "e1", "labels": {"made_by": "taxi-ingest"}}
+        if request.of == "_loads":
+            return 200, {**found, "schema": {"fields": LOADS}, **self.loads}
+        return 200, {**found, "timePartitioning": {"type": "MONTH", "field": "file_month"}, **self.table}
 
     def _tables_insert(self, request: Request) -> Answer:
         return 200, request.body

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from bigquery_wire import *  # noqa: F403 - its fixtures
-from bigquery_wire import OBJECT, load
+from bigquery_wire import FIELDS, OBJECT, body_of_load, load
 from conformance_of_warehouses import TRIPS
 from recording_server import DATASET, PROJECT, Recording, refusal
 
@@ -30,6 +31,82 @@ def test_a_table_that_is_partitioned_otherwise_is_not_loaded(google: Recording, 
     with pytest.raises(WarehouseError, match=r"not partitioned by MONTH\(file_month\). Use \?method=merge"):
         load(warehouse)
     assert google.sent("jobs.insert") == []
+
+
+CHANGES = {"tables.insert", "tables.patch", "tables.delete", "jobs.insert", "upload"}
+OTHER_TYPES = [{**one, "type": "STRING"} if one["name"] == "fare_amount" else one for one in FIELDS]
+
+
+@pytest.mark.parametrize(
+    ("table", "recorded", "reason"),
+    [
+        ({"labels": {}}, False, r"has a table trips that taxi-ingest did not make\. It was left as it is"),
+        ({"labels": {"made_by": "someone"}}, False, "did not make"),
+        ({"labels": {}, "schema": {"fields": OTHER_TYPES}}, False, "fare_amount is STRING instead of FLOAT64"),
+        ({"schema": {"fields": OTHER_TYPES}}, True, "not as it was made .fare_amount is STRING instead of FLOAT64"),
+        ({"labels": {}, "schema": {"fields": OTHER_TYPES}}, True, "fare_amount is STRING instead of FLOAT64"),
+        ({"schema": {"fields": [{**FIELDS[0], "mode": "REPEATED"}, *FIELDS[1:]]}}, True, "VendorID is REPEATED INT64"),
+        ({"schema": {"fields": FIELDS[:4]}}, True, "it has no file_month"),
+        ({"type": "VIEW"}, True, "has a view trips that taxi-ingest did not make"),
+        ({"type": "MATERIALIZED_VIEW"}, True, "has a materialized view trips"),
+        ({"type": "EXTERNAL"}, True, "has an external table trips that"),
+    ],
+)
+@pytest.mark.parametrize("method", ["partition", "merge"])
+def test_a_table_that_is_not_ours_is_refused_before_it_is_touched(
+    google: Recording, table: dict[str, Any], recorded: bool, reason: str, method: str
+) -> None:
+    google.table |= table
+    google.recorded = recorded
+    there = open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}"), Options(method=method))
+    with pytest.raises(WarehouseError, match=reason) as raised:
+        load(there)
+    assert "Rename or drop it, or name another dataset" in str(raised.value)
+    assert {request.name for request in google.requests} & CHANGES == set()
+
+
+def test_a_foreign_table_is_refused_before_a_table_of_loads_is_made(google: Recording, warehouse: Warehouse) -> None:
+    google.table["labels"] = {}
+    google.always["tables.get"] = lambda request: (
+        refusal(404, "notFound", "Not found: Table") if request.of == "_loads" else google._tables_get(request)
+    )
+    with pytest.raises(WarehouseError, match="did not make"):
+        load(warehouse)
+    assert {request.name for request in google.requests} & CHANGES == set()
+
+
+@pytest.mark.parametrize(
+    "loads", [{"schema": {"fields": [{"name": "mark", "type": "INTEGER"}]}}, {"type": "VIEW"}], ids=["types", "view"]
+)
+def test_a_table_of_loads_that_is_not_ours_is_refused(
+    google: Recording, warehouse: Warehouse, loads: dict[str, Any]
+) -> None:
+    google.loads |= loads
+    with pytest.raises(WarehouseError, match="_loads that taxi-ingest did not make"):
+        load(warehouse)
+    assert {request.name for request in google.requests} & CHANGES == set()
+
+
+def test_a_table_that_lost_its_label_is_ours_while_a_load_into_it_is_recorded(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    google.table["labels"] = {}
+    assert load(warehouse) == 2
+
+
+def test_a_table_of_ours_without_a_recorded_load_is_known_by_its_label(google: Recording, warehouse: Warehouse) -> None:
+    google.recorded = False
+    assert load(warehouse) == 2
+
+
+def test_names_and_order_of_columns_may_differ_and_the_owners_columns_stay(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    note = {"name": "note", "type": "STRING", "mode": "NULLABLE"}
+    google.table["schema"] = {"fields": [note, *[{**one, "name": one["name"].upper()} for one in FIELDS[::-1]]]}
+    load(warehouse)
+    assert google.sent("tables.patch") == []
+    assert body_of_load(google)["configuration"]["load"]["schema"]["fields"] == [*FIELDS, note]
 
 
 def checks(warehouse: Warehouse) -> list[Check]:

@@ -275,7 +275,16 @@ def test_a_load_that_is_done_leaves_no_staging_table(bench: Bench, tables: Calla
 
 
 def fail_in_merge(bench: Bench) -> None:
-    """Let the staging table be loaded and the MERGE be refused: the flag does not fit into the table's column."""
-    bench.query("ALTER TABLE trips DROP COLUMN flag")
-    bench.query("ALTER TABLE trips ADD COLUMN flag INT64")
-    bench.load("2021-01", [3, 4], mark="m2")
+    """Let the staging table be loaded and the MERGE be refused: by then the flag does not fit into the table."""
+    jobs: list[str] = []
+
+    def spoil(job: str) -> None:
+        jobs.append(job)
+        if len(jobs) == 3:  # after the load of the staging table and the row `started`
+            bench.query("ALTER TABLE trips DROP COLUMN flag")
+            bench.query("ALTER TABLE trips ADD COLUMN flag INT64")
+
+    try:
+        bench.load("2021-01", [3, 4], mark="m2", record=spoil)
+    finally:
+        assert len(jobs) >= 3

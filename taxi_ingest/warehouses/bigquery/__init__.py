@@ -61,6 +61,10 @@ class BigQuery:
                 if is_project_missing(error):
                     raise
                 return {}
+            except answers.BadRequest:
+                if tables.are_loads_ours(self._jobs, self._address):
+                    raise
+                return {}  # somebody else's records; the load refuses them
         return held
 
     def replace(
@@ -83,10 +87,10 @@ class BigQuery:
         with translated_errors(self._address), _one_writer(self._address, table.name, month):
             with _PREPARING:
                 dataset = tables.ensure_dataset(self._jobs, self._address, bucket)
-                tables.ensure_table(self._jobs, self._address, table, month, dataset)
+                more = tables.ensure_table(self._jobs, self._address, table, month, dataset)
             sending = Sending(dataset.location, record or (lambda _: None))
             load = Load(table, month, mark, rows, source, sending)
-            return Replacement(self._jobs, self._marks, self._address, load).run(file)
+            return Replacement(self._jobs, self._marks, self._address, load, more).run(file)
 
     def settle(self, job: str) -> None:
         """Make sure that the recorded job `job` has ended; see the contract, `SettlesJobs.settle`."""

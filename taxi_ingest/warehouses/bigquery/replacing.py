@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+
+from google.cloud import bigquery
 
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import WarehouseError
@@ -19,13 +22,16 @@ WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}) VALUES ({columns})
 
 
 class Replacement:
-    """One attempt to replace one month of one table."""
+    """One attempt to replace one month of one table, to which its owner added the columns `more`."""
 
-    def __init__(self, jobs: Jobs, marks: Marks, address: Address, load: Load) -> None:
+    def __init__(
+        self, jobs: Jobs, marks: Marks, address: Address, load: Load, more: Sequence[bigquery.SchemaField]
+    ) -> None:
         self._jobs = jobs
         self._marks = marks
         self._address = address
         self._load = load
+        self._more = more
         self._newest: datetime | None = None
 
     def run(self, file: str) -> int:
@@ -50,7 +56,8 @@ class Replacement:
         load = self._load
         self._revoke_mark()
         decorator = f"${load.month.replace('-', '')}" if load.month else ""
-        config = tables.load_config(tables.schema(load.table), truncate=True)
+        # with the owner's columns, which are null in the file: a load over a table leaves it the columns it names
+        config = tables.load_config([*tables.schema(load.table), *self._more], truncate=True)
         self._jobs.load(file, self._address.table(load.table.name) + decorator, config, load.sending)
 
     def _merge(self, file: str) -> None:

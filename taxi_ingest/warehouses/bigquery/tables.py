@@ -18,9 +18,15 @@ from taxi_ingest.warehouses import Table, column_comment
 from taxi_ingest.warehouses.bigquery.address import LOADS, Address, check_column
 from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, call_options
 from taxi_ingest.warehouses.bigquery.locations import bucket_location, location_for
+from taxi_ingest.warehouses.ownership import Found, refuse_foreign
 
 TYPES = {"int64": "INT64", "double": "FLOAT64", "string": "STRING", "timestamp": "DATETIME"}
 """Canonical type → BigQuery's; DATETIME, like the canonical type, has no time zone."""
+
+_SQL_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
+"""What the API calls a type → what SQL does, where they differ."""
+
+_KINDS = {"VIEW": "a view", "MATERIALIZED_VIEW": "a materialized view", "EXTERNAL": "an external table"}
 
 STAGING_HOURS = 24
 """When BigQuery drops a staging table that a killed run left behind."""
@@ -81,25 +87,92 @@ def ensure_dataset(jobs: Jobs, address: Address, bucket: str) -> bigquery.Datase
         ) from error
 
 
-def ensure_table(jobs: Jobs, address: Address, table: Table, month: str | None, dataset: bigquery.Dataset) -> None:
+def ensure_table(
+    jobs: Jobs, address: Address, table: Table, month: str | None, dataset: bigquery.Dataset
+) -> list[bigquery.SchemaField]:
     """Create the table and the table of loads if missing; add columns that the catalog gained since.
 
-    Raises WarehouseError for a table that is partitioned otherwise, or that would drop `month` at once.
+    Returns the columns that the table's owner added to it. Raises WarehouseError, before anything is changed, for a
+    table or view of one of these names that is not ours, and for a table that is partitioned otherwise; also for one
+    that would drop `month` at once.
     """
-    _get_or_create(jobs, _loads(address))
+    loads, existing = _get(jobs, address, LOADS), _get(jobs, address, table.name)
     wanted = _described(address, table)
-    existing = _get_or_create(jobs, wanted)
-    if month and address.method == "partition" and not is_partitioned_by_file_month(existing):
-        raise WarehouseError(
-            f"The table {address}.{table.name} is not partitioned by MONTH({FILE_MONTH}). "
-            f"Use ?method=merge, or rename it and run again."
-        )
+    if loads is not None:
+        refuse_foreign(_found(address, loads, is_known=_is_ours(loads)), _types(LOADS_SCHEMA))
+    if existing is not None:
+        is_known = _is_labelled(existing) or (loads is not None and _is_recorded(jobs, address, table.name))
+        refuse_foreign(_found(address, existing, is_known=is_known), _types(wanted.schema))
+        _refuse_other_partitions(address, existing, month)
+    if loads is None:
+        jobs.client.create_table(_loads(address), exists_ok=True, **call_options())
+    if existing is None:
+        existing = jobs.client.create_table(wanted, exists_ok=True, **call_options())
     _refuse_expiry(address, table.name, month, existing, dataset)
     names = {field.name.lower() for field in existing.schema}
     missing = [field for field in wanted.schema if field.name.lower() not in names]
+    ours = {field.name.lower() for field in wanted.schema}
+    of_the_owner = [field for field in existing.schema if field.name.lower() not in ours]
     if missing:
         existing.schema = [*existing.schema, *missing]
         jobs.client.update_table(existing, ["schema"], **call_options())
+    return of_the_owner
+
+
+def are_loads_ours(jobs: Jobs, address: Address) -> bool:
+    """Whether the dataset's table of loads, if there is one, is ours."""
+    loads = _get(jobs, address, LOADS)
+    return loads is None or _is_ours(loads)
+
+
+def _is_ours(loads: bigquery.Table) -> bool:
+    """Whether a table called as our table of loads is it: it has all of its columns."""
+    return _types(LOADS_SCHEMA).items() <= _types(loads.schema).items()
+
+
+def _get(jobs: Jobs, address: Address, name: str) -> bigquery.Table | None:
+    try:
+        return jobs.client.get_table(address.table(name), **call_options())
+    except answers.NotFound:
+        return None
+
+
+def _found(address: Address, table: bigquery.Table, *, is_known: bool) -> Found:
+    is_plain = table.table_type in {"TABLE", None}
+    return Found(
+        where=f"{address} has {_KINDS.get(table.table_type, 'a table')} {table.table_id}",
+        types={name.lower(): kind for name, kind in _types(table.schema).items()},
+        is_plain=is_plain,
+        is_known=is_known,
+        remedy="Rename or drop it, or name another dataset: --warehouse bigquery://PROJECT/DATASET.",
+    )
+
+
+def _types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
+    """The types of columns in the words of SQL, by name."""
+    return {
+        field.name: ("REPEATED " if field.mode == "REPEATED" else "") + _SQL_NAMES.get(kind, kind)
+        for field in fields
+        for kind in [field.field_type.upper()]
+    }
+
+
+def _is_labelled(table: bigquery.Table) -> bool:
+    return LABELS.items() <= (table.labels or {}).items()
+
+
+def _is_recorded(jobs: Jobs, address: Address, name: str) -> bool:
+    """Whether we have loaded into a table: one that its owner made anew has lost its label."""
+    sql = f"SELECT 1 AS one FROM {address.quoted(LOADS)} WHERE table_name = @table LIMIT 1"  # noqa: S608
+    return bool(jobs.query(sql, {"table": ("STRING", name)}))
+
+
+def _refuse_other_partitions(address: Address, table: bigquery.Table, month: str | None) -> None:
+    if month and address.method == "partition" and not is_partitioned_by_file_month(table):
+        raise WarehouseError(
+            f"The table {address}.{table.table_id} is not partitioned by MONTH({FILE_MONTH}). "
+            f"Use ?method=merge, or rename it and run again."
+        )
 
 
 def is_partitioned_by_file_month(table: bigquery.Table) -> bool:
@@ -169,13 +242,6 @@ def _loads(address: Address) -> bigquery.Table:
     new.description = "Which months were loaded, and from which rows; written by taxi-ingest"
     new.labels = LABELS
     return new
-
-
-def _get_or_create(jobs: Jobs, wanted: bigquery.Table) -> bigquery.Table:
-    try:
-        return jobs.client.get_table(wanted.reference, **call_options())
-    except answers.NotFound:
-        return jobs.client.create_table(wanted, exists_ok=True, **call_options())
 
 
 def _location_beside(bucket: str, address: Address) -> str:

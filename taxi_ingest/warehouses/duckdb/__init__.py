@@ -1,12 +1,14 @@
-"""A DuckDB file as warehouse: `duckdb:PATH`. A month's mark and rows are written in one transaction."""
+"""A DuckDB file as warehouse: `duckdb:PATH`. A month's mark and rows are written in one transaction.
+
+In this folder: `connecting` (the file, and other programs that have it open), `tables` (whose they are, what they
+lack).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import shlex
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -15,19 +17,14 @@ from typing import TYPE_CHECKING
 
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
-from taxi_ingest.errors import TransientError, UsageError, WarehouseError
+from taxi_ingest.errors import UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import HeldMonth, Months, Options, Table, Traits, column_comment, month_key
+from taxi_ingest.warehouses import HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses.duckdb.connecting import Connections
+from taxi_ingest.warehouses.duckdb.tables import LOADS, LOADS_COLUMNS, as_pattern, prepare, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-SQL_TYPES = {"int64": "BIGINT", "double": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
-
-_LOADS = '"_loads"'
-_POLL_SECONDS = 0.2
-_ONE_CONNECTION = threading.Lock()
-"""Held while this process has a connection: DuckDB refuses a reader and a writer of one file side by side."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +49,20 @@ class DuckDB:
             raise UsageError(f"'{place}' names no file. Write duckdb:FILE, for example duckdb:taxi.duckdb.")
         if str(place) != place.url:  # what is not shown would be part of the file's name
             raise UsageError(f"'{place}' must be a file without user, ?, # and ;. Write duckdb:FILE.")
+        if any(character in path for character in "?\\"):
+            raise UsageError(
+                f"'{place}' is a path that DuckDB itself misreads: it takes \\ for / and looks for its log before a ?. "
+                "Name a file without them: --warehouse duckdb:FILE."
+            )
         self.place = place
-        self._path = Path(path)
-        self._lock_timeout = options.lock_timeout
+        self._path = Path(path).absolute()  # DuckDB has its own meaning for some beginnings, such as ~ and md:
+        self._connections = Connections(place, self._path, options)
 
     def held(self, *tables: str) -> dict[str, Months]:
         """Every recorded month of `tables`, with the rows that are in the table now."""
         if not self._path.exists():
             return {table: {} for table in tables}
-        with self._connection(read_only=True) as db:
+        with self._connections.open(read_only=True) as db:
             return {table: _held(db, table) for table in tables}
 
     def replace(
@@ -79,13 +81,15 @@ class DuckDB:
         `record` is never called, because nothing continues when this process is killed.
         """
         day = first_day(month) if month else None
-        with self._connection(read_only=False) as db, _transaction(db):
-            _prepare(db, table)
-            name, of_month = _quoted(table.name), f"WHERE {FILE_MONTH} = ?" if month else ""
+        with self._connections.open(read_only=False) as db, _transaction(db):
+            prepare(db, table, self.place)
+            name, of_month = quoted(table.name), f"WHERE {FILE_MONTH} = ?" if month else ""
             parameters = [day] if month else []
-            columns = ", ".join(_quoted(column) for column in table.column_names)
+            columns = ", ".join(quoted(column) for column in table.column_names)
             db.execute(f"DELETE FROM {name} {of_month}", parameters)  # noqa: S608
-            db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM read_parquet(?)", [file])  # noqa: S608
+            # as_pattern, hive_partitioning: a path with [ ] ? * names one file, and one with name=value no column
+            rows_of_file = "read_parquet(?, hive_partitioning = false)"
+            db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows_of_file}", [as_pattern(file)])  # noqa: S608
             counted = _number(db.execute(f"SELECT count(*) FROM {name} {of_month}", parameters))  # noqa: S608
             if counted != rows:
                 raise WarehouseError(
@@ -97,7 +101,7 @@ class DuckDB:
 
     def preview_command(self, table: str) -> str:
         """A command that runs this Python, because the program `duckdb` may not be installed."""
-        query = f"FROM {_quoted(table)} LIMIT 10"
+        query = f"FROM {quoted(table)} LIMIT 10"
         code = f"import duckdb; duckdb.connect({str(self._path)!r}, read_only=True).sql({query!r}).show()"
         return shlex.join([sys.executable, "-c", code])
 
@@ -107,70 +111,20 @@ class DuckDB:
             yield Check(True, f"{self.place} does not exist yet; the first load creates it")
             return
         try:
-            with self._connection(read_only=True):
+            with self._connections.open(read_only=True, patient=False):
                 yield Check(True, f"{self.place} can be opened")
-        except (WarehouseError, TransientError) as error:
+        except WarehouseError as error:
             yield Check(False, str(error))
-
-    @contextlib.contextmanager
-    def _connection(self, *, read_only: bool) -> Iterator[DuckDBPyConnection]:
-        import duckdb
-
-        with _ONE_CONNECTION, contextlib.closing(self._connect(read_only=read_only)) as db:
-            try:
-                yield db
-            except duckdb.Error as error:
-                raise WarehouseError(f"{self.place}: DuckDB refused: {error}") from error
-
-    def _connect(self, *, read_only: bool) -> DuckDBPyConnection:
-        import duckdb
-
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        deadline = time.monotonic() + self._lock_timeout
-        while True:
-            try:
-                return duckdb.connect(str(self._path), read_only=read_only)
-            except duckdb.Error as error:
-                if not isinstance(error, duckdb.IOException) or "lock" not in str(error).lower():
-                    raise WarehouseError(f"{self.place} cannot be opened as a DuckDB file: {error}") from error
-                if time.monotonic() > deadline:
-                    raise TransientError(
-                        f"{self.place} is held by another program. Close it and run again. DuckDB says: {error}"
-                    ) from error
-                time.sleep(_POLL_SECONDS)
-
-
-def _columns(table: Table) -> list[tuple[str, str]]:
-    """Name and SQL type of every column."""
-    types = {column.name: SQL_TYPES[column.type] for column in table.columns}
-    return [(name, types.get(name, "DATE")) for name in table.column_names]
-
-
-def _prepare(db: DuckDBPyConnection, table: Table) -> None:
-    """Create what is missing: the table, columns added to the catalog since, comments, and the table of loads."""
-    name = _quoted(table.name)
-    existing = {name for (name,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    if table.name not in existing:
-        columns = ", ".join(f"{_quoted(column)} {sql_type}" for column, sql_type in _columns(table))
-        db.execute(f"CREATE TABLE {name} ({columns})")
-        db.execute(f"COMMENT ON TABLE {name} IS {_text(table.title)}")
-        for column in table.columns:
-            db.execute(f"COMMENT ON COLUMN {name}.{_quoted(column.name)} IS {_text(column_comment(column))}")
-    for column_name, sql_type in _columns(table):
-        db.execute(f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {_quoted(column_name)} {sql_type}")
-    db.execute(
-        f"CREATE TABLE IF NOT EXISTS {_LOADS} "
-        '(table_name VARCHAR, file_month DATE, mark VARCHAR, "rows" BIGINT, source VARCHAR)'
-    )
 
 
 def _record(db: DuckDBPyConnection, table: str, load: _Load) -> None:
     db.execute(
-        f"DELETE FROM {_LOADS} WHERE table_name = ? AND file_month IS NOT DISTINCT FROM ?",  # noqa: S608
+        f"DELETE FROM {quoted(LOADS)} WHERE table_name = ? AND file_month IS NOT DISTINCT FROM ?",  # noqa: S608
         [table, load.day],
     )
     row = [table, load.day, load.mark, load.rows, load.source]
-    db.execute(f"INSERT INTO {_LOADS} VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
+    columns = ", ".join(quoted(column) for column in LOADS_COLUMNS)
+    db.execute(f"INSERT INTO {quoted(LOADS)} ({columns}) VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
 
 
 def _held(db: DuckDBPyConnection, table: str) -> Months:
@@ -182,14 +136,21 @@ def _held(db: DuckDBPyConnection, table: str) -> Months:
 
 
 def _recorded(db: DuckDBPyConnection, table: str) -> list[_Load]:
-    """The recorded loads of a table. A query that may fail costs less than asking first whether `_loads` exists."""
+    """The recorded loads of a table; none when `_loads` is missing or somebody else's.
+
+    A query that may fail costs less than asking first whether `_loads` exists.
+    """
     import duckdb
 
-    query = f'SELECT file_month, mark, "rows", source FROM {_LOADS} WHERE table_name = ?'  # noqa: S608
+    names = list(LOADS_COLUMNS)[1:]
+    query = f"SELECT {', '.join(map(quoted, names))} FROM {quoted(LOADS)} WHERE table_name = ?"  # noqa: S608
     try:
-        return [_Load(*row) for row in db.execute(query, [table]).fetchall()]
-    except duckdb.CatalogException:
+        result = db.execute(query, [table])
+    except (duckdb.CatalogException, duckdb.BinderException):
         return []
+    if [str(column[1]) for column in result.description] != [LOADS_COLUMNS[name] for name in names]:
+        return []
+    return [_Load(*row) for row in result.fetchall()]
 
 
 def _rows_by_month(db: DuckDBPyConnection, table: str) -> dict[date | None, int] | None:
@@ -197,7 +158,7 @@ def _rows_by_month(db: DuckDBPyConnection, table: str) -> dict[date | None, int]
     import duckdb
 
     for month in (FILE_MONTH, "NULL"):
-        query = f"SELECT {month}, count(*) FROM {_quoted(table)} GROUP BY ALL"  # noqa: S608
+        query = f"SELECT {month}, count(*) FROM {quoted(table)} GROUP BY ALL"  # noqa: S608
         try:
             return dict(db.execute(query).fetchall())
         except duckdb.BinderException:
@@ -220,11 +181,3 @@ def _transaction(db: DuckDBPyConnection) -> Iterator[None]:
         db.rollback()
         raise
     db.commit()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

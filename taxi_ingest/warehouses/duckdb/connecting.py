@@ -1,0 +1,84 @@
+"""Opening the DuckDB file: one connection of this process at a time, and patience with other programs."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taxi_ingest.errors import InUseError, WarehouseError
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import Options
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_POLL_SECONDS = 0.2
+_IN_USE = re.compile(r"(IO Error: )?(Could not set lock on file|Conflicting lock)")
+"""How DuckDB's sentence begins. The path comes after it, so that no path can be taken for it."""
+
+_ONE_CONNECTION = threading.Lock()
+"""Held while this process has a connection: DuckDB refuses a reader and a writer of one file side by side."""
+
+
+class Connections:
+    """Connections to one file, one after the other.
+
+    `options.lock_timeout` is how long all of them together wait for another program to close the file. When it is
+    used up, each asks once more and fails at once.
+    """
+
+    def __init__(self, place: Place, path: Path, options: Options) -> None:
+        self._place = place
+        self._path = path
+        self._announce = options.announce
+        self._patience = options.lock_timeout
+        self._announced = False
+
+    @contextlib.contextmanager
+    def open(self, *, read_only: bool, patient: bool = True) -> Iterator[DuckDBPyConnection]:
+        """A connection until the end of the block; `patient`: whether to wait for another program.
+
+        Raises InUseError when another program keeps the file open, WarehouseError for whatever else DuckDB refuses.
+        """
+        import duckdb
+
+        with _ONE_CONNECTION, contextlib.closing(self._connect(read_only=read_only, patient=patient)) as db:
+            try:
+                yield db
+            except duckdb.Error as error:
+                raise WarehouseError(f"{self._place}: DuckDB refused: {error}") from error
+
+    def _connect(self, *, read_only: bool, patient: bool) -> DuckDBPyConnection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            begun = time.monotonic()
+            try:
+                return self._try_once(read_only=read_only)
+            except InUseError:
+                if not patient or self._patience <= 0:
+                    raise
+            self._announce_once()
+            time.sleep(min(_POLL_SECONDS, self._patience))
+            self._patience -= time.monotonic() - begun
+
+    def _try_once(self, *, read_only: bool) -> DuckDBPyConnection:
+        import duckdb
+
+        try:
+            return duckdb.connect(str(self._path), read_only=read_only)
+        except duckdb.Error as error:
+            if _IN_USE.match(str(error)):
+                raise InUseError(
+                    f"{self._place} is held by another program. Close it and run again. DuckDB says: {error}"
+                ) from error
+            raise WarehouseError(f"{self._place} cannot be opened as a DuckDB file: {error}") from error
+
+    def _announce_once(self) -> None:
+        if not self._announced:
+            self._announced = True
+            self._announce(f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open")

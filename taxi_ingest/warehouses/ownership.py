@@ -1,0 +1,46 @@
+"""Whose table it is: one of our name that we did not make, or with other columns, is refused before it is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from taxi_ingest.catalog import FILE_MONTH
+from taxi_ingest.errors import WarehouseError
+
+
+@dataclass(frozen=True)
+class Found:
+    """A table of our name as it was found.
+
+    `where` begins the sentence, as in "FILE has a table NAME". `types` are those of its columns, by folded name.
+    `is_plain` is False for a view and the like, `is_known` tells whether we have made it or loaded into it.
+    `remedy` says what its owner can do.
+    """
+
+    where: str
+    types: Mapping[str, str]
+    is_plain: bool
+    is_known: bool
+    remedy: str
+
+
+def refuse_foreign(found: Found, wanted: Mapping[str, str]) -> None:
+    """Raise WarehouseError unless the table is ours and its columns have the types in `wanted` (name → type).
+
+    Columns may stand in any order and its owner may have added some. A column may be missing, because the catalog
+    may have gained it since, but for the month, which every month is replaced by.
+    """
+    differences = [
+        f"{name} is {found.types[name.lower()]} instead of {kind}"
+        for name, kind in wanted.items()
+        if found.types.get(name.lower(), kind) != kind
+    ]
+    if FILE_MONTH in wanted and FILE_MONTH not in found.types:
+        differences.append(f"it has no {FILE_MONTH}")
+    is_ours = found.is_plain and found.is_known
+    if is_ours and not differences:
+        return
+    reason = "that is not as it was made" if is_ours else "that taxi-ingest did not make"
+    detail = f" ({', '.join(differences)})" if differences else ""
+    raise WarehouseError(f"{found.where} {reason}{detail}. It was left as it is. {found.remedy}")
