@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Command, Publisher, process
+from conftest import Command, Publisher, process, query
 from filelock import FileLock
 
 from taxi_ingest import exits
@@ -29,7 +29,7 @@ from taxi_ingest import exits
         (["--month", "2021-01", "--store", "s3://bucket"], "is not a store. Possible: a folder"),
         (["--month", "2021-01", "--warehouse", "sqlite:x"], "is not a warehouse. Possible: duckdb:"),
         (["--month", "2021-01", "--warehouse", "duckdb:"], "names no file"),
-        (["--month", "2021-01", "--jobs", "0"], "global.jobs must be at least 1"),
+        (["--month", "2021-01", "--jobs", "0"], "global.jobs must be a whole number from 1 to 64, not 0"),
         (["--month", ""], "Which month?"),
         (["--config", "nowhere.toml"], "nowhere.toml does not exist"),
     ],
@@ -133,3 +133,19 @@ def test_a_run_goes_on_when_nobody_reads_what_it_prints(taxi: Command, tmp_path:
 def test_a_list_that_nobody_reads_is_no_failure(tmp_path: Path, arguments: str) -> None:
     ran = process(["sh", "-c", f"({sys.executable} -m taxi_ingest {arguments}; echo $? > code) | true"], tmp_path)
     assert ((tmp_path / "code").read_text(), ran.err) == ("0\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["run --month 2021-01 --source demo", "status", "history", "logs --failed", "plan", "config", "catalog"],
+)
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing(taxi: Command, tmp_path: Path, arguments: str, closed: str) -> None:
+    expected = 2 if arguments.startswith("logs") else 0  # there are none
+    for more in ("", " --json") if not arguments.startswith("logs") else ("",):
+        command = f"{sys.executable} -m taxi_ingest {arguments}{more} {closed}"
+        ran = process(["sh", "-c", command], tmp_path, {"TAXI_INGEST_DEMO__ROWS": "100"})
+        assert (ran.code, "bug" in ran.err) == (expected, False), ran.err
+    if arguments.startswith("run"):
+        table = tmp_path / "demo-data" / "taxi.duckdb"
+        assert query(table, "SELECT count(*) FROM yellow_tripdata") == [(100,)]

@@ -97,6 +97,5 @@ def _run_app() -> int:
         app(standalone_mode=True)
     except SystemExit as end:
         code = int(end.code or 0)
-    if sys.stdout is not None:  # as it is when the shell closed it
-        sys.stdout.flush()
+    sys.stdout.flush()
     return code
