@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Dataset, Part, lacks
@@ -20,22 +21,15 @@ from taxi_ingest.graph import STEPS, Step, up_to
 from taxi_ingest.layout import Layout
 from taxi_ingest.place import Place
 from taxi_ingest.retrying import Retries
-from taxi_ingest.settings import Settings
+from taxi_ingest.settings import Origin, Settings
 from taxi_ingest.sources.newest import newest_month
 from taxi_ingest.warehouses import Options, check_pair
 from taxi_ingest.writers.provenance import Writer
 
 DEMO_DATA_DIR = "./demo-data"
 
-_CHOICES = {
-    "parquetize.compression": ("zstd", "snappy", "gzip", "none"),
-    "global.keep": ("parquet",),
-    "load.method": ("partition", "merge"),
-}
-_AT_LEAST_ONE = (
-    "global.jobs", "download.at_once", "download.tries", "parquetize.at_once", "parquetize.row_group_rows",
-    "upload.at_once", "upload.tries", "load.tries",
-)  # fmt: skip
+_HIGHEST_LEVEL = {"gzip": 9}
+"""Where a kind of compression knows fewer levels than the setting allows."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ class Job:
 
 def make_job(settings: Settings, *, verb: str, force: bool = False) -> tuple[Job, list[str]]:
     """The job for `verb` ("run" or a step), and notices for the user. Raises UsageError."""
-    _check_values(settings)
+    _check_level(settings)
     job = job_for(settings, ())
     check_pair(job.store, job.warehouse, job.warehouse_options)
     parts, notices = _parts(settings)
@@ -141,24 +135,43 @@ def part_filter(*, months: list[str], datasets: list[str]) -> Callable[[Part], b
 
 def given_explicitly(settings: Settings, name: str) -> bool:
     """Whether a setting was given for this very invocation: by a flag or in the environment."""
-    origin = settings.origins.get(name, "default")
-    return origin == "flag" or origin.startswith("TAXI_INGEST_")
+    return settings.origins.get(name, Origin()).is_of_this_invocation
 
 
 def layout_of(settings: Settings) -> Layout:
     """The paths of the data directory in force."""
     demo = settings.global_.source == publishers.DEMO and not given_explicitly(settings, "global.data_dir")
-    return Layout(Path(DEMO_DATA_DIR if demo else settings.global_.data_dir).resolve())
+    path = Path(DEMO_DATA_DIR if demo else settings.global_.data_dir)
+    return Layout(_resolved("global.data_dir", path.resolve))
 
 
 def store_of(settings: Settings) -> Place:
     """The store in force."""
-    return Place.parse(settings.global_.store or str(layout_of(settings).lake)).resolved()
+    place = Place.parse(settings.global_.store or str(layout_of(settings).lake))
+    return _resolved("global.store", place.resolved)
 
 
 def warehouse_of(settings: Settings) -> Place:
     """The warehouse in force."""
-    return Place.parse(settings.global_.warehouse or f"duckdb:{layout_of(settings).duckdb}").resolved()
+    place = Place.parse(settings.global_.warehouse or f"duckdb:{layout_of(settings).duckdb}")
+    return _resolved("global.warehouse", place.resolved)
+
+
+_Resolved = TypeVar("_Resolved", Path, Place)
+
+
+def _resolved(setting: str, resolve: Callable[[], _Resolved]) -> _Resolved:
+    """What `resolve` finds. Raises UsageError for links that go in a circle, and folders whose names are not UTF-8."""
+    try:
+        found = resolve()
+        str(found).encode()
+    except RuntimeError as error:
+        raise UsageError(f"{setting} leads in a circle: {error}. Name another place, or mend the link.") from None
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{setting} lies in a folder whose name is not UTF-8: {error.object!a}. Rename it, or name another place."
+        ) from None
+    return found
 
 
 def options_of(settings: Settings) -> Options:
@@ -166,18 +179,11 @@ def options_of(settings: Settings) -> Options:
     return Options(method=settings.load.method)
 
 
-def _check_values(settings: Settings) -> None:
-    values = {name: value for name, value, _ in settings.items()}
-    for name in _AT_LEAST_ONE:
-        if int(str(values[name])) < 1:
-            raise UsageError(f"{name} must be at least 1, not {values[name]}.")
-    if settings.global_.history_days < 0:
-        raise UsageError(f"global.history_days must be 0 (for ever) or more, not {settings.global_.history_days}.")
-    for name, choices in _CHOICES.items():
-        value = values[name]
-        for item in value if isinstance(value, tuple) else (value,):
-            if item not in choices:
-                raise UsageError(f"{name} cannot be '{item}'. Possible: {', '.join(choices)}.")
+def _check_level(settings: Settings) -> None:
+    compression, level = settings.parquetize.compression, settings.parquetize.compression_level
+    highest = _HIGHEST_LEVEL.get(compression, level)
+    if level > highest:
+        raise UsageError(f"parquetize.compression_level must be at most {highest} for {compression}, not {level}.")
 
 
 def _parts(settings: Settings) -> tuple[list[Part], list[str]]:

@@ -200,7 +200,7 @@ def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
     from taxi_ingest.report import listing
 
     items = [
-        (name, configuration.shown(name, value), origin)
+        (name, configuration.shown(name, value), str(origin))
         for name, value, origin in Given(config=config, data_dir=data_dir).settings().items()
     ]
     if as_json:

@@ -17,6 +17,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, sources
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Place
+from taxi_ingest.values import quoted_place
 
 if TYPE_CHECKING:
     from taxi_ingest.sources.demo import DemoServer
@@ -81,7 +82,7 @@ def check_source(source: Place, parts: Sequence[Part]) -> None:
     if source.scheme not in {"http", "https", "file"}:
         names = ", ".join([AUTO, *sources(), DEMO])
         raise UsageError(
-            f"'{source}' is not a source. Possible: {names}, or a URL template such as "
+            f"{quoted_place(str(source))} is not a source. Possible: {names}, or a URL template such as "
             "https://host/{dataset}_tripdata_{month}.csv.gz (http, https or file)."
         )
     if any(part.month for part in parts) or not _names_one_file(source):
