@@ -48,7 +48,7 @@ def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_sec
 
 
 def _is_published(part: Part, source: Place, retries: Retries, timeout_seconds: float) -> bool:
-    publisher = publishers.Publisher(source, {})
+    publisher = publishers.Publisher(source)
     url = publisher.url(part, publishers.identity(source, part, {}))
     return with_retries(retries, lambda _: _is_there(url, timeout_seconds), wait=_sleep)
 
