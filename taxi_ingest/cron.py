@@ -11,7 +11,7 @@ from pathlib import Path
 
 from taxi_ingest.errors import UsageError
 
-_FIELD = re.compile(r"[\dA-Za-z*/,-]+")
+_FIELD = re.compile(r"[0-9A-Za-z*/,-]+")
 _NICKNAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually", "@reboot")
 
 

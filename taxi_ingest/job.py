@@ -202,7 +202,8 @@ def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
         if not wanted:
             notices.append(f"{known.name} has no month of {settings.shared.month} yet.")
         if len(existing) < len(wanted):
-            notices.append(_left_out(known, [p for p in wanted if p not in existing], source))
+            left = set(existing)
+            notices.append(_left_out(known, [part for part in wanted if part not in left], source))
         parts += existing
     if not parts:
         raise UsageError(" ".join(notices) or "Nothing matches.")

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.months import is_month
 from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.catalog.reading import datasets
 from taxi_ingest.graph import Step
 
 _NO_MONTH = "all"
@@ -89,9 +91,13 @@ class Layout:
         return f"{self.data_dir}/state/receipts/{part.dataset}/{part.month or _NO_MONTH}/{step}.json"
 
     def parts_with_receipts(self) -> list[Part]:
-        """The parts that have any receipt, by dataset and month."""
+        """The parts that have any receipt, by dataset and month; folders that no part can have are passed over."""
         folders = sorted({path.parent for path in self.state.glob("receipts/*/*/*.json")})
-        return [Part(folder.parent.name, None if folder.name == _NO_MONTH else folder.name) for folder in folders]
+        return [
+            Part(folder.parent.name, None if folder.name == _NO_MONTH else folder.name)
+            for folder in folders
+            if folder.parent.name in datasets() and (folder.name == _NO_MONTH or is_month(folder.name))
+        ]
 
     def scratch_files(self) -> Iterator[Path]:
         """What killed runs left unfinished; only right while no run is at work."""

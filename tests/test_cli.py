@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,31 @@ def test_a_request_that_makes_no_sense_ends_2_and_touches_nothing(
     ran = taxi("run", *arguments)
     assert (ran.code, list(tmp_path.iterdir())) == (2, []), ran.err
     assert sentence in ran.err
+
+
+@pytest.mark.parametrize(
+    "month",
+    ["9999-12", "2021-01..9999-12", "2021-01..9998-12", "\uff12\uff10\uff12\uff11-01", "2021-0\u0661", "10000-01"],
+)
+@pytest.mark.parametrize("verb", ["run", "plan --dataset all", "status", "cron"])
+def test_a_month_that_can_never_be_ends_2_at_once(taxi: Command, tmp_path: Path, verb: str, month: str) -> None:
+    begun = time.monotonic()
+    ran = taxi(*verb.split(), "--month", month)
+    assert (ran.code, len(ran.err.splitlines()), list(tmp_path.iterdir())) == (2, 1, []), ran.err
+    assert time.monotonic() - begun < 20
+
+
+def test_the_longest_range_there_can_be_is_planned_quickly(taxi: Command) -> None:
+    begun = time.monotonic()
+    ran = taxi("plan", "--month", f"0001-01..{date.today().year + 1}-12", "--dataset", "all", "--json")
+    assert (ran.code, min(part["month"] or "9" for part in ran.document["parts"])) == (0, "2009-01"), ran.err
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("arguments", [["--month", "2021-13"], ["--dataset", "yelow"], ["--month", "2021-02..2021-01"]])
+def test_cron_refuses_what_the_run_would_refuse(taxi: Command, arguments: list[str]) -> None:
+    ran = taxi("cron", *arguments)
+    assert (ran.code, ran.out) == (2, ""), ran.err
 
 
 def test_an_unknown_option_ends_2(taxi: Command) -> None:

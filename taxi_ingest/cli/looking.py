@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -220,11 +221,15 @@ def cron(
     data_dir: DataDir = None,
 ) -> None:
     """Print a line for crontab."""
+    from taxi_ingest.catalog.months import LATEST, parse_months
     from taxi_ingest.cron import crontab_line
     from taxi_ingest.errors import UsageError
+    from taxi_ingest.job import part_filter
     from taxi_ingest.place import Place
 
     Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
+    part_filter(months=[], datasets=dataset or [])
+    parse_months(month or [LATEST], newest=lambda: f"{date.today():%Y-%m}")
     if source and str(Place.parse(source)) != source:
         raise UsageError("A crontab is no place for a secret: put this source into config.toml and leave --source out.")
     options = {
