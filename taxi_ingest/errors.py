@@ -11,6 +11,7 @@
     ├── ContentError        a file is not what it claims to be
     ├── SchemaError         columns or types that fit no known vintage
     ├── RejectsError        too many rows could not be read, or rows went missing
+    ├── HistoryError        the history of runs cannot be read or written
     ├── StoreError          an object could not be put or believed
     └── WarehouseError      a month could not be replaced or counted
 
@@ -63,6 +64,10 @@ class RejectsError(TaxiError):
     """More rows than allowed could not be read, or lines in and rows out do not add up."""
 
 
+class HistoryError(TaxiError):
+    """The history of runs cannot be read or written."""
+
+
 class StoreError(TaxiError):
     """An object could not be put whole, or the far side does not repeat its checksum."""
 
@@ -71,6 +76,28 @@ class WarehouseError(TaxiError):
     """A month could not be replaced whole, or the rows counted afterwards are wrong."""
 
 
-def machine_refused(error: OSError) -> str:
-    """The sentence for what this machine's disk or permissions do not allow."""
-    return f"this machine refused: {error}. Check disk space and permissions."
+_NO_MEMORY = (
+    "can't start new thread",
+    "cannot allocate memory",
+    "error return without exception set",  # a module in C that got no memory
+    "failed to allocate",
+    "failed to launch worker thread",
+    "failed to map segment",
+    "out of memory",
+    "std::bad_alloc",
+)
+"""How Python, the loader of libraries, Arrow and DuckDB say that there is no memory, folded."""
+
+
+def machine_refused(error: Exception) -> str:
+    """The sentence for what this machine's memory, disk or permissions do not allow; "" for any other error."""
+    said = str(error)
+    if isinstance(error, MemoryError) or any(words in said.casefold() for words in _NO_MEMORY):
+        detail = f" ({said})" if said else ""
+        return (
+            f"this machine refused: not enough memory{detail}. Lower `jobs` or `row_group_rows`, close other "
+            "programs, or raise the limit (ulimit -v)."
+        )
+    if isinstance(error, OSError):
+        return f"this machine refused: {said}. Check disk space and permissions."
+    return ""
