@@ -158,10 +158,11 @@ def warehouse_of(settings: Settings) -> Place:
 
 
 _Resolved = TypeVar("_Resolved", Path, Place)
+_LONGEST_PATH = 1000
 
 
 def _resolved(setting: str, resolve: Callable[[], _Resolved]) -> _Resolved:
-    """What `resolve` finds. Raises UsageError for links that go in a circle, and folders whose names are not UTF-8."""
+    """What `resolve` finds. Raises UsageError for links in a circle, names that are not UTF-8, and endless paths."""
     try:
         found = resolve()
         str(found).encode()
@@ -171,6 +172,8 @@ def _resolved(setting: str, resolve: Callable[[], _Resolved]) -> _Resolved:
         raise UsageError(
             f"{setting} lies in a folder whose name is not UTF-8: {error.object!a}. Rename it, or name another place."
         ) from None
+    if len(str(found)) > _LONGEST_PATH:
+        raise UsageError(f"{setting} is longer than {_LONGEST_PATH:,} characters. Name a shorter path.")
     return found
 
 

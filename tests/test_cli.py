@@ -83,9 +83,8 @@ def test_a_held_lock_ends_75(taxi: Command, tmp_path: Path) -> None:
 
 
 def test_a_bug_ends_3_and_names_its_log(taxi: Command, tmp_path: Path) -> None:
-    (tmp_path / "data" / "state").mkdir(parents=True)
-    (tmp_path / "data" / "state" / "history.sqlite").write_text("no database at all, for nobody expects that")
-    ran = taxi("run", "--month", "2021-01", "--source", "file:///nowhere/{month}.csv")
+    (tmp_path / "filelock.py").write_text("raise ZeroDivisionError('nobody expects that')")
+    ran = taxi("run", "--month", "2021-01", "--source", "file:///nowhere/{month}.csv", PYTHONPATH=str(tmp_path))
     assert ran.code == 3
     log = re.search(r"its log is (\S+)", ran.err)
     assert log is not None, ran.err

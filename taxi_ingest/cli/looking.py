@@ -32,7 +32,8 @@ from taxi_ingest.cli.options import (
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from taxi_ingest.history.reading import PastRuns
+    from taxi_ingest.catalog import Part
+    from taxi_ingest.history.reading import PastAttempt, PastRuns
     from taxi_ingest.layout import Layout
     from taxi_ingest.state.plan import Plan
 
@@ -74,7 +75,7 @@ def status(
 ) -> None:
     """Show how far every part is."""
     from taxi_ingest import report
-    from taxi_ingest.errors import TransientError
+    from taxi_ingest.errors import HistoryError, TransientError
     from taxi_ingest.job import job_for, part_filter
     from taxi_ingest.report import grids
     from taxi_ingest.state.observe import Observer, known_parts
@@ -84,8 +85,12 @@ def status(
     settings = Given(config=config, data_dir=data_dir).settings()
     is_wanted = part_filter(months=month or [], datasets=dataset or [])
     job = job_for(settings, ())
-    with _past_runs(job.layout) as past:
-        attempts = past.last_attempts()
+    attempts: Mapping[tuple[Part, str], PastAttempt] = {}
+    try:
+        with _past_runs(job.layout) as past:
+            attempts = past.last_attempts()
+    except HistoryError as error:  # receipts and this disk tell what is done
+        report.error(str(error))
     parts = [part for part in known_parts(job, (part for part, _ in attempts)) if is_wanted(part)]
     try:
         cells = grid(job, Observer(job, "this disk", Options(lock_timeout=0.0)), parts, attempts)

@@ -59,7 +59,7 @@ class Session:
         self._workplace = self._open.enter_context(Workplace.of(job))
         _remove_scratch_files(job)
         _refuse_demo_among_real(self._workplace)
-        self._history = History(job.layout.history, job.layout.logs)
+        self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
         self._watcher = _Watcher(job, self._history, self.view)
         self._open.callback(self._watcher.stop)
@@ -101,11 +101,11 @@ class Session:
             self._ended(part, step, "not_published", str(error))
         except TaxiError as error:
             self._ended(part, step, "failed", str(error))
-        except OSError as error:
-            self._ended(part, step, "failed", machine_refused(error))
         except Exception as error:  # noqa: BLE001 - the edge: a bug in one step must not stop the others
-            self.bugs.append(traceback.format_exc())
-            self._ended(part, step, "failed", f"a bug in taxi-ingest: {type(error).__name__}: {error}")
+            refused = machine_refused(error)
+            if not refused:
+                self.bugs.append(traceback.format_exc())
+            self._ended(part, step, "failed", refused or f"a bug in taxi-ingest: {type(error).__name__}: {error}")
         return self.messages[part, step]
 
     def skipped(self, part: Part, step: Step) -> None:
