@@ -85,6 +85,7 @@ _NO_MEMORY = (
     "failed to map segment",
     "out of memory",
     "std::bad_alloc",
+    "unknown encoding: idna",  # Python's own, which could not be imported
 )
 """How Python, the loader of libraries, Arrow and DuckDB say that there is no memory, folded."""
 

@@ -31,10 +31,10 @@ def check_month(text: str) -> str:
             f"or {LATEST} for the newest published month."
         )
     today = date.today()
-    newest = f"{today.year + 1:04d}-12"
-    if text > newest:
+    if int(text[:4]) > today.year + 1:
         raise UsageError(
-            f"{text} is too far ahead: no month after {newest} can be published yet. On this machine today is {today}."
+            f"{text} is too far ahead: no month after {today.year + 1}-12 can be published yet. "
+            f"On this machine today is {today}."
         )
     return text
 

@@ -159,7 +159,7 @@ def logs(
         raise UsageError("No attempt fits. `taxi-ingest history latest` lists those of the newest run.")
     for attempt in chosen:
         path = layout.data_dir / attempt.log
-        text = path.read_text(encoding="utf-8") if path.exists() else "(the log file was removed)"
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else "(the log file was removed)"
         reporting.log(out, attempt, text)
 
 

@@ -23,7 +23,7 @@ from doit.exceptions import InvalidTask, TaskFailed, UnmetDependency
 from taxi_ingest import exits
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine.session import Session
-from taxi_ingest.errors import LockedError, TaxiError
+from taxi_ingest.errors import LockedError
 from taxi_ingest.graph import STEPS, Step, before
 from taxi_ingest.layout import Layout
 from taxi_ingest.state.receipts import Receipts
@@ -195,14 +195,8 @@ class Reporter:
             raise SystemExit(exits.LOCKED if isinstance(self.refusal, LockedError) else exits.USAGE)
 
     def complete_run(self) -> None:
-        """Close the run, also an interrupted one; a history that cannot be written makes it a failure."""
-        try:
-            self._session.end()
-        except (TaxiError, OSError) as error:
-            self.refusal = self.refusal or error
-            if self._plain_doit:
-                sys.stderr.write(f"{error}\n")
-                raise SystemExit(exits.FAILED) from error
+        """Close the run, also an interrupted one."""
+        self._session.end()
 
     def get_status(self, task: Any) -> None:
         """Nothing to tell."""

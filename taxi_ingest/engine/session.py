@@ -16,7 +16,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.part import Workplace, run_part
-from taxi_ingest.errors import NotPublishedError, TaxiError, UsageError, machine_refused
+from taxi_ingest.errors import HistoryError, NotPublishedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.writing import History, PartResult
@@ -43,6 +43,7 @@ class Session:
         self.messages: dict[tuple[Part, Step], str] = {}
         self.bugs: list[str] = []
         self.run_id = ""
+        self._unrecorded = False
         self._request = request
         self._wait = wait
         self._workplace = Workplace(job, Observer(job, "this disk"))
@@ -78,12 +79,18 @@ class Session:
                 history.settled(attempt)
 
     def end(self) -> None:
-        """Write how every step ended and release the lock; safe to call when `begin` failed, and more than once."""
+        """Write how every step ended and release the lock; safe to call when `begin` failed, and more than once.
+
+        A history that cannot be written makes the run a failure, and takes nothing from what was done.
+        """
         history, self._history = self._history, None
         if history is not None and self.run_id:
             interrupted = sys.exc_info()[0] is KeyboardInterrupt
-            with self._open:  # the lock is released even if the history cannot be written
+            try:
                 history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code())
+            except HistoryError as error:
+                self._unrecorded = True
+                self.view.noted(f"The end of this run is not in the history: {error}")
         self._open.close()
 
     def decision(self, part: Part, step: Step) -> Decision:
@@ -123,7 +130,7 @@ class Session:
         outcomes = set(self.outcomes.values())
         if self.bugs:
             return exits.BUG
-        if outcomes & {"failed", "blocked"}:
+        if self._unrecorded or outcomes & {"failed", "blocked"}:
             return exits.FAILED
         return exits.NOT_PUBLISHED if "not_published" in outcomes else exits.OK
 

@@ -39,7 +39,7 @@ MIGRATIONS = (_FIRST, _SETTLED)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
-_PATIENCE = 10.0
+_PATIENCE = 5.0
 """Seconds that a file which another program has locked is waited for."""
 
 

@@ -83,8 +83,11 @@ class History:
         runs, this one included: a run with a wrong clock forgets nothing that the run before it would have kept, and
         what has become too old goes with the second run after that.
         """
-        starts = self._use(lambda db: db.execute("SELECT started FROM runs ORDER BY started DESC LIMIT 2").fetchall())
-        if not days or len(starts) < 2:
+        if not days:
+            return
+        latest = "SELECT started FROM runs WHERE datetime(started) IS NOT NULL ORDER BY started DESC LIMIT 2"
+        starts = self._use(lambda db: db.execute(latest).fetchall())
+        if len(starts) < 2:
             return
         limit = (datetime.fromisoformat(starts[1][0]) - timedelta(days=days)).isoformat(timespec="milliseconds")
         query = "SELECT run FROM runs WHERE started < ? AND run != ?"

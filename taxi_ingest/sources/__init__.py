@@ -133,10 +133,12 @@ def _check_template(source: Place) -> None:
 
 
 def _is_host(name: str | None) -> bool:
+    """Whether `name` can be the name of a host: no label is empty or longer than 63 letters."""
     try:
-        return bool(name and name.encode("idna"))
-    except UnicodeError:  # an empty label, or one of more than 63 letters
+        encoded = name if name is None or name.isascii() else name.encode("idna").decode()
+    except UnicodeError:
         return False
+    return encoded is not None and all(0 < len(label) < 64 for label in encoded.removesuffix(".").split("."))
 
 
 def _names_one_file(source: Place) -> bool:

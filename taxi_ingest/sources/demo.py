@@ -129,7 +129,7 @@ class DemoServer:
     """Publishes made-up months as `.csv.gz` on a free loopback port until closed."""
 
     def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def url(self, part: Part, rows: int, seed: int) -> str:
@@ -141,6 +141,11 @@ class DemoServer:
         """Stop answering."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep the terminal for the report: whoever asked tells what went wrong."""
 
 
 class _Handler(BaseHTTPRequestHandler):
