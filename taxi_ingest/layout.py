@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from taxi_ingest.catalog import Part
+from taxi_ingest.catalog import Dataset, Part
 from taxi_ingest.catalog.months import is_month
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.catalog.reading import datasets
@@ -94,15 +94,19 @@ class Layout:
         """The parts that have any receipt, by dataset and month; folders that no part can have are passed over."""
         folders = sorted({path.parent for path in self.state.glob("receipts/*/*/*.json")})
         return [
-            Part(folder.parent.name, None if folder.name == _NO_MONTH else folder.name)
+            Part(folder.parent.name, folder.name if datasets()[folder.parent.name].monthly else None)
             for folder in folders
-            if folder.parent.name in datasets() and (folder.name == _NO_MONTH or is_month(folder.name))
+            if folder.parent.name in datasets() and _is_folder_of(datasets()[folder.parent.name], folder.name)
         ]
 
     def scratch_files(self) -> Iterator[Path]:
         """What killed runs left unfinished; only right while no run is at work."""
         for folder in ("raw", "parquet", "rejects", "lake", "state/receipts/*"):
             yield from self.data_dir.glob(f"{folder}/*/{_SCRATCH}")
+
+
+def _is_folder_of(dataset: Dataset, name: str) -> bool:
+    return is_month(name) if dataset.monthly else name == _NO_MONTH
 
 
 def object_name(part: Part) -> str:

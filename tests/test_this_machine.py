@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -350,9 +351,18 @@ def test_a_bug_whose_log_cannot_be_written_is_printed(tmp_path: Path) -> None:
     assert (ran.code, "Traceback" in ran.err, "ZeroDivisionError: caf" in ran.err) == (3, True, True), ran.err
 
 
-@pytest.mark.parametrize(
-    "text", ["[" * 100_000, '{"a":' * 5000, "{}", "null", "[]", '{"source": 1}', "\udcff", "9" * 9999]
-)
+@pytest.mark.parametrize("folder", ["yellow/2021-1", "yellow/all", "yellow/junk", "zones/2020-01", "taxis/2020-01"])
+def test_receipts_in_folders_that_no_part_can_have_are_passed_over(loaded: Loaded, folder: str) -> None:
+    receipts = loaded.data / "state" / "receipts"
+    shutil.copytree(receipts / "yellow" / "2020-01", receipts / folder)
+    assert [(part["dataset"], part["month"]) for part in loaded.look("status")["parts"]] == [("yellow", "2020-01")]
+    assert "2020" in loaded.taxi("status").out
+
+
+NO_RECEIPTS = ["[" * 100_000, '{"a":' * 5000, "{}", "null", "[]", '{"source": 1}', "\udcff", "9" * 9999]
+
+
+@pytest.mark.parametrize("text", NO_RECEIPTS, ids=range(len(NO_RECEIPTS)))
 def test_a_receipt_that_is_none_is_made_again(loaded: Loaded, text: str) -> None:
     for step in STEPS:
         receipt = loaded.data / "state" / "receipts" / "yellow" / "2020-01" / f"{step}.json"
