@@ -206,6 +206,14 @@ def test_a_file_named_like_a_variable_is_a_file(taxi: Command, tmp_path: Path) -
     assert (ran.code, (tmp_path / "demo-data").exists(), (tmp_path / "mine").exists()) == (0, True, False), ran.err
 
 
+def test_a_config_file_whose_name_is_no_utf_8_is_used_and_recorded(taxi: Command, tmp_path: Path) -> None:
+    (tmp_path / "caf\udce9.toml").write_text("[demo]\nrows = 7\n")
+    ran = taxi("run", "--month", "2021-01", "--source", "demo", "--config", "caf\udce9.toml", "--json")
+    assert (ran.code, ran.document["parts"][0]["rows"]) == (0, 7), ran.err
+    (run,) = taxi("history", "--data-dir", "demo-data", "--json").document["runs"]
+    assert run["request"].endswith(r"--config caf\udce9.toml --json")
+
+
 def test_a_data_dir_whose_links_go_in_a_circle_is_refused(taxi: Command, tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")

@@ -63,7 +63,7 @@ class History:
         log.setLevel(logging.INFO)
         self._execute("UPDATE attempts SET outcome = 'interrupted' WHERE outcome = 'running'")
         self.run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-        self._begun = (self.run, _now(), os.getpid(), version, request)
+        self._begun = (self.run, _now(), os.getpid(), version, _storable(request))
         self._use(self._insert_run)
         return self.run
 
@@ -134,7 +134,7 @@ class History:
             try:
                 yield record
             except BaseException as raised:
-                error = redacted(str(raised)) or type(raised).__name__
+                error = _storable(redacted(str(raised))) or type(raised).__name__
                 outcome = "not_published" if isinstance(raised, NotPublishedError) else "failed"
                 log.exception("this try failed")
                 raise
@@ -202,6 +202,11 @@ class History:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _storable(text: str) -> str:
+    """`text` with an escape for each byte of a file's name that is not UTF-8, which SQLite does not take."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 class _Redacting(logging.Formatter):
