@@ -11,14 +11,14 @@ from pathlib import Path
 
 from taxi_ingest.errors import UsageError
 
-_FIELD = re.compile(r"[\dA-Za-z*/,-]+")
+_FIELD = re.compile(r"[0-9A-Za-z*/,-]+")
 _NICKNAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually", "@reboot")
 
 
 def crontab_line(at: str, arguments: Sequence[str], folder: Path) -> str:
     """The line that runs `taxi-ingest run` with `arguments` in `folder` at the times `at`, quiet when idle.
 
-    Raises UsageError for an `at` that is neither five fields nor a nickname such as @daily.
+    Raises UsageError for an `at` that is neither five fields nor a nickname such as @daily, and for control characters.
     """
     fields = at.split()
     if at not in _NICKNAMES and not (len(fields) == 5 and all(_FIELD.fullmatch(field) for field in fields)):
@@ -26,6 +26,8 @@ def crontab_line(at: str, arguments: Sequence[str], folder: Path) -> str:
             f"'{at}' is no time for cron. Write five fields, minute hour day month weekday, such as '17 6 * * *', "
             f"or one of {', '.join(_NICKNAMES)}."
         )
+    if any(not character.isprintable() for word in (*arguments, str(folder)) for character in word):
+        raise UsageError("A crontab line is one line: name no path that holds a line end or another control character.")
     job = f"cd {shlex.quote(str(folder))} && {shlex.join([*_program(), 'run', *arguments, '--quiet'])}"
     return f"{' '.join(fields)} {job}".replace("%", r"\%")
 

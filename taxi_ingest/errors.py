@@ -12,6 +12,7 @@
     ├── ContentError        a file is not what it claims to be
     ├── SchemaError         columns or types that fit no known vintage
     ├── RejectsError        too many rows could not be read, or rows went missing
+    ├── HistoryError        the history of runs cannot be read or written
     ├── StoreError          an object could not be put or believed
     └── WarehouseError      a month could not be replaced or counted
         └── InUseError      another program has the warehouse open and was waited for as long as we wait
@@ -69,6 +70,10 @@ class RejectsError(TaxiError):
     """More rows than allowed could not be read, or lines in and rows out do not add up."""
 
 
+class HistoryError(TaxiError):
+    """The history of runs cannot be read or written."""
+
+
 class StoreError(TaxiError):
     """An object could not be put whole, or the far side does not repeat its checksum."""
 
@@ -81,6 +86,29 @@ class InUseError(WarehouseError):
     """Another program has the warehouse open; it was waited for, so another try at once does not help."""
 
 
-def machine_refused(error: OSError) -> str:
-    """The sentence for what this machine's disk or permissions do not allow."""
-    return f"this machine refused: {error}. Check disk space and permissions."
+_NO_MEMORY = (
+    "can't start new thread",
+    "cannot allocate memory",
+    "error return without exception set",  # a module in C that got no memory
+    "failed to allocate",
+    "failed to launch worker thread",
+    "failed to map segment",
+    "out of memory",
+    "std::bad_alloc",
+    "unknown encoding: idna",  # Python's own, which could not be imported
+)
+"""How Python, the loader of libraries, Arrow and DuckDB say that there is no memory, folded."""
+
+
+def machine_refused(error: Exception) -> str:
+    """The sentence for what this machine's memory, disk or permissions do not allow; "" for any other error."""
+    said = str(error)
+    if isinstance(error, MemoryError) or any(words in said.casefold() for words in _NO_MEMORY):
+        detail = f" ({said})" if said else ""
+        return (
+            f"this machine refused: not enough memory{detail}. Lower `jobs` or `row_group_rows`, close other "
+            "programs, or raise the limit (ulimit -v)."
+        )
+    if isinstance(error, OSError):
+        return f"this machine refused: {said}. Check disk space and permissions."
+    return ""

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Dataset, Part, lacks
@@ -21,23 +22,15 @@ from taxi_ingest.layout import Layout
 from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_text
 from taxi_ingest.retrying import Retries
-from taxi_ingest.settings import Settings
+from taxi_ingest.settings import Origin, Settings
 from taxi_ingest.sources.newest import newest_month
 from taxi_ingest.warehouses import Options, check_pair
 from taxi_ingest.writers.provenance import Writer
 
 DEMO_DATA_DIR = "./demo-data"
 
-_CHOICES = {
-    "parquetize.compression": ("zstd", "snappy", "gzip", "none"),
-    "global.keep": ("parquet",),
-    "load.method": ("partition", "merge"),
-}
-_AT_LEAST_ONE = (
-    "global.jobs", "download.at_once", "download.tries", "parquetize.at_once", "parquetize.row_group_rows",
-    "upload.at_once", "upload.tries", "load.tries",
-)  # fmt: skip
-_LARGEST = 1_000_000  # sockets do not take a time-out without bounds
+_HIGHEST_LEVEL = {"gzip": 9}
+"""Where a kind of compression knows fewer levels than the setting allows."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +73,7 @@ class Job:
 
 def make_job(settings: Settings, *, verb: str, force: bool = False) -> tuple[Job, list[str]]:
     """The job for `verb` ("run" or a step), and notices for the user. Raises UsageError."""
-    _check_values(settings)
+    _check_level(settings)
     job = job_for(settings, ())
     check_pair(job.store, job.warehouse, job.warehouse_options)
     parts, notices = _parts(settings)
@@ -147,8 +140,7 @@ def part_filter(*, months: list[str], datasets: list[str]) -> Callable[[Part], b
 
 def given_explicitly(settings: Settings, name: str) -> bool:
     """Whether a setting was given for this very invocation: by a flag or in the environment."""
-    origin = settings.origins.get(name, "default")
-    return origin == "flag" or origin.startswith("TAXI_INGEST_")
+    return settings.origins.get(name, Origin()).is_of_this_invocation
 
 
 def layout_of(settings: Settings) -> Layout:
@@ -157,17 +149,39 @@ def layout_of(settings: Settings) -> Layout:
     folder = DEMO_DATA_DIR if demo else settings.global_.data_dir
     if public_text(folder) != folder:
         raise UsageError(f"{public_text(folder)} cannot be the data directory. Name a folder, such as ./data.")
-    return Layout(Path(folder).resolve())
+    return Layout(_resolved("global.data_dir", Path(folder).resolve))
 
 
 def store_of(settings: Settings) -> Place:
     """The store in force."""
-    return Place.parse(settings.global_.store or str(layout_of(settings).lake)).resolved()
+    place = Place.parse(settings.global_.store or str(layout_of(settings).lake))
+    return _resolved("global.store", place.resolved)
 
 
 def warehouse_of(settings: Settings) -> Place:
     """The warehouse in force."""
-    return Place.parse(settings.global_.warehouse or f"duckdb:{layout_of(settings).duckdb}").resolved()
+    place = Place.parse(settings.global_.warehouse or f"duckdb:{layout_of(settings).duckdb}")
+    return _resolved("global.warehouse", place.resolved)
+
+
+_Resolved = TypeVar("_Resolved", Path, Place)
+_LONGEST_PATH = 1000
+
+
+def _resolved(setting: str, resolve: Callable[[], _Resolved]) -> _Resolved:
+    """What `resolve` finds. Raises UsageError for links in a circle, names that are not UTF-8, and endless paths."""
+    try:
+        found = resolve()
+        str(found).encode()
+    except RuntimeError as error:
+        raise UsageError(f"{setting} leads in a circle: {error}. Name another place, or mend the link.") from None
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{setting} lies in a folder whose name is not UTF-8: {error.object!a}. Rename it, or name another place."
+        ) from None
+    if len(str(found)) > _LONGEST_PATH:
+        raise UsageError(f"{setting} is longer than {_LONGEST_PATH:,} characters. Name a shorter path.")
+    return found
 
 
 def options_of(settings: Settings) -> Options:
@@ -175,21 +189,11 @@ def options_of(settings: Settings) -> Options:
     return Options(method=settings.load.method)
 
 
-def _check_values(settings: Settings) -> None:
-    values = {name: value for name, value, _ in settings.items()}
-    for name in _AT_LEAST_ONE:
-        if int(str(values[name])) < 1:
-            raise UsageError(f"{name} must be at least 1, not {values[name]}.")
-    for name in ("download.timeout_seconds", "download.slowest_bytes_per_second"):
-        if not 0 < float(str(values[name])) <= _LARGEST:
-            raise UsageError(f"{name} must be more than 0 and at most {_LARGEST:,}, not {values[name]}.")
-    if settings.global_.history_days < 0:
-        raise UsageError(f"global.history_days must be 0 (for ever) or more, not {settings.global_.history_days}.")
-    for name, choices in _CHOICES.items():
-        value = values[name]
-        for item in value if isinstance(value, tuple) else (value,):
-            if item not in choices:
-                raise UsageError(f"{name} cannot be '{item}'. Possible: {', '.join(choices)}.")
+def _check_level(settings: Settings) -> None:
+    compression, level = settings.parquetize.compression, settings.parquetize.compression_level
+    highest = _HIGHEST_LEVEL.get(compression, level)
+    if level > highest:
+        raise UsageError(f"parquetize.compression_level must be at most {highest} for {compression}, not {level}.")
 
 
 def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
@@ -208,7 +212,8 @@ def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
         if not wanted:
             notices.append(f"{known.name} has no month of {settings.shared.month} yet.")
         if len(existing) < len(wanted):
-            notices.append(_left_out(known, [p for p in wanted if p not in existing], source))
+            left = set(existing)
+            notices.append(_left_out(known, [part for part in wanted if part not in left], source))
         parts += existing
     if not parts:
         raise UsageError(" ".join(notices) or "Nothing matches.")

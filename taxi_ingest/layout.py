@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from taxi_ingest.catalog import Part
+from taxi_ingest.catalog import Dataset, Part
+from taxi_ingest.catalog.months import is_month
 from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.catalog.reading import datasets
 from taxi_ingest.graph import Step
 
 _NO_MONTH = "all"
@@ -94,14 +96,22 @@ class Layout:
         return f"{self.data_dir}/state/receipts/{part.dataset}/{part.month or _NO_MONTH}/{step}.json"
 
     def parts_with_receipts(self) -> list[Part]:
-        """The parts that have any receipt, by dataset and month."""
+        """The parts that have any receipt, by dataset and month; folders that no part can have are passed over."""
         folders = sorted({path.parent for path in self.state.glob("receipts/*/*/*.json")})
-        return [Part(folder.parent.name, None if folder.name == _NO_MONTH else folder.name) for folder in folders]
+        return [
+            Part(folder.parent.name, folder.name if datasets()[folder.parent.name].monthly else None)
+            for folder in folders
+            if folder.parent.name in datasets() and _is_folder_of(datasets()[folder.parent.name], folder.name)
+        ]
 
     def scratch_files(self) -> Iterator[Path]:
         """What killed runs left unfinished; only right while no run is at work."""
         for folder in ("raw", "parquet", "rejects", "lake", "state/receipts/*"):
             yield from self.data_dir.glob(f"{folder}/*/{_SCRATCH}")
+
+
+def _is_folder_of(dataset: Dataset, name: str) -> bool:
+    return is_month(name) if dataset.monthly else name == _NO_MONTH
 
 
 def object_name(part: Part) -> str:

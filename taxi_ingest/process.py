@@ -40,11 +40,23 @@ class _HeavyImportBlocker:
 
 
 def ignore_broken_pipes() -> None:
-    """Let stdout and stderr drop what is written after their reader has left: the work itself goes on."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is not None:  # None when the shell closed it
-            setattr(sys, name, _without_broken_pipes(stream))
+    """Let stdout and stderr drop what nobody can read: the work itself goes on.
+
+    That is what is written after the reader has left, and all of it where the shell had closed the stream. What the
+    stream's encoding lacks is written as an escape.
+    """
+    _occupy_closed_streams()
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        setattr(sys, name, _without_broken_pipes(getattr(sys, name), number))
+
+
+def _occupy_closed_streams() -> None:
+    """Open what the shell closed on /dev/null: the next file to be opened would get its number, and our output."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
 
 
 class _Pipe(io.FileIO):
@@ -55,13 +67,14 @@ class _Pipe(io.FileIO):
             return memoryview(data).nbytes
 
 
-def _without_broken_pipes(stream: TextIO) -> TextIO:
-    stream.flush()
+def _without_broken_pipes(stream: TextIO | None, number: int) -> TextIO:
+    if stream is not None:  # None when the shell closed it
+        stream.flush()
     return io.TextIOWrapper(
-        io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False)),
-        encoding=stream.encoding,
-        errors=stream.errors,
-        line_buffering=bool(stream.line_buffering),
+        io.BufferedWriter(_Pipe(number if stream is None else stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding if stream else "utf-8",
+        errors="backslashreplace",
+        line_buffering=bool(stream and stream.line_buffering),
     )
 
 
@@ -72,7 +85,6 @@ def leave(code: int) -> NoReturn:
     interrupt it would meet threads that are still inside Arrow or DuckDB.
     """
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # None when the shell closed it
-            with contextlib.suppress(OSError):  # a full disk has been reported already
-                stream.flush()
+        with contextlib.suppress(OSError):  # a full disk has been reported already
+            stream.flush()
     os._exit(code)

@@ -8,22 +8,44 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_text, remember
+from taxi_ingest.retrying import LONGEST_WAIT
+from taxi_ingest.values import Kind, OneOf, Range, Value, quoted
 
 ENVIRONMENT_PREFIX = "TAXI_INGEST_"
 CONFIG_VARIABLE = "TAXI_INGEST_CONFIG"
 DEFAULT_FILE = "config.toml"
 
-Value = str | int | float | bool | tuple[str, ...]
+_AtOnce = Annotated[int, Range(1, 64)]
+_Tries = Annotated[int, Range(1, 100)]
+_Backoff = Annotated[float, Range(0, int(LONGEST_WAIT))]
+_Days = Annotated[int, Range(0, 36_500)]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value came from; `name` is the file or the environment variable."""
+
+    kind: Literal["default", "file", "environment", "flag"] = "default"
+    name: str = ""
+
+    @property
+    def is_of_this_invocation(self) -> bool:
+        """Whether the value was given by a flag or in the environment, and does not lie in a file."""
+        return self.kind in {"flag", "environment"}
+
+    def __str__(self) -> str:
+        return self.name or self.kind
 
 
 @dataclass(frozen=True)
@@ -34,12 +56,12 @@ class Global:
     source: str = "auto"
     store: str = ""
     warehouse: str = ""
-    keep: tuple[str, ...] = ("parquet",)
-    jobs: int = 4
+    keep: Annotated[tuple[str, ...], OneOf(("parquet",))] = ("parquet",)
+    jobs: _AtOnce = 4
     strict: bool = False
     wait: bool = False
     quiet: bool = False
-    history_days: int = 400
+    history_days: _Days = 400
 
 
 @dataclass(frozen=True)
@@ -54,23 +76,23 @@ class Shared:
 class Download:
     """Parameters of the download step."""
 
-    at_once: int = 2
-    tries: int = 5
-    backoff_seconds: float = 1.0
-    timeout_seconds: float = 60.0
-    slowest_bytes_per_second: float = 1000.0
-    grace_days: int = 120
+    at_once: _AtOnce = 2
+    tries: _Tries = 5
+    backoff_seconds: _Backoff = 1.0
+    timeout_seconds: Annotated[float, Range(0.1, 3600)] = 60.0
+    slowest_bytes_per_second: Annotated[float, Range(1, 1_000_000_000)] = 1000.0
+    grace_days: _Days = 120
 
 
 @dataclass(frozen=True)
 class Parquetize:
     """Parameters of the parquetize step."""
 
-    at_once: int = 1
-    compression: str = "zstd"
-    compression_level: int = 3
-    row_group_rows: int = 131072
-    max_rejects: float = 0.001
+    at_once: _AtOnce = 1
+    compression: Annotated[str, OneOf(("zstd", "snappy", "gzip", "none"))] = "zstd"
+    compression_level: Annotated[int, Range(1, 22)] = 3
+    row_group_rows: Annotated[int, Range(1, 100_000_000)] = 131072
+    max_rejects: Annotated[float, Range(0, 1)] = 0.001
     allow_empty: bool = False
 
 
@@ -78,31 +100,31 @@ class Parquetize:
 class Upload:
     """Parameters of the upload step."""
 
-    at_once: int = 2
-    tries: int = 3
-    backoff_seconds: float = 1.0
+    at_once: _AtOnce = 2
+    tries: _Tries = 3
+    backoff_seconds: _Backoff = 1.0
 
 
 @dataclass(frozen=True)
 class Load:
     """Parameters of the load step."""
 
-    method: str = "partition"
-    tries: int = 3
-    backoff_seconds: float = 1.0
+    method: Annotated[str, OneOf(("partition", "merge"))] = "partition"
+    tries: _Tries = 3
+    backoff_seconds: _Backoff = 1.0
 
 
 @dataclass(frozen=True)
 class Demo:
     """The built-in publisher of made-up months."""
 
-    rows: int = 200_000
-    seed: int = 1
+    rows: Annotated[int, Range(1, 5_000_000)] = 200_000
+    seed: Annotated[int, Range(0, 999_999_999)] = 1
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings in force, and where each came from: origins["global.jobs"] = "default" | file | variable | flag."""
+    """All settings in force, and where each came from, such as origins["global.jobs"]; none is a default."""
 
     global_: Global = field(default_factory=Global)
     shared: Shared = field(default_factory=Shared)
@@ -111,15 +133,15 @@ class Settings:
     upload: Upload = field(default_factory=Upload)
     load: Load = field(default_factory=Load)
     demo: Demo = field(default_factory=Demo)
-    origins: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
-    def items(self) -> list[tuple[str, Value, str]]:
+    def items(self) -> list[tuple[str, Value, Origin]]:
         """Every setting as (name, value, origin), in the order of config.toml."""
         return [
             (
                 f"{section}.{f.name}",
                 getattr(values, f.name),
-                self.origins.get(f"{section}.{f.name}", "default"),
+                self.origins.get(f"{section}.{f.name}", Origin()),
             )
             for section, attribute in SECTIONS.items()
             for values in [getattr(self, attribute)]
@@ -137,14 +159,14 @@ def read(flags: Mapping[str, Value], *, config: str | None = None) -> Settings:
     """The settings in force.
 
     `flags` maps names such as "global.jobs" to values given on the command line; `config` is a path given by flag.
-    Raises UsageError for an unknown section or key, naming the nearest, and for a value of the wrong type.
+    Raises UsageError for an unknown section or key, naming the nearest, and for a value that the setting cannot have.
     """
     values: dict[str, Value] = {}
-    origins: dict[str, str] = {}
+    origins: dict[str, Origin] = {}
     for origin, folder, layer in (
         *_file_layer(config),
         *_environment_layers(),
-        ("flag", Path(), dict(flags)),
+        (Origin("flag"), Path(), dict(flags)),
     ):
         for name, raw in layer.items():
             remember(str(raw))
@@ -158,7 +180,7 @@ def read(flags: Mapping[str, Value], *, config: str | None = None) -> Settings:
     return Settings(origins=origins, **{a: hints[a](**keys) for a, keys in sections.items()})
 
 
-def _file_layer(config: str | None) -> list[tuple[str, Path, dict[str, Any]]]:
+def _file_layer(config: str | None) -> list[tuple[Origin, Path, dict[str, Any]]]:
     given = config or os.environ.get(CONFIG_VARIABLE)
     remember(given or "")
     path = Path(given or DEFAULT_FILE)
@@ -168,21 +190,31 @@ def _file_layer(config: str | None) -> list[tuple[str, Path, dict[str, Any]]]:
                 f"The config file {public_text(given)} does not exist. Name one that does, or leave --config out."
             )
         return []
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}.") from error
+    tables = _tables(path)
     layer: dict[str, Any] = {}
     for section, keys in tables.items():
         if not isinstance(keys, dict):
-            raise UsageError(f"{path}: '{section}' stands outside a section. Sections: {', '.join(SECTIONS)}.")
+            raise UsageError(f"{path}: {quoted(section)} stands outside a section. Sections: {', '.join(SECTIONS)}.")
         layer |= {f"{section}.{key}": value for key, value in keys.items()}
-    return [(str(path), path.resolve().parent, layer)]
+    return [(Origin("file", str(path)), path.resolve().parent, layer)]
 
 
-def _environment_layers() -> list[tuple[str, Path, dict[str, str]]]:
+def _tables(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise UsageError(f"{path} cannot be read: its lists or tables are nested too deeply. Write it flat.") from None
+    except ValueError as error:  # bad TOML, bytes that are not UTF-8, or a number of thousands of digits
+        raise UsageError(f"{path} is not TOML: {error}.") from error
+
+
+def _environment_layers() -> list[tuple[Origin, Path, dict[str, str]]]:
     return [
-        (variable, Path(), {variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1): value})
+        (
+            Origin("environment", variable),
+            Path(),
+            {variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1): value},
+        )
         for variable, value in os.environ.items()
         if variable.startswith(ENVIRONMENT_PREFIX) and "__" in variable
     ]
@@ -200,62 +232,32 @@ def shown(value: Value) -> Value:
     return public_text(value) if isinstance(value, str) else value
 
 
-def _known() -> dict[str, Any]:
+@functools.cache
+def _known() -> dict[str, Kind]:
     hints = get_type_hints(Settings)
     return {
-        f"{section}.{key}": kind
+        f"{section}.{key}": Kind.of(hint)
         for section, attribute in SECTIONS.items()
-        for key, kind in get_type_hints(hints[attribute]).items()
+        for key, hint in get_type_hints(hints[attribute], include_extras=True).items()
     }
 
 
-def _typed(name: str, raw: Any, origin: str) -> Value:
+def _typed(name: str, raw: Any, origin: Origin) -> Value:
     known = _known()
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f" Did you mean '{nearest[0]}'?" if nearest else f" Settings: {', '.join(known)}."
-        raise UsageError(f"{origin}: there is no setting '{name}'.{hint}")
+        raise UsageError(f"{origin}: there is no setting {quoted(name)}.{hint}")
     kind = known[name]
-    from_environment = origin.startswith(ENVIRONMENT_PREFIX)
     try:
-        return _parsed(raw, kind) if from_environment else _checked(raw, kind)
+        return kind.parsed(raw) if origin.kind == "environment" else kind.checked(raw)
     except ValueError:
-        raise UsageError(f"{origin}: {name} must be {_kind_in_words(kind)}, not {_as_shown(raw)}.") from None
+        raise UsageError(f"{origin}: {name} must be {kind}, not {_as_shown(raw)}.") from None
 
 
 def _as_shown(raw: Any) -> str:
-    """A value of the wrong type, as a message may quote it."""
-    return repr(shown(raw)) if isinstance(raw, str | int | float) else f"a {type(raw).__name__}"
-
-
-def _kind_in_words(kind: Any) -> str:
-    if get_origin(kind) is tuple:
-        return "a list of texts"
-    return {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}[kind]
-
-
-def _parsed(text: str, kind: Any) -> Value:
-    """A value written as text, in the environment."""
-    if kind is bool:
-        if text.lower() not in {"true", "false", "1", "0"}:
-            raise ValueError(text)
-        return text.lower() in {"true", "1"}
-    if get_origin(kind) is tuple:
-        return tuple(item.strip() for item in text.split(",") if item.strip())
-    return kind(text)  # type: ignore[no-any-return]
-
-
-def _checked(value: Any, kind: Any) -> Value:
-    """A value that already has a type, from TOML or a flag."""
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list | tuple) or not all(isinstance(v, get_args(kind)[0]) for v in value):
-            raise ValueError(value)
-        return tuple(value)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise ValueError(value)
-    return value  # type: ignore[no-any-return]
+    """A value that a setting cannot have, as a message may quote it."""
+    return quoted(shown(raw)) if isinstance(raw, str | int | float) else f"a {type(raw).__name__}"
 
 
 def _anchored(name: str, value: Value, folder: Path) -> Value:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+import time
+from datetime import date
 from pathlib import Path
 
 import pytest
-from conftest import Command, Publisher, process
+from conftest import Command, Publisher, process, query
 from filelock import FileLock
 
 from taxi_ingest import exits
@@ -29,7 +31,7 @@ from taxi_ingest import exits
         (["--month", "2021-01", "--store", "s3://bucket"], "is not a store. Possible: a folder"),
         (["--month", "2021-01", "--warehouse", "sqlite:x"], "is not a warehouse. Possible: duckdb:"),
         (["--month", "2021-01", "--warehouse", "duckdb:"], "names no file"),
-        (["--month", "2021-01", "--jobs", "0"], "global.jobs must be at least 1"),
+        (["--month", "2021-01", "--jobs", "0"], "global.jobs must be a whole number from 1 to 64, not 0"),
         (["--month", ""], "Which month?"),
         (["--config", "nowhere.toml"], "nowhere.toml does not exist"),
     ],
@@ -40,6 +42,31 @@ def test_a_request_that_makes_no_sense_ends_2_and_touches_nothing(
     ran = taxi("run", *arguments)
     assert (ran.code, list(tmp_path.iterdir())) == (2, []), ran.err
     assert sentence in ran.err
+
+
+@pytest.mark.parametrize(
+    "month",
+    ["9999-12", "2021-01..9999-12", "2021-01..9998-12", "\uff12\uff10\uff12\uff11-01", "2021-0\u0661", "10000-01"],
+)
+@pytest.mark.parametrize("verb", ["run", "plan --dataset all", "status", "cron"])
+def test_a_month_that_can_never_be_ends_2_at_once(taxi: Command, tmp_path: Path, verb: str, month: str) -> None:
+    begun = time.monotonic()
+    ran = taxi(*verb.split(), "--month", month)
+    assert (ran.code, len(ran.err.splitlines()), list(tmp_path.iterdir())) == (2, 1, []), ran.err
+    assert time.monotonic() - begun < 20
+
+
+def test_the_longest_range_there_can_be_is_planned_quickly(taxi: Command) -> None:
+    begun = time.monotonic()
+    ran = taxi("plan", "--month", f"0001-01..{date.today().year + 1}-12", "--dataset", "all", "--json")
+    assert (ran.code, min(part["month"] or "9" for part in ran.document["parts"])) == (0, "2009-01"), ran.err
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("arguments", [["--month", "2021-13"], ["--dataset", "yelow"], ["--month", "2021-02..2021-01"]])
+def test_cron_refuses_what_the_run_would_refuse(taxi: Command, arguments: list[str]) -> None:
+    ran = taxi("cron", *arguments)
+    assert (ran.code, ran.out) == (2, ""), ran.err
 
 
 def test_an_unknown_option_ends_2(taxi: Command) -> None:
@@ -56,9 +83,8 @@ def test_a_held_lock_ends_75(taxi: Command, tmp_path: Path) -> None:
 
 
 def test_a_bug_ends_3_and_names_its_log(taxi: Command, tmp_path: Path) -> None:
-    (tmp_path / "data" / "state").mkdir(parents=True)
-    (tmp_path / "data" / "state" / "history.sqlite").write_text("no database at all, for nobody expects that")
-    ran = taxi("run", "--month", "2021-01", "--source", "file:///nowhere/{month}.csv")
+    (tmp_path / "filelock.py").write_text("raise ZeroDivisionError('nobody expects that')")
+    ran = taxi("run", "--month", "2021-01", "--source", "file:///nowhere/{month}.csv", PYTHONPATH=str(tmp_path))
     assert ran.code == 3
     log = re.search(r"its log is (\S+)", ran.err)
     assert log is not None, ran.err
@@ -133,3 +159,19 @@ def test_a_run_goes_on_when_nobody_reads_what_it_prints(taxi: Command, tmp_path:
 def test_a_list_that_nobody_reads_is_no_failure(tmp_path: Path, arguments: str) -> None:
     ran = process(["sh", "-c", f"({sys.executable} -m taxi_ingest {arguments}; echo $? > code) | true"], tmp_path)
     assert ((tmp_path / "code").read_text(), ran.err) == ("0\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["run --month 2021-01 --source demo", "status", "history", "logs --failed", "plan", "config", "catalog"],
+)
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing(taxi: Command, tmp_path: Path, arguments: str, closed: str) -> None:
+    expected = 2 if arguments.startswith("logs") else 0  # there are none
+    for more in ("", " --json") if not arguments.startswith("logs") else ("",):
+        command = f"{sys.executable} -m taxi_ingest {arguments}{more} {closed}"
+        ran = process(["sh", "-c", command], tmp_path, {"TAXI_INGEST_DEMO__ROWS": "100"})
+        assert (ran.code, "bug" in ran.err) == (expected, False), ran.err
+    if arguments.startswith("run"):
+        table = tmp_path / "demo-data" / "taxi.duckdb"
+        assert query(table, "SELECT count(*) FROM yellow_tripdata") == [(100,)]

@@ -74,3 +74,8 @@ def test_a_time_that_cron_does_not_know_ends_2(taxi: Command, at: str) -> None:
 @pytest.mark.parametrize("at", ["*/5 0-23 1,15 JAN mon", "@daily"])
 def test_the_time_stands_first(taxi: Command, at: str) -> None:
     assert taxi("cron", "--at", at).out.startswith(f"{at} cd ")
+
+
+def test_a_path_that_would_end_the_line_is_refused(taxi: Command) -> None:
+    ran = taxi("cron", "--data-dir", "a\nb")
+    assert (ran.code, ran.out, "control character" in ran.err) == (2, "", True), ran.err

@@ -92,10 +92,11 @@ def test_a_refused_source_is_quoted_without_its_secrets(
 
 
 def test_a_crash_report_holds_no_secret(taxi: Command, template: str, tmp_path: Path) -> None:
-    (tmp_path / "data" / "state").mkdir(parents=True)
-    (tmp_path / "data" / "state" / "history.sqlite").write_text("no database at all, for nobody expects that")
-    ran = taxi("run", "--month", "2020-01", "--source", template)
+    (tmp_path / "filelock.py").write_text("import sys; raise ZeroDivisionError(' '.join(sys.argv))")
+    ran = taxi("run", "--month", "2020-01", "--source", template, PYTHONPATH=str(tmp_path))
     assert (ran.code, leaks(tmp_path, ran)) == (3, [])
+    (log,) = tmp_path.glob("logs/bug-*.log")
+    assert "ZeroDivisionError: " in log.read_text()
 
 
 def test_cron_refuses_to_write_a_secret_down(taxi: Command, template: str) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 from taxi_ingest.errors import UsageError
+from taxi_ingest.values import quoted
 
 LATEST = "latest"
 """Stands for the newest month that the publisher has."""
 
-_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 def is_month(text: str) -> bool:
@@ -20,11 +21,20 @@ def is_month(text: str) -> bool:
 
 
 def check_month(text: str) -> str:
-    """Return `text` if it is a month such as `2021-01`; raise UsageError otherwise."""
+    """Return `text` if it is a month such as `2021-01` that can be published; raise UsageError otherwise.
+
+    That is until the end of next year: whatever is later was mistyped.
+    """
     if not is_month(text):
         raise UsageError(
-            f"'{text}' is not a month. Write 2021-01, a range 2021-01..2021-12, a list 2021-01,2021-03, "
+            f"{quoted(text)} is not a month. Write 2021-01, a range 2021-01..2021-12, a list 2021-01,2021-03, "
             f"or {LATEST} for the newest published month."
+        )
+    today = date.today()
+    if int(text[:4]) > today.year + 1:
+        raise UsageError(
+            f"{text} is too far ahead: no month after {today.year + 1}-12 can be published yet. "
+            f"On this machine today is {today}."
         )
     return text
 
@@ -52,11 +62,13 @@ def last_day(month: str) -> date:
 
 def month_range(first: str, last: str) -> list[str]:
     """Every month from `first` to `last`, both included; empty when `last` is before `first`."""
-    months = []
-    while first <= last:
-        months.append(first)
-        first = next_month(first)
-    return months
+    numbers = range(_number(first), _number(last) + 1)
+    return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in numbers]
+
+
+def _number(month: str) -> int:
+    """Months since the year 0."""
+    return int(month[:4]) * 12 + int(month[5:]) - 1
 
 
 def _no_newest() -> str:

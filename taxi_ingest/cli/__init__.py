@@ -89,25 +89,29 @@ def _keep_secrets_off_stderr() -> None:
 
 def _exit_code() -> int:
     """Run the command line; whatever goes wrong becomes a message and a code."""
-    from taxi_ingest import report
-
     try:
         return _run_app()
-    except UsageError as error:
-        report.error(str(error))
-        return exits.USAGE
-    except LockedError as error:
-        report.error(str(error))
-        return exits.LOCKED
     except TaxiError as error:
-        report.error(str(error))
-        return exits.FAILED
-    except OSError as error:
-        report.error(machine_refused(error))
-        return exits.FAILED
-    except Exception:  # noqa: BLE001 - the edge: whatever else comes here is a bug
-        report.error(f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path('logs'))}")
-        return exits.BUG
+        _complain(str(error))
+        return next((code for kind, code in _CODES.items() if isinstance(error, kind)), exits.FAILED)
+    except Exception as error:  # noqa: BLE001 - the edge: whatever else comes here is a bug, or no fault of ours
+        refused = machine_refused(error)
+        _complain(refused or f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path('logs'))}")
+        return exits.FAILED if refused else exits.BUG
+
+
+_CODES: dict[type[TaxiError], int] = {UsageError: exits.USAGE, LockedError: exits.LOCKED}
+
+
+def _complain(message: str) -> None:
+    """Print what went wrong, without colours where there is no memory left for them."""
+    from taxi_ingest import report
+    from taxi_ingest.redaction import redacted
+
+    try:
+        report.error(message)
+    except (MemoryError, ImportError):
+        sys.stderr.write(f"error: {redacted(message)}\n")
 
 
 def _run_app() -> int:
@@ -117,6 +121,5 @@ def _run_app() -> int:
         app(standalone_mode=True)
     except SystemExit as end:
         code = int(end.code or 0)
-    if sys.stdout is not None:  # as it is when the shell closed it
-        sys.stdout.flush()
+    sys.stdout.flush()
     return code

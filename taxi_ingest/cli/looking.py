@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +32,8 @@ from taxi_ingest.cli.options import (
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from taxi_ingest.history.reading import PastRuns
+    from taxi_ingest.catalog import Part
+    from taxi_ingest.history.reading import PastAttempt, PastRuns
     from taxi_ingest.layout import Layout
     from taxi_ingest.state.plan import Plan
 
@@ -73,6 +75,7 @@ def status(
 ) -> None:
     """Show how far every part is."""
     from taxi_ingest import report
+    from taxi_ingest.errors import HistoryError
     from taxi_ingest.job import job_for, part_filter
     from taxi_ingest.report import grids
     from taxi_ingest.state.observe import Observer, known_parts
@@ -82,8 +85,12 @@ def status(
     settings = Given(config=config, data_dir=data_dir).settings()
     is_wanted = part_filter(months=month or [], datasets=dataset or [])
     job = job_for(settings, ())
-    with _past_runs(job.layout) as past:
-        attempts = past.last_attempts()
+    attempts: Mapping[tuple[Part, str], PastAttempt] = {}
+    try:
+        with _past_runs(job.layout) as past:
+            attempts = past.last_attempts()
+    except HistoryError as error:  # receipts and this disk tell what is done
+        report.error(str(error))
     parts = [part for part in known_parts(job, (part for part, _ in attempts)) if is_wanted(part)]
     # receipts are believed when a run, or somebody at a prompt, has the database open
     cells = grid(job, Observer(job, "this disk", Options(lock_timeout=0.0)), parts, attempts)
@@ -150,7 +157,7 @@ def logs(
         raise UsageError("No attempt fits. `taxi-ingest history latest` lists those of the newest run.")
     for attempt in chosen:
         path = layout.data_dir / attempt.log
-        text = path.read_text(encoding="utf-8") if path.exists() else "(the log file was removed)"
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else "(the log file was removed)"
         reporting.log(out, attempt, text)
 
 
@@ -197,7 +204,7 @@ def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
     from taxi_ingest.report import listing
 
     items = [
-        (name, configuration.shown(value), origin)
+        (name, configuration.shown(value), str(origin))
         for name, value, origin in Given(config=config, data_dir=data_dir).settings().items()
     ]
     if as_json:
@@ -217,9 +224,10 @@ def cron(
     data_dir: DataDir = None,
 ) -> None:
     """Print a line for crontab."""
+    from taxi_ingest.catalog.months import LATEST, parse_months
     from taxi_ingest.cron import crontab_line
     from taxi_ingest.errors import UsageError
-    from taxi_ingest.job import options_of, store_of, warehouse_of
+    from taxi_ingest.job import options_of, part_filter, store_of, warehouse_of
     from taxi_ingest.redaction import public_text
     from taxi_ingest.stores import open_store
     from taxi_ingest.warehouses import open_warehouse
@@ -227,6 +235,8 @@ def cron(
     settings = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
     open_store(store_of(settings))  # these refuse what makes no sense, such as a user or a query
     open_warehouse(warehouse_of(settings), options_of(settings))
+    part_filter(months=[], datasets=dataset or [])
+    parse_months(month or [LATEST], newest=lambda: f"{date.today():%Y-%m}")
     options = {
         "--month": ",".join(month or ["latest"]),
         "--dataset": ",".join(dataset or []),

@@ -10,7 +10,8 @@ import typer
 from taxi_ingest import stores, warehouses
 
 if TYPE_CHECKING:
-    from taxi_ingest.settings import Settings, Value
+    from taxi_ingest.settings import Settings
+    from taxi_ingest.values import Value
 
 Month = Annotated[
     list[str] | None,

@@ -70,7 +70,7 @@ def keep(text: str, logs: Path) -> str:
     path = logs / f"bug-{time.strftime('%Y%m%dT%H%M%S')}.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(redacted(text), encoding="utf-8")
+        path.write_text(redacted(text), encoding="utf-8", errors="backslashreplace")
     except OSError:
         return f"its log could not be written to {path}, so here it is:\n{redacted(text)}"
     return f"its log is {path.resolve()}"

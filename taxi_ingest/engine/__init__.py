@@ -19,6 +19,10 @@ class View(Protocol):
         """The run has begun; so many steps, of all parts together, will be done or found up to date."""
         ...
 
+    def noted(self, sentence: str) -> None:
+        """Something that a person should know about the run as a whole."""
+        ...
+
     def started(self, part: Part, step: Step, why: str) -> None:
         """A step begins to work."""
         ...

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from doit.cmd_base import ModuleTaskLoader
+from doit.cmd_run import Run
 from doit.dependency import FileChangedChecker
 from doit.doit_cmd import DoitMain
 from doit.exceptions import InvalidTask, TaskFailed, UnmetDependency
@@ -39,11 +40,30 @@ def run(session: Session) -> None:
     targets = session.job.targets
     command = ["run", *(f"{step}:*" for step in STEPS if step in targets)]
     loader = ModuleTaskLoader(namespace(session, reporter))
-    code = DoitMain(loader, config_filenames=()).run(command)
-    if reporter.refusal is not None:
-        raise reporter.refusal
-    if code == exits.BUG and not session.bugs:
-        session.bugs.append("doit stopped before its end; its own words are above.")
+    crashes: list[Exception] = []
+
+    class RunAndTell(Run):  # type: ignore[misc]
+        """doit's `run`; what is raised comes back to us, where doit would print it and go on."""
+
+        name = "run"
+
+        def parse_execute(self, in_args: list[str]) -> int:
+            """Run the tasks."""
+            try:
+                return int(super().parse_execute(in_args))
+            except Exception as error:  # noqa: BLE001 - raised again below
+                crashes.append(error)
+                return exits.FAILED
+
+    class Doit(DoitMain):  # type: ignore[misc]
+        DOIT_CMDS = (RunAndTell,)
+
+    Doit(loader, config_filenames=()).run(command)
+    for error in (reporter.refusal, *crashes):
+        if error is not None:
+            raise error
+    if reporter.said:
+        session.bugs.append("\n".join(["doit stopped before its end, and said:", *reporter.said]))
 
 
 def namespace(session: Session, reporter: Reporter) -> dict[str, Any]:
@@ -145,6 +165,7 @@ class Reporter:
 
     def __init__(self, session: Session, *, plain_doit: bool = False) -> None:
         self.refusal: Exception | None = None
+        self.said: list[str] = []
         self._session = session
         self._plain_doit = plain_doit
 
@@ -167,7 +188,8 @@ class Reporter:
             self._session.blocked(task.meta["part"], task.meta["step"])
 
     def runtime_error(self, message: str) -> None:
-        """Doit gives up before the tasks."""
+        """Doit gives up: because the run could not begin, or because of a fault in our tasks."""
+        self.said.append(message)
         if self._plain_doit:
             sys.stderr.write(f"{message}\n")
             raise SystemExit(exits.LOCKED if isinstance(self.refusal, LockedError) else exits.USAGE)

@@ -96,7 +96,7 @@ class Workplace:
     def __init__(self, job: Job, observer: Observer) -> None:
         self.job = job
         self.observer = observer
-        self.publisher = Publisher(job.source, job.demo)
+        self.publisher = Publisher(job.source)
 
     @classmethod
     def of(cls, job: Job, announce: Callable[[str], None] | None = None) -> Self:

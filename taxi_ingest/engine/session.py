@@ -17,7 +17,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.part import Workplace, run_part
-from taxi_ingest.errors import InUseError, NotPublishedError, TaxiError, UsageError, machine_refused
+from taxi_ingest.errors import HistoryError, InUseError, NotPublishedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.writing import History, PartResult
@@ -44,6 +44,7 @@ class Session:
         self.messages: dict[tuple[Part, Step], str] = {}
         self.bugs: list[str] = []
         self.run_id = ""
+        self._unrecorded = False
         self._request = request
         self._wait = wait
         self._workplace = Workplace(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0)))
@@ -61,7 +62,7 @@ class Session:
         _remove_scratch_files(self._workplace)
         with contextlib.suppress(InUseError):  # every load asks again
             _refuse_demo_among_real(self._workplace)
-        self._history = History(job.layout.history, job.layout.logs)
+        self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
         self._watcher = _Watcher(job, self._history, self.view)
         self._open.callback(self._watcher.stop)
@@ -80,12 +81,18 @@ class Session:
                 history.settled(attempt)
 
     def end(self) -> None:
-        """Write how every step ended and release the lock; safe to call when `begin` failed, and more than once."""
+        """Write how every step ended and release the lock; safe to call when `begin` failed, and more than once.
+
+        A history that cannot be written makes the run a failure, and takes nothing from what was done.
+        """
         history, self._history = self._history, None
         if history is not None and self.run_id:
             interrupted = sys.exc_info()[0] is KeyboardInterrupt
-            with self._open:  # the lock is released even if the history cannot be written
+            try:
                 history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code())
+            except HistoryError as error:
+                self._unrecorded = True
+                self.view.noted(f"The end of this run is not in the history: {error}")
         self._open.close()
 
     def decision(self, part: Part, step: Step) -> Decision:
@@ -105,11 +112,11 @@ class Session:
             self._ended(part, step, "not_published", str(error))
         except TaxiError as error:
             self._ended(part, step, "failed", str(error))
-        except OSError as error:
-            self._ended(part, step, "failed", machine_refused(error))
         except Exception as error:  # noqa: BLE001 - the edge: a bug in one step must not stop the others
-            self.bugs.append(traceback.format_exc())
-            self._ended(part, step, "failed", f"a bug in taxi-ingest: {type(error).__name__}: {error}")
+            refused = machine_refused(error)
+            if not refused:
+                self.bugs.append(traceback.format_exc())
+            self._ended(part, step, "failed", refused or f"a bug in taxi-ingest: {type(error).__name__}: {error}")
         return self.messages[part, step]
 
     def skipped(self, part: Part, step: Step) -> None:
@@ -127,7 +134,7 @@ class Session:
         outcomes = set(self.outcomes.values())
         if self.bugs:
             return exits.BUG
-        if outcomes & {"failed", "blocked"}:
+        if self._unrecorded or outcomes & {"failed", "blocked"}:
             return exits.FAILED
         return exits.NOT_PUBLISHED if "not_published" in outcomes else exits.OK
 

@@ -1,8 +1,8 @@
 """What happened: runs, attempts and outcomes, in one SQLite file, written as it happens.
 
 A run is one invocation; an attempt is one try of one step of one part, with its log file; an outcome is how a step of a
-part ended in a run. `schema` holds the tables and upgrades old ones, `writing` is used by the run under way, `reading`
-by `status`, `history` and `logs`, also while a run is on.
+part ended in a run. `schema` holds the tables and upgrades old ones, `trouble` says what is wrong with a file,
+`writing` is used by the run under way, `reading` by `status`, `history` and `logs`, also while a run is on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The history, read without writing anything, so that it works while a run is on.
 
 The caller says whether a run is `at_work` (see `engine.lock.is_locked`): then the newest run without an end is under
-way; any other one without an end was killed, and reads as interrupted.
+way; any other one without an end was killed, and reads as interrupted. What is newest is told by the order of the rows,
+since a clock may have been wrong for a while.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from taxi_ingest import exits
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import UsageError
 from taxi_ingest.history.schema import open_for_reading
+from taxi_ingest.history.trouble import trouble
 
 LATEST = "latest"
 
@@ -74,7 +76,7 @@ class PastRuns:
 
     def newest(self, count: int, *, failed: bool = False) -> list[PastRun]:
         """The newest `count` runs (0: all), the newest first; with `failed` those that left something undone."""
-        runs = [self._run(row) for row in self._ask("SELECT * FROM runs ORDER BY started DESC, rowid DESC")]
+        runs = [self._run(row) for row in self._ask("SELECT * FROM runs ORDER BY rowid DESC")]
         wanted = [run for run in runs if not failed or _left_undone(run)]
         return wanted[:count] if count else wanted
 
@@ -92,7 +94,7 @@ class PastRuns:
 
     def attempts(self, run: PastRun, *, failed: bool = False) -> list[PastAttempt]:
         """The attempts of a run as they began; with `failed` those that did not end well."""
-        rows = self._ask("SELECT * FROM attempts WHERE run = ? ORDER BY started, rowid", run.run)
+        rows = self._ask("SELECT * FROM attempts WHERE run = ? ORDER BY rowid", run.run)
         found = [self._attempt(row, running=run.state == "running") for row in rows]
         return [attempt for attempt in found if not failed or attempt.outcome in {"failed", "interrupted"}]
 
@@ -135,7 +137,7 @@ class PastRuns:
     def _state(self, row: sqlite3.Row) -> RunState:
         if row["ended"]:
             return "interrupted" if row["exit"] == exits.INTERRUPTED else "finished"
-        (newest,) = self._ask("SELECT run FROM runs ORDER BY started DESC, rowid DESC LIMIT 1")
+        (newest,) = self._ask("SELECT run FROM runs ORDER BY rowid DESC LIMIT 1")
         return "running" if self._at_work and newest["run"] == row["run"] else "interrupted"
 
     def _attempt(self, row: sqlite3.Row, *, running: bool) -> PastAttempt:
@@ -164,12 +166,18 @@ class PastRuns:
 
 @contextlib.contextmanager
 def past_runs(database: Path, *, at_work: bool) -> Iterator[PastRuns]:
-    """The runs in the history at `database`; none when there is no such file."""
+    """The runs in the history at `database`; none when there is no such file.
+
+    Raises HistoryError, here or while they are read, for a file that cannot be read.
+    """
     if not database.exists():
         yield PastRuns(None, at_work=at_work)
         return
     with contextlib.closing(open_for_reading(database)) as db:
-        yield PastRuns(db, at_work=at_work)
+        try:
+            yield PastRuns(db, at_work=at_work)
+        except sqlite3.Error as error:
+            raise trouble(error, database) from error
 
 
 def _left_undone(run: PastRun) -> bool:

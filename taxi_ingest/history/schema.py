@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
 from taxi_ingest.errors import TaxiError
+from taxi_ingest.history.trouble import cannot_be_opened, trouble
 
 _FIRST = """
 CREATE TABLE runs (
@@ -36,29 +39,64 @@ MIGRATIONS = (_FIRST, _SETTLED)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
+_PATIENCE = 5.0
+"""Seconds that a file which another program has locked is waited for."""
+
+
 def open_for_writing(path: Path) -> sqlite3.Connection:
-    """The history at `path`, made or brought up to date. Raises TaxiError for one of a newer taxi-ingest."""
+    """The history at `path`, made or brought up to date.
+
+    Raises HistoryError for one that is locked or damaged or has no room, TaxiError for one of a newer taxi-ingest.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = NORMAL")
-    for number, statements in enumerate(MIGRATIONS[_version(db, path) :], _version(db, path) + 1):
-        db.executescript(f"BEGIN; {statements} PRAGMA user_version = {number}; COMMIT;")
-    return db
+    try:
+        return _up_to_date(path)
+    except sqlite3.Error as error:
+        raise trouble(error, path) from error
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """The history at `path`, which must exist, of whatever version; changes nothing, also while a run writes."""
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=30)
-    db.row_factory = sqlite3.Row
-    _version(db, path)
+    """The history at `path`, which must exist, of whatever version; changes nothing, also while a run writes.
+
+    Raises what `open_for_writing` raises.
+    """
+    try:
+        return _readable(path, "mode=ro")
+    except sqlite3.Error as error:
+        if not cannot_be_opened(error) or os.access(path.parent, os.W_OK):
+            raise trouble(error, path) from error
+    try:  # SQLite wants files beside it, which nobody can make in this folder; nobody can change the database either
+        return _readable(path, "immutable=1")
+    except sqlite3.Error as error:
+        raise trouble(error, path) from error
+
+
+def _up_to_date(path: Path) -> sqlite3.Connection:
+    with contextlib.ExitStack() as on_failure:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
+        on_failure.callback(db.close)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        version = _version(db, path)
+        for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+            db.executescript(f"BEGIN; {statements} PRAGMA user_version = {number}; COMMIT;")
+        on_failure.pop_all()
+    return db
+
+
+def _readable(path: Path, how: str) -> sqlite3.Connection:
+    with contextlib.ExitStack() as on_failure:
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, timeout=_PATIENCE)
+        on_failure.callback(db.close)
+        db.row_factory = sqlite3.Row
+        _version(db, path)
+        on_failure.pop_all()
     return db
 
 
 def _version(db: sqlite3.Connection, path: Path) -> int:
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
-        db.close()
         raise TaxiError(
             f"{path} was written by a newer taxi-ingest (its version {version}, known here: {SCHEMA_VERSION}). "
             "Upgrade taxi-ingest, or use another --data-dir."

@@ -10,20 +10,25 @@ import logging
 import os
 import secrets
 import shutil
+import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.errors import NotPublishedError
+from taxi_ingest.errors import HistoryError, NotPublishedError
 from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.schema import open_for_writing
+from taxi_ingest.history.trouble import DamagedHistoryError, set_aside, trouble
 from taxi_ingest.redaction import redacted
 
 log = logging.getLogger("taxi_ingest")
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -42,10 +47,15 @@ class PartResult:
 class History:
     """The history of one data directory, and within it the run that is under way."""
 
-    def __init__(self, database: Path, logs: Path) -> None:
+    def __init__(self, database: Path, logs: Path, tell: Callable[[str], None] = lambda sentence: None) -> None:
+        """Open the history; `tell` hears of a damaged one, which is put aside. Raises HistoryError."""
+        self._database = database
         self._logs = logs
+        self._tell = tell
         self._lock = threading.Lock()
-        self._db = open_for_writing(database)
+        self._db = self._opened()
+        self._begun: tuple[str | int, ...] = ()
+        self._closed = False
         self.run = ""
 
     def begin(self, request: str, version: str) -> str:
@@ -53,47 +63,50 @@ class History:
         log.setLevel(logging.INFO)
         self._execute("UPDATE attempts SET outcome = 'interrupted' WHERE outcome = 'running'")
         self.run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-        self._execute(
-            "INSERT INTO runs (run, started, pid, version, request) VALUES (?, ?, ?, ?, ?)",
-            self.run,
-            _now(),
-            os.getpid(),
-            version,
-            request,
-        )
+        self._begun = (self.run, _now(), os.getpid(), version, _storable(request))
+        self._use(self._insert_run)
         return self.run
 
     def unsettled_jobs(self) -> list[tuple[int, list[str]]]:
         """Far-side jobs that killed runs had recorded and nobody has asked about since, with their attempt's key."""
         query = "SELECT rowid, jobs FROM attempts WHERE outcome = 'interrupted' AND jobs != '' AND NOT settled"
-        with self._lock:
-            return [(rowid, jobs.split()) for rowid, jobs in self._db.execute(query)]
+        return self._use(lambda db: [(rowid, jobs.split()) for rowid, jobs in db.execute(query)])
 
     def settled(self, attempt: int) -> None:
         """The far side has answered for the jobs of an attempt."""
         self._execute("UPDATE attempts SET settled = 1 WHERE rowid = ?", attempt)
 
     def forget(self, days: int) -> None:
-        """Remove runs that began more than `days` days ago, and their logs; 0 keeps all for ever."""
+        """Remove runs that began more than `days` days ago, and their logs; 0 keeps all for ever.
+
+        This machine's clock may be years ahead for once. So days are counted back from the second latest start of all
+        runs, this one included: a run with a wrong clock forgets nothing that the run before it would have kept, and
+        what has become too old goes with the second run after that.
+        """
         if not days:
             return
-        limit = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
-        with self._lock:
-            old = [run for (run,) in self._db.execute("SELECT run FROM runs WHERE started < ?", [limit])]
-        for run in old:
+        latest = "SELECT started FROM runs WHERE datetime(started) IS NOT NULL ORDER BY started DESC LIMIT 2"
+        starts = self._use(lambda db: db.execute(latest).fetchall())
+        if len(starts) < 2:
+            return
+        limit = (datetime.fromisoformat(starts[1][0]) - timedelta(days=days)).isoformat(timespec="milliseconds")
+        query = "SELECT run FROM runs WHERE started < ? AND run != ?"
+        for (run,) in self._use(lambda db: db.execute(query, [limit, self.run]).fetchall()):
             shutil.rmtree(self._logs / run, ignore_errors=True)
             for table in ("attempts", "outcomes", "runs"):
                 self._execute(f"DELETE FROM {table} WHERE run = ?", run)  # noqa: S608 - names of ours
 
     def end(self, outcomes: Mapping[tuple[Part, Step], Outcome], exit_code: int) -> None:
         """Close the run with how every step ended."""
-        with self._lock, self._db:
-            self._db.execute("BEGIN")
-            self._db.executemany(
-                "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)",
-                [(self.run, part.dataset, part.month, step, how) for (part, step), how in outcomes.items()],
-            )
-            self._db.execute("UPDATE runs SET ended = ?, exit = ? WHERE run = ?", (_now(), exit_code, self.run))
+        rows = [(self.run, part.dataset, part.month, step, how) for (part, step), how in outcomes.items()]
+
+        def close(db: sqlite3.Connection) -> None:
+            with db:
+                db.execute("BEGIN")
+                db.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)", rows)
+                db.execute("UPDATE runs SET ended = ?, exit = ? WHERE run = ?", (_now(), exit_code, self.run))
+
+        self._use(close)
 
     @contextlib.contextmanager
     def attempt(self, attempt: Attempt) -> Iterator[AttemptRecord]:
@@ -121,7 +134,7 @@ class History:
             try:
                 yield record
             except BaseException as raised:
-                error = redacted(str(raised)) or type(raised).__name__
+                error = _storable(redacted(str(raised))) or type(raised).__name__
                 outcome = "not_published" if isinstance(raised, NotPublishedError) else "failed"
                 log.exception("this try failed")
                 raise
@@ -142,15 +155,58 @@ class History:
     def close(self) -> None:
         """Close the file; a step that an interrupt left at work finds it closed."""
         with self._lock:
+            self._closed = True
             self._db.close()
 
     def _execute(self, sql: str, *values: str | int | None) -> int:
+        return self._use(lambda db: db.execute(sql, values).lastrowid or 0)
+
+    def _use(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Do `work` with the file, once more with a new one when it turns out to be damaged. Raises HistoryError."""
         with self._lock:
-            return self._db.execute(sql, values).lastrowid or 0
+            try:
+                return self._with_trouble_told(work)
+            except DamagedHistoryError as error:
+                self._db.close()
+                self._put_aside(error)
+                self._db = self._opened()
+                if self._begun:
+                    self._insert_run(self._db)
+                return self._with_trouble_told(work)
+
+    def _with_trouble_told(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        try:
+            return work(self._db)
+        except sqlite3.Error as error:
+            if self._closed:
+                raise HistoryError("the run has ended; this step was stopped") from error
+            raise trouble(error, self._database) from error
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return open_for_writing(self._database)
+        except DamagedHistoryError as error:
+            self._put_aside(error)
+            return open_for_writing(self._database)
+
+    def _put_aside(self, error: DamagedHistoryError) -> None:
+        aside = set_aside(self._database)
+        self._tell(
+            f"{self._database} is damaged ({error.__cause__}). "
+            f"It was put aside as {aside.name}, and a new history begins."
+        )
+
+    def _insert_run(self, db: sqlite3.Connection) -> None:
+        db.execute("INSERT INTO runs (run, started, pid, version, request) VALUES (?, ?, ?, ?, ?)", self._begun)
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _storable(text: str) -> str:
+    """`text` with an escape for each byte of a file's name that is not UTF-8, which SQLite does not take."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 class _Redacting(logging.Formatter):
@@ -161,11 +217,18 @@ class _Redacting(logging.Formatter):
         return redacted(super().format(record))
 
 
+class _LogFile(logging.FileHandler):
+    """A log that a full disk cuts short: the step tells of what it cannot write itself, and its log fails nothing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the parent's name
+        """Write nothing to stderr."""
+
+
 @contextlib.contextmanager
 def _log_file(path: Path) -> Iterator[None]:
     """Send what this thread logs to `path`: steps of other parts log at the same time, each into its own file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(message)s"))
     thread = threading.get_ident()
     handler.addFilter(lambda record: record.thread == thread)
@@ -174,4 +237,5 @@ def _log_file(path: Path) -> Iterator[None]:
         yield
     finally:
         log.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):
+            handler.close()

@@ -57,6 +57,10 @@ class LiveView:
         """Know how far there is to go."""
         self._tally.begun(steps)
 
+    def noted(self, sentence: str) -> None:
+        """Say it above the bars."""
+        self._live.console.print(sentence, markup=False)
+
     def started(self, part: Part, step: Step, why: str) -> None:
         """Show a bar, with the reason until something moves."""
         with self._lock:

@@ -32,6 +32,10 @@ class PlainView:
     def begun(self, steps: int) -> None:
         """Nothing to say yet."""
 
+    def noted(self, sentence: str) -> None:
+        """Say it, also when quiet."""
+        self._say(sentence)
+
     def started(self, part: Part, step: Step, why: str) -> None:
         """Say that a step is at work, and why."""
         self._begun[part, step] = time.monotonic()

@@ -14,6 +14,7 @@ through `http`, which follows redirects:
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -21,14 +22,20 @@ from urllib.parse import urlsplit, urlunsplit
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, sources
-from taxi_ingest.errors import UsageError
+from taxi_ingest.errors import SourceError, UsageError
 from taxi_ingest.place import Place
+from taxi_ingest.values import quoted_place
 
 if TYPE_CHECKING:
     from taxi_ingest.sources.demo import DemoServer
 
 AUTO = "auto"
 DEMO = "demo"
+
+_PLACEHOLDER = re.compile(r"\{dataset\}|\{month\}")
+_EXAMPLE = "https://host/{dataset}_tripdata_{month}.csv.gz"
+_DEMO_IDENTITY = re.compile(r"demo:(?P<part>[a-z]+/[0-9-]+)\?rows=(?P<rows>[0-9]{1,7})&seed=(?P<seed>[0-9]{1,9})")
+_NAME_ANOTHER = "Name another with --source, or add --force."
 
 
 def identity(source: Place, part: Part, demo: Mapping[str, int]) -> str:
@@ -45,34 +52,42 @@ def identity(source: Place, part: Part, demo: Mapping[str, int]) -> str:
 class Publisher:
     """Gives the URLs of published files; the demo's are served by it until it is closed."""
 
-    def __init__(self, source: Place, demo: Mapping[str, int]) -> None:
+    def __init__(self, source: Place) -> None:
         self._source = source
-        self._demo = demo
         self._server: DemoServer | None = None
         self._starting = threading.Lock()
 
     def url(self, part: Part, identity: str) -> str:
-        """Where the file of `part` is fetched when its source has this identity. It may hold secrets."""
-        if identity.startswith("demo:"):
-            return self._demo_server().url(part)
+        """Where the file of `part` is fetched when its source has this identity. It may hold secrets.
+
+        Raises SourceError for an identity that no source has, as a receipt that somebody changed may hold it.
+        """
+        if identity.startswith(f"{DEMO}:"):
+            return self._demo_url(part, identity)
         if is_named(identity):
             return sources()[identity].url_of(part)
         # the identity lacks what may not be recorded; the setting, if it is the same source, has it
         template = self._source.url if str(self._source) == identity else identity
-        return template.format(dataset=part.dataset, month=part.month)
+        try:
+            return url_from(Place.parse(template), part)
+        except UsageError as error:
+            raise SourceError(f"The source recorded for {part} is of no use. {error} {_NAME_ANOTHER}") from error
 
     def close(self) -> None:
         """Stop the demo's server, if it was started."""
         if self._server is not None:
             self._server.close()
 
-    def _demo_server(self) -> DemoServer:
+    def _demo_url(self, part: Part, identity: str) -> str:
         from taxi_ingest.sources.demo import DemoServer
 
+        recorded = _DEMO_IDENTITY.fullmatch(identity)
+        if recorded is None or recorded["part"] != f"{part.dataset}/{part.month}":
+            raise SourceError(f"The source recorded for {part} is no month of the demo: {identity}. {_NAME_ANOTHER}")
         with self._starting:
             if self._server is None:
-                self._server = DemoServer(**self._demo)
-            return self._server
+                self._server = DemoServer()
+        return self._server.url(part, int(recorded["rows"]), int(recorded["seed"]))
 
 
 def is_named(source: str) -> bool:
@@ -84,22 +99,52 @@ def check_source(source: Place, parts: Sequence[Part]) -> None:
     """Raise UsageError unless `source` can publish every one of `parts` under a name of its own."""
     if str(source) in {AUTO, DEMO} or is_named(str(source)):
         return
-    if source.scheme not in {"http", "https", "file"}:
-        names = ", ".join([AUTO, *sources(), DEMO])
-        raise UsageError(
-            f"'{source}' is not a source. Possible: {names}, or a URL template such as "
-            "https://host/{dataset}_tripdata_{month}.csv.gz (http, https or file)."
-        )
+    _check_template(source)
     if any(part.month for part in parts) or not _names_one_file(source):
         parts = [part for part in parts if part.month is not None]
-    try:
-        urls = {source.url.format(dataset=part.dataset, month=part.month) for part in parts}
-    except (KeyError, IndexError, ValueError) as error:
-        raise UsageError(f"The template '{source}' may hold {{dataset}} and {{month}} only.") from error
+    urls = {_filled(source.url, part.dataset, part.month or "") for part in parts}
     if len(urls) < len(parts):
         raise UsageError(
             f"The template '{source}' names one file for several parts. Put {{month}} or {{dataset}} into it."
         )
+
+
+def url_from(source: Place, part: Part) -> str:
+    """The URL of the file of `part` when `source` is a template.
+
+    Raises UsageError for one that is no URL, holds other placeholders than {dataset} and {month}, or names no host.
+    """
+    _check_template(source)
+    if part.month is None and not _names_one_file(source):
+        raise UsageError(f"{part} has no month, but the template '{source}' asks for one.")
+    return _filled(source.url, part.dataset, part.month or "")
+
+
+def _filled(template: str, dataset: str, month: str) -> str:
+    values = {"{dataset}": dataset, "{month}": month}
+    return _PLACEHOLDER.sub(lambda found: values[found[0]], template)
+
+
+def _check_template(source: Place) -> None:
+    if source.scheme not in {"http", "https", "file"}:
+        names = ", ".join([AUTO, *sources(), DEMO])
+        raise UsageError(
+            f"{quoted_place(str(source))} is not a source. Possible: {names}, or a URL template such as "
+            f"{_EXAMPLE} (http, https or file)."
+        )
+    if re.search("[{}]", _filled(source.url, "", "")):
+        raise UsageError(f"The template '{source}' may hold {{dataset}} and {{month}} only.")
+    if source.scheme != "file" and not _is_host(urlsplit(_filled(source.url, "dataset", "2021-01")).hostname):
+        raise UsageError(f"The template '{source}' names no host that can be. Write it as {_EXAMPLE}.")
+
+
+def _is_host(name: str | None) -> bool:
+    """Whether `name` can be the name of a host: no label is empty or longer than 63 letters."""
+    try:
+        encoded = name if name is None or name.isascii() else name.encode("idna").decode()
+    except UnicodeError:
+        return False
+    return encoded is not None and all(0 < len(label) < 64 for label in encoded.removesuffix(".").split("."))
 
 
 def _names_one_file(source: Place) -> bool:

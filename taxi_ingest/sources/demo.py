@@ -22,7 +22,9 @@ from taxi_ingest.catalog.months import first_day, last_day
 from taxi_ingest.catalog.reading import dataset as dataset_named
 
 _STRAY_YEARS = (2002, 2008, 2009)
-_NAME = re.compile(r"/(?P<dataset>[a-z]+)_tripdata_(?P<month>\d{4}-\d{2})\.csv\.gz")
+_NAME = re.compile(
+    r"/(?P<dataset>[a-z]+)_tripdata_(?P<month>[0-9]{4}-[0-9]{2})\.csv\.gz\?rows=(?P<rows>[0-9]+)&seed=(?P<seed>[0-9]+)"
+)
 
 
 @functools.cache
@@ -126,17 +128,14 @@ class _Month:
 class DemoServer:
     """Publishes made-up months as `.csv.gz` on a free loopback port until closed."""
 
-    def __init__(self, rows: int, seed: int) -> None:
-        class Handler(_Handler):
-            def month(self, part: Part) -> bytes:
-                return gzip.compress(month_csv(part, rows, seed), compresslevel=1, mtime=0)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    def __init__(self) -> None:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
-    def url(self, part: Part) -> str:
-        """Where `part` is published."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/{part.dataset}_tripdata_{part.month}.csv.gz"
+    def url(self, part: Part, rows: int, seed: int) -> str:
+        """Where `part` is published with so many rows, drawn from that seed."""
+        port = self._server.server_address[1]
+        return f"http://127.0.0.1:{port}/{part.dataset}_tripdata_{part.month}.csv.gz?rows={rows}&seed={seed}"
 
     def close(self) -> None:
         """Stop answering."""
@@ -144,21 +143,22 @@ class DemoServer:
         self._server.server_close()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep the terminal for the report: whoever asked tells what went wrong."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET for the months that can be made up, 404 for anything else."""
-
-    def month(self, part: Part) -> bytes:
-        """The bytes of one published file."""
-        raise NotImplementedError
 
     def do_GET(self) -> None:
         """Answer one request."""
         name = _NAME.fullmatch(self.path)
         part = Part(name["dataset"], name["month"]) if name else None
-        if part is None or layout(part) is None:
+        if name is None or part is None or layout(part) is None:
             self.send_error(404)
             return
-        body = self.month(part)
+        body = gzip.compress(month_csv(part, int(name["rows"]), int(name["seed"])), compresslevel=1, mtime=0)
         self.send_response(200)
         self.send_header("Content-Type", "application/gzip")
         self.send_header("Content-Length", str(len(body)))

@@ -28,9 +28,15 @@ _NOT_THERE = {403, 404, 410}
 def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_seconds: float) -> str:
     """The newest month of a dataset at `source` (a name, "auto", "demo" or a URL template).
 
-    Raises SourceError when the last MONTHS_ASKED are not there, TransientError when the publisher cannot be asked.
+    Raises SourceError when the last MONTHS_ASKED are not there or this machine's clock is wrong, TransientError when
+    the publisher cannot be asked.
     """
     months = month_range(known.first, f"{date.today():%Y-%m}")[::-1]
+    if not months:
+        raise SourceError(
+            f"{known.name} begins with {known.first}, but on this machine today is {date.today()}. Set its clock, or "
+            "name the month."
+        )
     if str(source) == publishers.DEMO:
         from taxi_ingest.sources import demo
 
@@ -50,7 +56,7 @@ def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_sec
 
 
 def _is_published(part: Part, source: Place, retries: Retries, timeout_seconds: float) -> bool:
-    publisher = publishers.Publisher(source, {})
+    publisher = publishers.Publisher(source)
     url = publisher.url(part, publishers.identity(source, part, {}))
     return with_retries(retries, lambda _: _is_there(url, timeout_seconds), wait=_sleep)
 

@@ -38,10 +38,36 @@ def test_months_are_read_in_the_order_given_each_once(texts: list[str], months: 
     assert parse_months(texts) == months
 
 
-@pytest.mark.parametrize("text", ["2021", "2021-1", "2021-13", "2021-00", "21-01", "2021-01-01", "", "2021-01\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2021",
+        "2021-1",
+        "2021-13",
+        "2021-00",
+        "21-01",
+        "2021-01-01",
+        "",
+        "2021-01\n",
+        "10000-01",
+        "\uff12\uff10\uff12\uff11-01",
+    ],
+)
 def test_a_text_that_is_not_a_month_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UsageError, match=r"is not a month\. Write 2021-01"):
         check_month(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["{}-01", "{}-12", "9999-12", "2021-01..{}-01", "2021-01..9998-12", "9999-12..9999-12"]
+)
+def test_a_month_after_the_end_of_next_year_is_refused_with_the_last_that_can_be(text: str) -> None:
+    with pytest.raises(UsageError, match=f"no month after {date.today().year + 1}-12 can be published yet"):
+        parse_months([text.format(date.today().year + 2)])
+
+
+def test_the_end_of_next_year_is_a_month() -> None:
+    assert parse_months([f"{date.today().year + 1}-12"]) == [f"{date.today().year + 1}-12"]
 
 
 @pytest.mark.parametrize("text", ["2021-01..", "..2021-01", "2021-01,", "2021-01...2021-02", "2021-01..2021-13"])
