@@ -22,6 +22,7 @@ CHARACTERS = {
     "quote": "'", "double quote": '"', "less": "<", "greater": ">", "space": " ", "no-break space": "\u00a0",
     "newline": "\n", "tab": "\t", "semicolon": ";", "comma": ",", "at": "@", "escaped": "%27%20",
     "umlaut": "ü",
+    "euro": "€",
 }  # fmt: skip
 WHERE = ("flag", "environment", "config file")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
@@ -143,11 +143,19 @@ def _send(
         method,
         url,
         headers=headers,
+        auth=_credentials(url),
         timeout=patience.timeout_seconds,
         verify=_trusted_certificates() if url.lower().startswith("https:") else True,
         stream=True,
         allow_redirects=False,
     )
+
+
+def _credentials(url: str) -> tuple[bytes, bytes] | None:
+    """User and password of `url` in UTF-8; requests itself would encode them in Latin-1, which lacks many characters."""
+    parts = urlsplit(url)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return (user.encode(), password.encode()) if user or password else None
 
 
 def _trusted_certificates() -> str | bool:

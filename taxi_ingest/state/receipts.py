@@ -143,6 +143,9 @@ _DECODERS = {step: msgspec.json.Decoder(kind) for step, kind in TYPES.items()}
 
 _CHECKSUM = b',\n "checksum": "'
 
+_LARGEST = 2**63 - 1
+"""No count, size or time is larger; a receipt that says so is damaged."""
+
 _Kind = TypeVar("_Kind", bound=Receipt)
 
 
@@ -177,9 +180,11 @@ def from_json(step: Step, text: bytes | str) -> Receipt | None:
     if found and checksum[:8] != b"%08x" % zlib.crc32(body):
         return None
     try:
-        return _DECODERS[step].decode(text)
+        receipt = _DECODERS[step].decode(text)
     except (ValueError, RecursionError):
         return None
+    numbers = (value for value in vars(receipt).values() if isinstance(value, int))
+    return receipt if all(0 <= number <= _LARGEST for number in numbers) else None
 
 
 class Receipts:

@@ -70,6 +70,13 @@ def test_a_receipt_with_a_value_of_another_type_is_none(step: Step) -> None:
         assert from_json(step, json.dumps(wrong)) is None, name
 
 
+@pytest.mark.parametrize("number", [10**400, 2**63, -1])
+def test_a_receipt_with_an_impossible_number_is_none(number: int) -> None:
+    facts = json.loads(to_json(RECEIPTS["download"])) | {"bytes": number}
+    del facts["checksum"]
+    assert from_json("download", json.dumps(facts)) is None
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_fields_of_a_later_version_are_passed_over(step: Step) -> None:
     later = json.loads(to_json(RECEIPTS[step])) | {"from_the_future": {"a": 1}}
