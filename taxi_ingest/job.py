@@ -134,7 +134,7 @@ def job_for(
 def part_filter(*, months: list[str], datasets: list[str]) -> Callable[[Part], bool]:
     """Whether a part is among those that `--month` and `--dataset` name; all are when nothing is named."""
     chosen = set(parse_months(months)) if months else set()
-    names = {known.name for known in _datasets(",".join(datasets))} if datasets else set()
+    names = {known.name for known in datasets_named(",".join(datasets))} if datasets else set()
     return lambda part: (not chosen or part.month in chosen) and (not names or part.dataset in names)
 
 
@@ -197,7 +197,7 @@ def _check_level(settings: Settings) -> None:
 
 
 def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
-    chosen = _datasets(settings.shared.dataset)
+    chosen = datasets_named(settings.shared.dataset)
     source = Place.parse(settings.global_.source)
     if any(known.monthly for known in chosen) and not settings.shared.month:
         raise UsageError("Which month? Add --month 2021-01, or set `month` in config.toml.")
@@ -237,7 +237,8 @@ def _wanted(known: Dataset, settings: Settings) -> list[Part]:
     return [Part(known.name, month) for month in parse_months([settings.shared.month], newest)]
 
 
-def _datasets(text: str) -> list[Dataset]:
+def datasets_named(text: str) -> list[Dataset]:
+    """The datasets that `--dataset` names, the default one when it names none. Raises UsageError."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
         return [default_dataset()]

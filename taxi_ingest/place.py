@@ -39,7 +39,7 @@ class Place:
         if slashes and is_well_formed(text):
             return cls(scheme.lower(), public_url(text), text)
         if slashes or public_text(text) != text:
-            raise UsageError(_cannot_be_taken_apart(scheme if slashes or scheme.lower() in _WEB else ""))
+            raise UsageError(_cannot_be_parsed(scheme if slashes or scheme.lower() in _WEB else ""))
         return cls(scheme.lower(), text, text)
 
     @property
@@ -74,10 +74,10 @@ class Place:
         return self.shown
 
 
-def _cannot_be_taken_apart(scheme: str) -> str:
+def _cannot_be_parsed(scheme: str) -> str:
     form = f"{scheme or 'SCHEME'}://HOST/PATH"
     return (
-        f"This {f'{scheme}:// ' if scheme else ''}address cannot be taken apart. Write it as {form}"
+        f"This {f'{scheme}:// ' if scheme else ''}address cannot be parsed. Write it as {form}"
         f"{'' if scheme else ', or a folder as ./FOLDER'}; in a user name or password, write @ as %40, / as %2F, "
         ": as %3A and # as %23."
     )

@@ -124,7 +124,7 @@ class Demo:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings in force, and where each came from, such as origins["global.jobs"]; none is a default."""
+    """All settings in force. `origins` tells where each came from; a setting without an entry has its default."""
 
     global_: Global = field(default_factory=Global)
     shared: Shared = field(default_factory=Shared)

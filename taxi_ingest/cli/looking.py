@@ -165,10 +165,10 @@ def catalog(dataset: DatasetName = None, as_json: AsJson = False) -> None:
     """Show what is published."""
     from taxi_ingest import report
     from taxi_ingest.catalog import reading
+    from taxi_ingest.job import datasets_named
     from taxi_ingest.report import listing
 
-    names = ",".join(dataset or []).split(",") if dataset else []
-    chosen = [reading.dataset(name) for name in names if name != "all"] or list(reading.datasets().values())
+    chosen = datasets_named(",".join(dataset or ["all"]))
     if as_json:
         _print_json(
             {

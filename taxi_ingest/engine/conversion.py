@@ -61,7 +61,11 @@ class Converters:
         self._lock = threading.Lock()
 
     def parquetize(self, conversion: Conversion, progress: Callable[[int], None]) -> Parquetized:
-        """Do what `parquetize` does, raising what it raises; ContentError when the file ends the process."""
+        """Do what `parquetize` does, raising what it raises.
+
+        Raises ContentError when the file ends the process, TaxiError when something else killed it, and RuntimeError
+        for a bug in it.
+        """
         process = self._take()
         try:
             receipt = process.convert(conversion, progress)

@@ -114,7 +114,8 @@ class Workplace:
     def decision(self, part: Part, step: Step) -> Decision:
         """Whether `step` must run for `part`, and why.
 
-        A load must when another program keeps the warehouse, and will fail of it; the steps before it go on.
+        While another program has the warehouse open, a load is decided as `run`: it will fail, and the steps before it
+        go on.
         """
         if step == "load" and not self.observer.answers(part):
             return Decision("run", IN_USE)

@@ -19,7 +19,6 @@ from taxi_ingest import exits
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import UsageError
 from taxi_ingest.history.schema import open_for_reading
-from taxi_ingest.history.trouble import trouble
 
 LATEST = "latest"
 
@@ -177,7 +176,7 @@ def past_runs(database: Path, *, at_work: bool) -> Iterator[PastRuns]:
         try:
             yield PastRuns(db, at_work=at_work)
         except sqlite3.Error as error:
-            raise trouble(error, database) from error
+            raise as_history_error(error, database) from error
 
 
 def _left_undone(run: PastRun) -> bool:

@@ -7,8 +7,8 @@ import os
 import sqlite3
 from pathlib import Path
 
-from taxi_ingest.errors import TaxiError
-from taxi_ingest.history.trouble import cannot_be_opened, trouble
+from taxi_ingest.errors import HistoryError
+from taxi_ingest.history.trouble import as_history_error, cannot_be_opened
 
 _FIRST = """
 CREATE TABLE runs (
@@ -52,7 +52,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     try:
         return _up_to_date(path)
     except sqlite3.Error as error:
-        raise trouble(error, path) from error
+        raise as_history_error(error, path) from error
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -64,11 +64,11 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         return _readable(path, "mode=ro")
     except sqlite3.Error as error:
         if not cannot_be_opened(error) or os.access(path.parent, os.W_OK):
-            raise trouble(error, path) from error
+            raise as_history_error(error, path) from error
     try:  # SQLite wants files beside it, which nobody can make in this folder; nobody can change the database either
         return _readable(path, "immutable=1")
     except sqlite3.Error as error:
-        raise trouble(error, path) from error
+        raise as_history_error(error, path) from error
 
 
 def _up_to_date(path: Path) -> sqlite3.Connection:
@@ -97,7 +97,7 @@ def _readable(path: Path, how: str) -> sqlite3.Connection:
 def _version(db: sqlite3.Connection, path: Path) -> int:
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
-        raise TaxiError(
+        raise HistoryError(
             f"{path} was written by a newer taxi-ingest (its version {version}, known here: {SCHEMA_VERSION}). "
             "Upgrade taxi-ingest, or use another --data-dir."
         )

@@ -24,7 +24,7 @@ class DamagedHistoryError(HistoryError):
     """The file is no SQLite database, is damaged, or lacks our tables."""
 
 
-def trouble(error: sqlite3.Error, path: Path) -> HistoryError:
+def as_history_error(error: sqlite3.Error, path: Path) -> HistoryError:
     """What to raise for an `error` that SQLite raised about the history at `path`."""
     code = primary_code(error)
     if code in _BUSY:

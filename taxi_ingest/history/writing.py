@@ -23,7 +23,7 @@ from taxi_ingest.errors import HistoryError, NotPublishedError
 from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.schema import open_for_writing
-from taxi_ingest.history.trouble import DamagedHistoryError, set_aside, trouble
+from taxi_ingest.history.trouble import DamagedHistoryError, set_aside
 from taxi_ingest.redaction import redacted
 
 log = logging.getLogger("taxi_ingest")
@@ -180,7 +180,7 @@ class History:
         except sqlite3.Error as error:
             if self._closed:
                 raise HistoryError("the run has ended; this step was stopped") from error
-            raise trouble(error, self._database) from error
+            raise as_history_error(error, self._database) from error
 
     def _opened(self) -> sqlite3.Connection:
         try:

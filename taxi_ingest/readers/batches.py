@@ -21,7 +21,7 @@ from taxi_ingest.readers.columns import (
     Converted,
     all_but,
     convert,
-    is_finite,
+    has_finite_sum,
     reject_reason,
     schema_of,
     trimmed,
@@ -95,8 +95,8 @@ class BlockReader:
 
     def _read(self, lines: Lines) -> _Outcome:
         parsed = self._parser.parse(lines, self._as_text) or self._parser.parse(lines, self._published)
-        if parsed is not None and (endless := self._without_end(parsed)):
-            self._as_text |= endless
+        if parsed is not None and (non_finite := self._non_finite(parsed)):
+            self._as_text |= non_finite
             parsed = self._parser.parse(lines, self._as_text) or self._parser.parse(lines, self._published)
         if parsed is None:
             if not lines.non_blank:
@@ -144,11 +144,11 @@ class BlockReader:
     def _texts_in(self, parsed: Parsed) -> list[str]:
         return [name for name in self._layout.positions if name in parsed.texts]
 
-    def _without_end(self, parsed: Parsed) -> set[str]:
+    def _non_finite(self, parsed: Parsed) -> set[str]:
         """The columns of numbers that were parsed directly and have NaN or infinity, which only conversion tells."""
         direct = (name for name in self._layout.positions if name not in parsed.texts)
         doubles = (name for name in direct if self._by_name[name].type == "double")
-        return {name for name in doubles if not is_finite(parsed.table[name])}
+        return {name for name in doubles if not has_finite_sum(parsed.table[name])}
 
     def _filled_nameless(self, table: pa.Table) -> frozenset[int]:
         """The positions of columns without a name that have a value."""

@@ -115,8 +115,8 @@ def all_but(rows: Iterable[int], total: int) -> pa.BooleanArray:
     return pc.cast(pa.Array.from_buffers(pa.uint8(), total, [None, pa.py_buffer(keep)]), pa.bool_())
 
 
-def is_finite(numbers: pa.Array | pa.ChunkedArray) -> bool:
-    """Whether a column has neither NaN nor infinity; also false for numbers whose sum is too large for a double."""
+def has_finite_sum(numbers: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether the sum of a column is finite. If so, it has neither NaN nor infinity, and this is the fastest test."""
     total = pc.sum(numbers).as_py()
     return total is None or math.isfinite(total)
 
@@ -167,7 +167,7 @@ def _try_cast(texts: pa.StringArray, column: Column) -> pa.Array | None:
         values = pc.cast(texts, arrow_type(column))
     except pa.ArrowInvalid:
         return None
-    return values if column.type != "double" or is_finite(values) else None
+    return values if column.type != "double" or has_finite_sum(values) else None
 
 
 def _convert_dirty(texts: pa.StringArray, column: Column) -> Converted:
@@ -239,7 +239,7 @@ def _unique_values(uniques: pa.StringArray, column: Column) -> pa.Array:
     if unconverted.true_count:
         rest = _cast_each(uniques.filter(unconverted), column)
         values = pc.replace_with_mask(values, unconverted, rest)
-    if column.type == "double" and not is_finite(values):
+    if column.type == "double" and not has_finite_sum(values):
         values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, kind))
     return values
 

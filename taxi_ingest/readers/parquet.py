@@ -61,7 +61,7 @@ def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32
     no column of the dataset. Damage that Arrow does not survive ends the process: `engine.conversion` gives it one of
     its own.
     """
-    with _open(path) as file, _damage_told(path):
+    with _open(path) as file, _damage_translated(path):
         sources, writer = _sources(path, file, dataset, vintage), file.metadata.created_by or "an unnamed writer"
         encodings = _encodings(file.metadata)
     # Texts repeat: dictionary-encoded, each is trimmed and looked up once. Arrow cannot do that from every encoding.
@@ -78,7 +78,7 @@ def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32
 
 def _open(path: Path, texts: list[str] | None = None, *, int96_unit: str = "us") -> pq.ParquetFile:
     """Open a Parquet file. INT96 times are read in microseconds, in which they cannot overflow."""
-    with _damage_told(path):
+    with _damage_translated(path):
         return pq.ParquetFile(
             path,
             read_dictionary=texts,
@@ -98,10 +98,12 @@ def _encodings(metadata: pq.FileMetaData) -> dict[str, set[str]]:
 
 
 @contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
+def _damage_translated(path: Path) -> Iterator[None]:
     """Raise ContentError for what Arrow raises when a file is damaged."""
     try:
         yield
+    except MemoryError:  # Arrow's own is one of its ArrowExceptions, too
+        raise
     except _DAMAGE as error:
         raise _damaged(path, error) from error
 
@@ -153,7 +155,7 @@ def _batches(file: pq.ParquetFile, path: Path, converter: _Converter, batch_rows
 def _records(
     file: pq.ParquetFile, path: Path, group: int, names: list[str], batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    with _damage_told(path):
+    with _damage_translated(path):
         # One thread: decoding is cheap, and the consumer needs the other cores for encoding.
         yield from file.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False)
 

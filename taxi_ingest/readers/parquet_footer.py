@@ -260,7 +260,7 @@ class DamagedError(ValueError):
 
 _NOT_A_FOOTER = (
     EOFError, TProtocolException, LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
-    MemoryError, struct.error,
+    struct.error,
 )  # fmt: skip
 """What Thrift's pure Python code raises for bytes that are no footer."""
 

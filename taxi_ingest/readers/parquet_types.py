@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taxi_ingest.catalog import Column
-from taxi_ingest.readers.columns import CUT, Change, Converted, arrow_type, is_finite, nan_to_null, nulls
+from taxi_ingest.readers.columns import CUT, Change, Converted, arrow_type, has_finite_sum, nan_to_null, nulls
 
 _NEW_YORK = {"America/New_York", "US/Eastern"}
 _YES_OR_NO = "Y/N"
@@ -128,7 +128,7 @@ def cast_exact(array: pa.Array, column: Column) -> Converted:
 
 
 def lost_below_microsecond(fine: pa.Array, rounded: pa.Array) -> int:
-    """How many times lost digits: those in nanoseconds (wrapped round where they do not fit) and in microseconds."""
+    """The number of timestamps that lost digits, given in nanoseconds (wrapped round if too large) and microseconds."""
     micros = pc.cast(rounded, pa.int64())
     fits = pc.less(pc.abs(micros), _NANOSECONDS)
     back = pc.multiply(pc.if_else(fits, micros, 0), 1000)
@@ -160,7 +160,7 @@ def _cast(array: pa.Array, column: Column) -> pa.Array:
     if pa.types.is_decimal(array.type) and column.type == "double":
         array = pc.cast(array, pa.string())  # whose double is the nearest; Arrow's own cast is often the one beside it
     values = pc.cast(array, options=pc.CastOptions(target, allow_time_truncate=column.type == "timestamp"))
-    if column.type == "double" and not is_finite(values) and pc.any(pc.is_inf(values)).as_py():
+    if column.type == "double" and not has_finite_sum(values) and pc.any(pc.is_inf(values)).as_py():
         raise pa.ArrowInvalid("infinity")
     return values
 

@@ -44,8 +44,7 @@ def identity(source: Place, part: Part, demo: Mapping[str, int]) -> str:
     if part.month is None and not _names_one_file(source):
         return auto_source(part)
     if name == DEMO:
-        options = "&".join(f"{key}={value}" for key, value in demo.items())
-        return f"demo:{part.dataset}/{part.month}?{options}"
+        return f"demo:{part.dataset}/{part.month}?rows={demo['rows']}&seed={demo['seed']}"
     return auto_source(part) if name == AUTO else name
 
 
@@ -71,7 +70,7 @@ class Publisher:
         try:
             return url_from(Place.parse(template), part)
         except UsageError as error:
-            raise SourceError(f"The source recorded for {part} is of no use. {error} {_NAME_ANOTHER}") from error
+            raise SourceError(f"The source recorded for {part} cannot be used. {error} {_NAME_ANOTHER}") from error
 
     def close(self) -> None:
         """Stop the demo's server, if it was started."""
@@ -135,7 +134,7 @@ def _check_template(source: Place) -> None:
     if re.search("[{}]", _filled(source.url, "", "")):
         raise UsageError(f"The template '{source}' may hold {{dataset}} and {{month}} only.")
     if source.scheme != "file" and not _is_host(urlsplit(_filled(source.url, "dataset", "2021-01")).hostname):
-        raise UsageError(f"The template '{source}' names no host that can be. Write it as {_EXAMPLE}.")
+        raise UsageError(f"The template '{source}' has an impossible host name. Write it as {_EXAMPLE}.")
 
 
 def _is_host(name: str | None) -> bool:

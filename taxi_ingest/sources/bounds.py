@@ -37,8 +37,7 @@ def bound(part: Part, url: str, folder: Path, total: int | None, have: int) -> B
     free = shutil.disk_usage(folder).free
     room = have + max(0, free - DISK_RESERVE)
     if total is not None:
-        if total > room:
-            raise SpaceError(f"{shown} has {total:,} bytes, {have:,} of which are here already. {_too_little(free)}")
+        check_room(url, folder, total, have)
         return Bound(total, TransientError(f"{shown}: more came than the {total:,} bytes that were announced."))
     allowed = max(_ALWAYS_ALLOWED, _TIMES_ESTIMATE * estimated_size(part.dataset, part.month)[1])
     if room < allowed:
@@ -50,6 +49,15 @@ def bound(part: Part, url: str, folder: Path, total: int | None, have: int) -> B
             "Check the --source template."
         ),
     )
+
+
+def check_room(url: str, folder: Path, total: int, have: int) -> None:
+    """Raise SpaceError unless a file of `total` bytes, `have` of which are in `folder` already, fits on its disk."""
+    free = shutil.disk_usage(folder).free
+    if total > have + max(0, free - DISK_RESERVE):
+        raise SpaceError(
+            f"{public_url(url)} has {total:,} bytes, {have:,} of which are here already. {_too_little(free)}"
+        )
 
 
 def _too_little(free: int) -> str:

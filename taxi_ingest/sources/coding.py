@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from taxi_ingest.errors import ContentError, SourceError, TransientError
 from taxi_ingest.files import replacing
 from taxi_ingest.readers.blocks import GZIP_MAGIC, is_gzip
+from taxi_ingest.sources.bounds import Bound
 
 if TYPE_CHECKING:
     from taxi_ingest.sources.connection import Answer
@@ -31,23 +32,23 @@ def coding_of(answer: Answer) -> str:
         return coding
     shown = coding if _TOKEN.fullmatch(coding) else "several codings"
     raise SourceError(
-        f"{answer.shown}: the publisher packs the file in a way that is not understood ({shown}; gzip and "
-        "deflate are). Download it yourself, unpack it, and name it as --source file:///…."
+        f"{answer.shown}: the publisher sends the file with an unsupported Content-Encoding ({shown}; "
+        "gzip and deflate are supported). Download it yourself, unpack it, and name it as --source file:///…."
     )
 
 
-def undo(path: Path, name: str, coding: str, most: int) -> None:
-    """Turn what came over the wire into a file that a reader knows, of at most `most` bytes; errors call it `name`.
+def undo(path: Path, name: str, coding: str, allowed: Bound) -> None:
+    """Turn what came over the wire into a file that a reader knows, no larger than `allowed`; errors call it `name`.
 
     gzip stays as it is, because readers know it, unless it holds Parquet or gzip; deflate is unpacked. Raises
-    ContentError when the coding is damaged, TransientError when its end is missing.
+    ContentError when the coding is damaged, TransientError when its end is missing, and `allowed.beyond`.
     """
     if coding == _DEFLATE:
         with path.open("rb") as file:
             start = file.read(2)
-        _unpack(path, name, zlib.MAX_WBITS if _has_zlib_header(start) else _RAW_DEFLATE, most)
+        _unpack(path, name, zlib.MAX_WBITS if _has_zlib_header(start) else _RAW_DEFLATE, allowed)
     elif coding in _GZIP and is_gzip(path) and _holds_packed(path):
-        _unpack(path, name, _ANY_GZIP, most)
+        _unpack(path, name, _ANY_GZIP, allowed)
 
 
 def ends_early(path: Path, coding: str) -> str:
@@ -91,22 +92,20 @@ def _gzip_is_whole(path: Path) -> bool:
     return True
 
 
-def _unpack(path: Path, name: str, window: int, most: int) -> None:
+def _unpack(path: Path, name: str, window: int, allowed: Bound) -> None:
     """Replace the file by what it holds."""
     size = 0
     try:
         with replacing(path) as scratch, scratch.open("wb") as out:
             for piece in _unpacked(path, window):
                 size += len(piece)
-                if size > most:
-                    raise ContentError(
-                        f"{name}: what the publisher packed is larger than {most:,} bytes when unpacked."
-                    )
+                if size > allowed.most:
+                    raise allowed.beyond
                 out.write(piece)
     except zlib.error as error:
-        raise ContentError(f"{name}: what the publisher packed cannot be unpacked ({error}).") from error
+        raise ContentError(f"{name}: what was compressed in transit cannot be decompressed ({error}).") from error
     except EOFError:
-        raise TransientError(f"{name}: the end of what the publisher packed is missing.") from None
+        raise TransientError(f"{name}: the end of what was compressed in transit is missing.") from None
 
 
 def _unpacked(path: Path, window: int) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
 from requests.utils import prepend_scheme_if_needed, select_proxy
 from urllib3.util import parse_url
 from urllib3.util.response import assert_header_parsing
@@ -151,11 +152,11 @@ def _send(
     )
 
 
-def _credentials(url: str) -> tuple[bytes, bytes] | None:
-    """User and password of `url` in UTF-8; requests itself would encode them in Latin-1, which lacks many characters."""
+def _credentials(url: str) -> HTTPBasicAuth | None:
+    """User and password of `url` in UTF-8; requests itself would encode them in Latin-1, which lacks many letters."""
     parts = urlsplit(url)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    return (user.encode(), password.encode()) if user or password else None
+    return HTTPBasicAuth(user.encode(), password.encode()) if user or password else None
 
 
 def _trusted_certificates() -> str | bool:
@@ -170,7 +171,7 @@ def _trusted_certificates() -> str | bool:
 
 
 def _gave_up(shown: str, deadline: Deadline) -> TransientError:
-    return TransientError(f"{shown}: the publisher was given up: {deadline.too_slow}.")
+    return TransientError(f"{shown}: gave up waiting: {deadline.too_slow}.")
 
 
 class _Session(requests.Session):

@@ -116,7 +116,7 @@ def _parquetize(now: Observed, wanted: Wanted) -> Decision:
         return Decision("run", "the published file or its layout changed")
     if have.writer != wanted.writer:
         return Decision("run", "the writer settings changed")
-    if wanted.strict and not have.is_strict:
+    if wanted.strict and not have.passes_strict:
         return Decision("run", "strict: the file may have unknown columns or codes, or be of another month")
     return _proven(have == now.receipts.parquetize, "the footer proves it")
 

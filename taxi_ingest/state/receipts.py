@@ -37,7 +37,7 @@ class ChangedValues(NamedTuple):
     occurrences: int
 
 
-MOSTLY = 0.98
+USUAL_SHARE_IN_MONTH = 0.98
 """The share of a file's pickups that lies in its month at least; of all published files, more than this does."""
 
 
@@ -45,16 +45,18 @@ class MonthShares(NamedTuple):
     """The share of a file's pickups, from 0 to 1, that lies in its month, and in the months before and after it."""
 
     in_month: float
-    beside: float
+    in_neighbours: float
 
     @property
     def are_usual(self) -> bool:
         """Whether so much lies in the month that it is no file of another one."""
-        return self.in_month >= MOSTLY
+        return self.in_month >= USUAL_SHARE_IN_MONTH
 
     def in_words(self, month: str | None) -> str:
         """Where the pickups lie, in words."""
-        return f"only {self.in_month:.0%} of the pickups lie in {month}, {self.beside:.0%} in the months beside it"
+        return (
+            f"only {self.in_month:.0%} of the pickups lie in {month}, {self.in_neighbours:.0%} in the months beside it"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,7 @@ class Parquetized(Provenance):
     changed_values: tuple[ChangedValues, ...] = ()
 
     @property
-    def is_strict(self) -> bool:
+    def passes_strict(self) -> bool:
         """Whether it is known that --strict has nothing against it."""
         oddities = self.unknown_columns or self.unknown_codes or (self.shares and not self.shares.are_usual)
         return self.lines is not None and not oddities

@@ -21,7 +21,7 @@ class Tally:
 
     `codes` counts unknown text codes by (column, text), `changed` values that were changed by (column, what was done),
     `nameless` are the positions of columns with values but no name. `pickups` are those that have a time,
-    `in_month` those of them in the part's month, `beside` those in the month before or after it.
+    `in_month` those of them in the part's month, `in_neighbours` those in the month before or after it.
     """
 
     part: Part
@@ -32,7 +32,7 @@ class Tally:
     empty: int = 0
     pickups: int = 0
     in_month: int = 0
-    beside: int = 0
+    in_neighbours: int = 0
     unterminated: bool = False
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
     changed: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -57,12 +57,12 @@ class Tally:
         self.pickups += pickups
         self.in_month += in_month
         if in_month < pickups:
-            self.beside += _count_within(times, previous_month(month), next_month(next_month(month))) - in_month
+            self.in_neighbours += _count_within(times, previous_month(month), next_month(next_month(month))) - in_month
 
     @property
     def shares(self) -> MonthShares | None:
         """Where the pickups lie; None where nothing has a time."""
-        return MonthShares(self.in_month / self.pickups, self.beside / self.pickups) if self.pickups else None
+        return MonthShares(self.in_month / self.pickups, self.in_neighbours / self.pickups) if self.pickups else None
 
     @property
     def nameless_columns(self) -> tuple[str, ...]:

@@ -14,12 +14,12 @@ from urllib.parse import unquote, urlsplit
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
-from taxi_ingest.errors import ContentError, NotPublishedError, SourceError, TransientError
+from taxi_ingest.errors import NotPublishedError, SourceError, TaxiError, TransientError
 from taxi_ingest.files import replacing, sha256
 from taxi_ingest.layout import Layout
 from taxi_ingest.readers.inspecting import inspect
 from taxi_ingest.redaction import public_url
-from taxi_ingest.sources.bounds import Bound, bound
+from taxi_ingest.sources.bounds import Bound, bound, check_room
 from taxi_ingest.sources.coding import ends_early, undo
 from taxi_ingest.sources.headers import seconds_to_wait
 from taxi_ingest.sources.http import answer
@@ -37,7 +37,7 @@ _RESPONSES_WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 
 @dataclass(frozen=True)
 class Published:
-    """A file as the publisher describes it, and how it is packed for the way; empty where it says nothing."""
+    """A file as the publisher describes it, and how it is compressed in transit; empty where it says nothing."""
 
     etag: str = ""
     last_modified: str = ""
@@ -102,9 +102,9 @@ def _accept(
     """Look at what came; only CSV or Parquet takes the place of `target`, anything else is thrown away."""
     came, shown = partial.path, public_url(origin.url)
     try:
-        undo(came, shown, published.coding, bound(part, origin.url, came.parent, None, 0).most)
+        undo(came, shown, published.coding, bound(part, origin.url, came.parent, None, 0))
         found = inspect(came, shown)
-    except (ContentError, TransientError):
+    except TaxiError:
         partial.discard()
         raise
     digest = sha256(came)
@@ -136,7 +136,7 @@ def _copy(url: str, part: Part, partial: Path, tell: Callable[[int], None], expe
     if not source.is_file():
         raise SourceError(f"There is no file {source}. Check the --source template, or copy the file there.")
     size = source.stat().st_size
-    bound(part, url, partial.parent, size, 0)
+    check_room(url, partial.parent, size, 0)
     expect(size)
     with source.open("rb") as file, partial.open("wb") as out:
         while chunk := file.read(_CHUNK):

@@ -68,8 +68,9 @@ def parquetize(
 
     Every line of the file that has a value is a row or, in the part's rejects (CSV: line, reason, raw), a reject;
     otherwise RejectsError is raised. It is also raised when `limits` does not allow so many rejects or so few rows;
-    SchemaError when it allows no unknown column or text code, or when the file fits no vintage; ContentError when the
-    file is not the one that was downloaded, or is damaged. `progress` gets the rows of each batch.
+    SchemaError when it allows no unknown column or text code, or when the file fits no vintage; ContentError when it
+    allows no file of another month, or when the file is damaged or not the one that was downloaded. `progress` gets the
+    rows of each batch.
     """
     known = dataset_named(part.dataset)
     raw, path, rejects = layout.data_dir / downloaded.file, layout.parquet(part), layout.rejects(part)
@@ -224,7 +225,7 @@ def _strict_verdict(tally: Tally) -> TaxiError | None:
     if tally.shares and not tally.shares.are_usual:
         where = tally.shares.in_words(tally.part.month)
         return ContentError(
-            f"Another month's file? O{where[1:]}. Check the file, or leave --strict out to load it all the same."
+            f"{where[0].upper()}{where[1:]}. Check the file, or leave --strict out to load it all the same."
         )
     return None
 

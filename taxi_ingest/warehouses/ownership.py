@@ -29,7 +29,7 @@ def refuse_foreign(found: Found, wanted: Mapping[str, str]) -> None:
     """Raise WarehouseError unless the table is ours and its columns have the types in `wanted` (name → type).
 
     Columns may stand in any order and its owner may have added some. A column may be missing, because the catalog
-    may have gained it since, but for the month, which every month is replaced by.
+    may have gained it since; `file_month` alone must exist, because months are replaced by it.
     """
     differences = [
         f"{name} is {found.types[name.lower()]} instead of {kind}"

@@ -22,16 +22,16 @@ WHEN NOT MATCHED BY TARGET THEN INSERT ({columns}) VALUES ({columns})
 
 
 class Replacement:
-    """One attempt to replace one month of one table, to which its owner added the columns `more`."""
+    """One attempt to replace one month of one table, to which its owner added the columns `owner_columns`."""
 
     def __init__(
-        self, jobs: Jobs, marks: Marks, address: Address, load: Load, more: Sequence[bigquery.SchemaField]
+        self, jobs: Jobs, marks: Marks, address: Address, load: Load, owner_columns: Sequence[bigquery.SchemaField]
     ) -> None:
         self._jobs = jobs
         self._marks = marks
         self._address = address
         self._load = load
-        self._more = more
+        self._owner_columns = owner_columns
         self._newest: datetime | None = None
 
     def run(self, file: str) -> int:
@@ -56,8 +56,8 @@ class Replacement:
         load = self._load
         self._revoke_mark()
         decorator = f"${load.month.replace('-', '')}" if load.month else ""
-        # with the owner's columns, which are null in the file: a load over a table leaves it the columns it names
-        config = tables.load_config([*tables.schema(load.table), *self._more], truncate=True)
+        # WRITE_TRUNCATE replaces the schema, so the columns that the owner added must be listed
+        config = tables.load_config([*tables.schema(load.table), *self._owner_columns], truncate=True)
         self._jobs.load(file, self._address.table(load.table.name) + decorator, config, load.sending)
 
     def _merge(self, file: str) -> None:
