@@ -11,7 +11,7 @@ import difflib
 import functools
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -169,7 +169,8 @@ def read(flags: Mapping[str, Value], *, config: str | None = None) -> Settings:
         (Origin("flag"), Path(), dict(flags)),
     ):
         for name, raw in layer.items():
-            remember(str(raw))
+            for text in _texts(raw):
+                remember(text)
             values[name] = _anchored(name, _typed(name, raw, origin), folder)
             origins[name] = origin
     sections = {
@@ -257,7 +258,18 @@ def _typed(name: str, raw: Any, origin: Origin) -> Value:
 
 def _as_shown(raw: Any) -> str:
     """A value that a setting cannot have, as a message may quote it."""
+    if isinstance(raw, list) and all(isinstance(item, str) for item in raw):
+        return quoted([shown(item) for item in raw])
     return quoted(shown(raw)) if isinstance(raw, str | int | float) else f"a {type(raw).__name__}"
+
+
+def _texts(raw: Any) -> Iterator[str]:
+    """The texts in a value of TOML, each of which may be an address."""
+    if isinstance(raw, str):
+        yield raw
+    elif isinstance(raw, list | tuple | dict):
+        for item in raw.values() if isinstance(raw, dict) else raw:
+            yield from _texts(item)
 
 
 def _anchored(name: str, value: Value, folder: Path) -> Value:

@@ -117,9 +117,3 @@ def quoted(value: object) -> str:
     except ValueError:  # Python writes no number of more than some thousand digits
         return "a number of thousands of digits"
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
-
-
-def quoted_place(text: str) -> str:
-    """A place that is none of ours, as a message may quote it: without what may be a user and a password."""
-    before, at, rest = text.rpartition("@")
-    return quoted(f"…@{rest}" if at and before else text)

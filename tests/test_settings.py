@@ -97,6 +97,7 @@ NUMBERS = {
     "download.tries": "1 to 100",
     "download.backoff_seconds": "0 to 300",
     "download.timeout_seconds": "0.1 to 3,600",
+    "download.slowest_bytes_per_second": "1 to 1,000,000,000",
     "download.grace_days": "0 to 36,500",
     "parquetize.at_once": "1 to 64",
     "parquetize.compression_level": "1 to 22",
@@ -234,12 +235,12 @@ def test_a_folder_whose_name_is_no_utf_8_is_refused(taxi: Command, tmp_path: Pat
 @pytest.mark.parametrize("place", ["u:hush@host/x{month}", "postgres:u:hush@host", "u:hush/hush@host"])
 def test_a_place_without_slashes_is_refused_without_its_secrets(taxi: Command, option: str, place: str) -> None:
     ran = taxi("run", option, place)
-    assert (ran.code, "'…@host" in ran.err, "hush" in ran.err) == (2, True, False), ran.err
+    assert (ran.code, "cannot be parsed" in ran.err, "hush" in ran.err) == (2, True, False), ran.err
 
 
 def test_the_config_verb_shows_no_secret_of_a_place_without_slashes(taxi: Command) -> None:
     ran = taxi("config", TAXI_INGEST_GLOBAL__SOURCE="u:hush@host/{month}")
-    assert (ran.code, "…@host/{month}" in ran.out, "hush" in ran.out) == (0, True, False), ran.err
+    assert (ran.code, "…" in ran.out, "hush" in ran.out) == (0, True, False), ran.err
 
 
 def test_the_config_verb_names_a_file_whose_name_is_no_utf_8(taxi: Command, tmp_path: Path) -> None:

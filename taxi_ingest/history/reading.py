@@ -19,6 +19,7 @@ from taxi_ingest import exits
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import UsageError
 from taxi_ingest.history.schema import open_for_reading
+from taxi_ingest.history.trouble import as_history_error
 
 LATEST = "latest"
 

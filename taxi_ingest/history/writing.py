@@ -23,7 +23,7 @@ from taxi_ingest.errors import HistoryError, NotPublishedError
 from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.schema import open_for_writing
-from taxi_ingest.history.trouble import DamagedHistoryError, set_aside
+from taxi_ingest.history.trouble import DamagedHistoryError, as_history_error, set_aside
 from taxi_ingest.redaction import redacted
 
 log = logging.getLogger("taxi_ingest")

@@ -24,7 +24,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, sources
 from taxi_ingest.errors import SourceError, UsageError
 from taxi_ingest.place import Place
-from taxi_ingest.values import quoted_place
+from taxi_ingest.values import quoted
 
 if TYPE_CHECKING:
     from taxi_ingest.sources.demo import DemoServer
@@ -128,7 +128,7 @@ def _check_template(source: Place) -> None:
     if source.scheme not in {"http", "https", "file"}:
         names = ", ".join([AUTO, *sources(), DEMO])
         raise UsageError(
-            f"{quoted_place(str(source))} is not a source. Possible: {names}, or a URL template such as "
+            f"{quoted(str(source))} is not a source. Possible: {names}, or a URL template such as "
             f"{_EXAMPLE} (http, https or file)."
         )
     if re.search("[{}]", _filled(source.url, "", "")):

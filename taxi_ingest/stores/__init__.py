@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.values import quoted_place
+from taxi_ingest.values import quoted
 
 
 @dataclass(frozen=True)
@@ -118,5 +118,5 @@ def open_store(place: Place) -> Store:
     """The store at `place`, untouched. Raises UsageError for an unknown scheme or a name that no store can have."""
     kind = KINDS.get(place.scheme)
     if kind is None:
-        raise UsageError(f"{quoted_place(str(place))} is not a store. Possible: {EXAMPLES}.")
+        raise UsageError(f"{quoted(str(place))} is not a store. Possible: {EXAMPLES}.")
     return kind.open(place)

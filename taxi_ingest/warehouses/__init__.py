@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.values import quoted_place
+from taxi_ingest.values import quoted
 
 if TYPE_CHECKING:  # this page is read for help texts, which must come at once
     from taxi_ingest.catalog import Column
@@ -197,7 +197,7 @@ def open_warehouse(place: Place, options: Options | None = None) -> Warehouse:
     """
     kind = KINDS.get(place.scheme)
     if kind is None:
-        raise UsageError(f"{quoted_place(str(place))} is not a warehouse. Possible: {EXAMPLES}.")
+        raise UsageError(f"{quoted(str(place))} is not a warehouse. Possible: {EXAMPLES}.")
     return kind.open(place, options or Options())
 
 
