@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import os
 import re
@@ -40,6 +41,11 @@ def replacing(path: Path, *, owner: str = "") -> Iterator[Path]:
 def distrust(path: Path) -> None:
     """Note that `path` may not hold what was recorded of it: with another time, it is looked at before it is used."""
     path.touch()
+
+
+def scratch_files_of(path: Path) -> Iterator[Path]:
+    """The scratch files that `replacing` made for `path` and that a killed process left."""
+    return path.parent.glob(f".{glob.escape(path.name)}.*.tmp")
 
 
 def scratch_owner(name: str) -> str:

@@ -7,7 +7,6 @@ fails, and the run goes on.
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import pickle
 import signal
@@ -24,6 +23,7 @@ from typing import IO, cast
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import ContentError, TaxiError
+from taxi_ingest.files import scratch_files_of
 from taxi_ingest.layout import Layout
 from taxi_ingest.readers.blocks import GET_IT_AGAIN
 from taxi_ingest.state.receipts import Downloaded, Parquetized
@@ -179,5 +179,5 @@ def _answer(conversion: Conversion, answers: IO[bytes]) -> None:
 def _remove_scratch_files(conversion: Conversion) -> None:
     layout, part = conversion.layout, conversion.part
     for path in (layout.parquet(part), layout.rejects(part)):
-        for scratch in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        for scratch in scratch_files_of(path):
             scratch.unlink(missing_ok=True)

@@ -17,17 +17,9 @@ import pyarrow.compute as pc
 
 from taxi_ingest.readers import Batch, Reject
 from taxi_ingest.readers.blocks import BytesLike, is_utf8
-from taxi_ingest.readers.columns import (
-    Converted,
-    all_but,
-    convert,
-    has_finite_sum,
-    reject_reason,
-    schema_of,
-    trimmed,
-    with_null_columns,
-)
-from taxi_ingest.readers.parsing import Layout, Lines, Parsed, Parser
+from taxi_ingest.readers.canonical import all_but, schema_of, with_null_columns
+from taxi_ingest.readers.columns import Converted, convert, has_finite_sum, reject_reason, trimmed
+from taxi_ingest.readers.parsing import Lines, Parsed, Parser, RowShape
 
 _NO_VALUE = b', \t\v\f"'
 """What a line without any value is made of."""
@@ -64,13 +56,13 @@ class BlockReader:
     are parsed only once. This does not affect the result.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._parser = Parser(layout)
-        self._schema = schema_of(layout.columns)
+    def __init__(self, shape: RowShape) -> None:
+        self._shape = shape
+        self._parser = Parser(shape)
+        self._schema = schema_of(shape.columns)
         self.no_rows = self._schema.empty_table()
-        self._by_name = {column.name: column for column in layout.columns}
-        self._published = frozenset(layout.positions)
+        self._by_name = {column.name: column for column in shape.columns}
+        self._published = frozenset(shape.positions)
         self._as_text: set[str] = set()
 
     def batch(self, block: BytesLike) -> tuple[Batch, int]:
@@ -121,7 +113,7 @@ class BlockReader:
                 text = parsed.table[name][row].as_py()
                 reasons.setdefault(row, []).append(reject_reason(self._by_name[name], text))
         table = with_null_columns(self._schema, columns, parsed.table.num_rows)
-        empty = set(_rows_without_value(table.select(list(self._layout.positions)))) - reasons.keys()
+        empty = set(_rows_without_value(table.select(list(self._shape.positions)))) - reasons.keys()
         for row in [row for row in empty if lines.line(parsed.ordinal(row)).strip(_NO_VALUE)]:
             empty.remove(row)
             reasons[row] = ["no value in any column that is loaded"]
@@ -142,11 +134,11 @@ class BlockReader:
         )
 
     def _texts_in(self, parsed: Parsed) -> list[str]:
-        return [name for name in self._layout.positions if name in parsed.texts]
+        return [name for name in self._shape.positions if name in parsed.texts]
 
     def _non_finite(self, parsed: Parsed) -> set[str]:
         """The columns of numbers that were parsed directly and have NaN or infinity, which only conversion tells."""
-        direct = (name for name in self._layout.positions if name not in parsed.texts)
+        direct = (name for name in self._shape.positions if name not in parsed.texts)
         doubles = (name for name in direct if self._by_name[name].type == "double")
         return {name for name in doubles if not has_finite_sum(parsed.table[name])}
 
@@ -165,7 +157,7 @@ class BlockReader:
 
     def _surplus_reasons(self, table: pa.Table) -> dict[int, list[str]]:
         """Reject reasons by row, for rows with a value in a field beyond the named ones."""
-        reason = self._parser.count_reason(self._layout.width)
+        reason = self._parser.count_reason(self._shape.width)
         filled = (_true_positions(pc.is_valid(trimmed(_as_array(table[name])))) for name in self._parser.spares)
         return {row: [reason] for rows in filled for row in rows}
 

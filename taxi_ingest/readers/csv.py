@@ -19,7 +19,7 @@ from taxi_ingest.errors import ContentError
 from taxi_ingest.readers import Batch, Reject
 from taxi_ingest.readers.batches import BlockReader
 from taxi_ingest.readers.blocks import GET_IT_AGAIN, Blocks, decompressed, header_names, is_blank
-from taxi_ingest.readers.parsing import Layout, layout_of
+from taxi_ingest.readers.parsing import RowShape, row_shape
 
 T = TypeVar("T")
 
@@ -42,8 +42,8 @@ def read(
         source = Blocks(stream, block_bytes)
         header, header_lines, body = _header(path, source)
         first = next(body, bytearray())
-        layout = _layout(path, header, first, dataset, vintage)
-        reader = BlockReader(layout)
+        shape = _shape(path, header, first, dataset, vintage)
+        reader = BlockReader(shape)
 
         def work(block: bytearray) -> tuple[Batch, int]:
             done = reader.batch(block)
@@ -85,7 +85,7 @@ def _header(path: Path, source: Blocks) -> tuple[tuple[str, ...], int, Iterator[
     raise ContentError(f"{path.name} is empty: {GET_IT_AGAIN}.")
 
 
-def _layout(path: Path, header: tuple[str, ...], first: bytearray, dataset: Dataset, vintage: Vintage) -> Layout:
+def _shape(path: Path, header: tuple[str, ...], first: bytearray, dataset: Dataset, vintage: Vintage) -> RowShape:
     names = dataset.names_in(vintage)
     published = {names.get(fold(name)): position for position, name in enumerate(header)}
     positions = {c.name: published[c.name] for c in dataset.columns if c.name in published}
@@ -94,7 +94,7 @@ def _layout(path: Path, header: tuple[str, ...], first: bytearray, dataset: Data
             f"{path.name} has no column of {dataset.name}: its header begins with {','.join(header)[:80]!r}. "
             "Check that this is the right file for the dataset."
         )
-    return layout_of(header, positions, dataset.columns, islice(first.split(b"\n"), _SAMPLE))
+    return row_shape(header, positions, dataset.columns, islice(first.split(b"\n"), _SAMPLE))
 
 
 def _in_order(source: Iterator[bytearray], work: Callable[[bytearray], T], threads: int) -> Iterator[T]:

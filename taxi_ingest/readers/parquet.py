@@ -22,15 +22,8 @@ from taxi_ingest.catalog import Dataset, Vintage, fold
 from taxi_ingest.errors import ContentError, SchemaError
 from taxi_ingest.readers import Batch, Reject
 from taxi_ingest.readers.blocks import GET_IT_AGAIN
-from taxi_ingest.readers.columns import (
-    CUT,
-    Converted,
-    all_but,
-    convert,
-    reject_reason,
-    schema_of,
-    with_null_columns,
-)
+from taxi_ingest.readers.canonical import all_but, schema_of, with_null_columns
+from taxi_ingest.readers.columns import CUT, Converted, convert, reject_reason
 from taxi_ingest.readers.parquet_types import (
     MisfitError,
     SourceColumn,

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taxi_ingest.catalog import Column
-from taxi_ingest.readers.columns import CUT, Change, Converted, arrow_type, has_finite_sum, nan_to_null, nulls
+from taxi_ingest.readers.canonical import arrow_type, nulls
+from taxi_ingest.readers.columns import CUT, Change, Converted, has_finite_sum, nan_to_null
 
 _NEW_YORK = {"America/New_York", "US/Eastern"}
 _YES_OR_NO = "Y/N"

@@ -16,7 +16,7 @@ import pyarrow.csv as pa_csv
 from taxi_ingest.catalog import Column
 from taxi_ingest.readers import Reject
 from taxi_ingest.readers.blocks import BytesLike, Count, count, count_line_ends, fields, is_blank, is_utf8
-from taxi_ingest.readers.columns import arrow_type
+from taxi_ingest.readers.canonical import arrow_type
 
 MAX_SPARES = 2
 """How many empty fields a row may have beyond those named in the header."""
@@ -28,43 +28,43 @@ _EMPTY_FIELD = re.compile(rb',[ \t\v\f]*(?:"[ \t\v\f]*"[ \t\v\f]*)?$')
 
 
 @dataclass(frozen=True)
-class Layout:
+class RowShape:
     """How the fields of a line are used.
 
-    `positions` are those of the published canonical columns, from 0. The header has `header` fields, of which those
-    from `names` on have no name; a row has at least `names` fields. `nameless` are the positions of all header fields
-    without a name. `width` is the usual number of fields of a row.
+    `positions` are those of the published canonical columns, from 0. The header has `header_fields` fields, of which
+    those from `named_fields` on have no name; a row has at least `named_fields`. `nameless` are the positions of all
+    header fields without a name. `width` is the usual number of fields of a row.
     """
 
     columns: tuple[Column, ...]
     positions: dict[str, int]
-    names: int
-    header: int
+    named_fields: int
+    header_fields: int
     nameless: tuple[int, ...]
     width: int
 
     @property
     def widest(self) -> int:
         """The most fields a row may have."""
-        return max(self.header, self.names + MAX_SPARES)
+        return max(self.header_fields, self.named_fields + MAX_SPARES)
 
     @property
     def spares(self) -> range:
         """The positions of the fields beyond those of the header, which must be empty."""
-        return range(self.header, self.width)
+        return range(self.header_fields, self.width)
 
 
-def layout_of(
+def row_shape(
     header: Sequence[str], positions: dict[str, int], columns: tuple[Column, ...], sample: Iterable[BytesLike]
-) -> Layout:
-    """The Layout of lines under `header`, whose empty names are nameless; `sample` are some of the lines."""
+) -> RowShape:
+    """The RowShape of lines under `header`, whose empty names are nameless; `sample` are some of the lines."""
     nameless = tuple(position for position, name in enumerate(header) if not name)
     names = max((position + 1 for position, name in enumerate(header) if name), default=0)
-    layout = Layout(columns, positions, names, len(header), nameless, len(header))
+    shape = RowShape(columns, positions, names, len(header), nameless, len(header))
     seen = Counter(len(fields(line)) for line in sample if not is_blank(line))
-    legal = {width: n for width, n in seen.items() if names <= width <= layout.widest}
+    legal = {width: n for width, n in seen.items() if names <= width <= shape.widest}
     usual = max(legal, key=lambda width: legal[width]) if legal else len(header)
-    return replace(layout, width=usual, nameless=tuple(position for position in nameless if position < usual))
+    return replace(shape, width=usual, nameless=tuple(position for position in nameless if position < usual))
 
 
 class Lines:
@@ -156,17 +156,17 @@ class Parsed:
 class Parser:
     """Parses lines of one file. Stateless, so thread-safe."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        named = {position: name for name, position in layout.positions.items()}
-        self._fields = [named.get(i, f" {i}") for i in range(layout.width)]  # no column name starts with a space
-        self.spares = [self._fields[i] for i in layout.spares]
-        self.nameless = {position: self._fields[position] for position in layout.nameless}
+    def __init__(self, shape: RowShape) -> None:
+        self._shape = shape
+        named = {position: name for name, position in shape.positions.items()}
+        self._fields = [named.get(i, f" {i}") for i in range(shape.width)]  # no column name starts with a space
+        self.spares = [self._fields[i] for i in shape.spares]
+        self.nameless = {position: self._fields[position] for position in shape.nameless}
         self._unnamed = [*self.spares, *self.nameless.values()]
-        self._typed = {c.name: arrow_type(c) for c in layout.columns if c.name in layout.positions}
-        self._texts = {c.name for c in layout.columns if c.type == "string"}.intersection(self._typed)
+        self._typed = {c.name: arrow_type(c) for c in shape.columns if c.name in shape.positions}
+        self._texts = {c.name for c in shape.columns if c.type == "string"}.intersection(self._typed)
         # Without a line after it, an open quote in the last line would go unnoticed.
-        self._sentinel = b'""' + b"," * (layout.width - 1) + b"\n"
+        self._sentinel = b'""' + b"," * (shape.width - 1) + b"\n"
 
     def parse(self, lines: Lines, as_text: Set[str]) -> Parsed | None:
         """Parse lines, reading the columns `as_text` as text.
@@ -219,7 +219,7 @@ class Parser:
         for ordinal, width in parsed.ragged.items():
             line = self._normalize_line(lines.line(ordinal), width)
             if line is None:
-                breaks_off = width < self._layout.names
+                breaks_off = width < self._shape.named_fields
                 rejects.append(lines.reject(ordinal, self.count_reason(width), breaks_off=breaks_off))
             else:
                 fixed[ordinal] = line
@@ -230,15 +230,15 @@ class Parser:
 
     def _normalize_line(self, line: BytesLike, width: int) -> BytesLike | None:
         """The line with the usual number of fields, or None if its width or its extra fields are invalid."""
-        layout = self._layout
-        if not layout.names <= width <= layout.widest:
+        shape = self._shape
+        if not shape.named_fields <= width <= shape.widest:
             return None
-        for _ in range(width - layout.width):
+        for _ in range(width - shape.width):
             line, cut = _EMPTY_FIELD.subn(b"", line)
             if not cut:
                 return None
-        return line + b"," * (layout.width - width)
+        return line + b"," * (shape.width - width)
 
     def count_reason(self, width: int) -> str:
         """The reject reason for a row of `width` fields."""
-        return f"{width} field{'s' if width != 1 else ''}, {self._layout.names} expected"
+        return f"{width} field{'s' if width != 1 else ''}, {self._shape.named_fields} expected"

@@ -91,12 +91,13 @@ def parquetize(
         batches = readers.reader(downloaded.format)(raw, known, fitted.vintage)
         tables = _counted(batches, tally, limits, rejected, progress or (lambda _: None))
         threads = _ENCODING_THREADS[downloaded.format]
+        failure: TaxiError | None = None
         try:
             parquet.write(tables, scratch, known, part.month, writer, provenance, threads=threads)
-            failure = _verdict(tally, limits, rejects)
         except _HopelessError:
             failure = _too_many(tally, limits, rejects, so_far=True)
         _check_checksum(raw, downloaded, digest.result())
+        failure = failure or _verdict(tally, limits, rejects)
         if failure is not None:
             _keep_rejects(rejected, rejects)
             raise failure

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from taxi_ingest.catalog import FILE_MONTH, Dataset
 from taxi_ingest.catalog.months import first_day
-from taxi_ingest.readers.columns import nulls, schema_of
+from taxi_ingest.readers.canonical import nulls, schema_of
 from taxi_ingest.writers import row_groups
 from taxi_ingest.writers.provenance import Provenance, Writer
 

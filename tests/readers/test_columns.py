@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from taxi_ingest.catalog import Column
-from taxi_ingest.readers.columns import Converted, convert, reject_reason, schema_of, trimmed
+from taxi_ingest.readers.canonical import schema_of
+from taxi_ingest.readers.columns import Converted, convert, reject_reason, trimmed
 
 WHOLE = Column("n", "int64", "", "")
 NUMBER = Column("x", "double", "", "")
