@@ -114,12 +114,13 @@ def cast_exact(array: pa.Array, column: Column) -> Converted:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     changed: Counter[Change] = Counter()
-    if pa.types.is_floating(array.type):
+    is_finite = pa.types.is_floating(array.type) and has_finite_sum(array)
+    if pa.types.is_floating(array.type) and not is_finite:
         array, changed = nan_to_null(array)
     elif pa.types.is_timestamp(array.type) and array.type.tz is not None:
         array = pc.local_timestamp(array)
     try:
-        values = _cast(array, column)
+        values = _cast(array, column) if is_finite else _cast_finite(array, column)
     except pa.ArrowInvalid as error:
         row = _first_misfit(array, column)
         raise MisfitError(row, array[row], _MISFIT[column.type]) from error
@@ -160,19 +161,24 @@ def _cast(array: pa.Array, column: Column) -> pa.Array:
     target = arrow_type(column)
     if pa.types.is_decimal(array.type) and column.type == "double":
         array = pc.cast(array, pa.string())  # whose double is the nearest; Arrow's own cast is often the one beside it
-    values = pc.cast(array, options=pc.CastOptions(target, allow_time_truncate=column.type == "timestamp"))
+    return pc.cast(array, options=pc.CastOptions(target, allow_time_truncate=column.type == "timestamp"))
+
+
+def _cast_finite(array: pa.Array, column: Column) -> pa.Array:
+    """As `_cast`; also raises ArrowInvalid for infinity."""
+    values = _cast(array, column)
     if column.type == "double" and not has_finite_sum(values) and pc.any(pc.is_inf(values)).as_py():
         raise pa.ArrowInvalid("infinity")
     return values
 
 
 def _first_misfit(array: pa.Array, column: Column) -> int:
-    """The position of the first value that `_cast` refuses, by binary search; there must be one."""
+    """The position of the first value that `_cast_finite` refuses, by binary search; there must be one."""
     low, high = 0, len(array)
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            _cast(array[low:middle], column)
+            _cast_finite(array[low:middle], column)
             low = middle
         except pa.ArrowInvalid:
             high = middle

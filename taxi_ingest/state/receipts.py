@@ -64,7 +64,8 @@ class Downloaded:
     """A published file that was fetched.
 
     `source` is the identity recorded with the part, `url` where the file came from (without secrets), `file` its path
-    below the data directory, `format` "csv" or "parquet", `columns` their names as published. `etag` and
+    below the data directory, `format` "csv" or "parquet", `columns` their names as published. `sha256` identifies the
+    bytes; `crc32c`, four times as fast, is compared whenever they are read ("" in receipts of 0.1). `etag` and
     `last_modified` are the publisher's own words, "" where it said nothing.
     """
 
@@ -76,6 +77,7 @@ class Downloaded:
     sha256: str
     format: str
     columns: tuple[str, ...]
+    crc32c: str = ""
     etag: str = ""
     last_modified: str = ""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +14,8 @@ from taxi_ingest.catalog import Dataset, Part
 from taxi_ingest.catalog.months import first_day, next_month, previous_month
 from taxi_ingest.readers import Batch
 from taxi_ingest.state.receipts import ChangedValues, MonthShares, UnknownCode
+
+_DAY = 86_400_000_000  # microseconds
 
 
 @dataclass
@@ -82,7 +85,7 @@ class Tally:
 
 def _count_within(times: pa.ChunkedArray, first: str, end: str) -> int:
     """How many of `times` lie in the months from `first` until, not including, `end`."""
-    begin, until = (pa.scalar(_midnight(month), pa.timestamp("us")) for month in (first, end))
+    begin, until = _midnight(first), _midnight(end)
     extremes = pc.min_max(times)
     if pc.greater_equal(extremes["min"], begin).as_py() and pc.less(extremes["max"], until).as_py():
         return int(pc.count(times).as_py())
@@ -90,5 +93,8 @@ def _count_within(times: pa.ChunkedArray, first: str, end: str) -> int:
     return int(pc.sum(inside).as_py() or 0)
 
 
-def _midnight(month: str) -> datetime:
-    return datetime.combine(first_day(month), datetime.min.time())
+@functools.cache
+def _midnight(month: str) -> pa.TimestampScalar:
+    """The beginning of a month; made of a number, because Arrow would import numpy to understand a datetime."""
+    days = (first_day(month) - date(1970, 1, 1)).days
+    return pa.scalar(days * _DAY, pa.int64()).cast(pa.timestamp("us"))

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
 from taxi_ingest.errors import NotPublishedError, SourceError, TaxiError, TransientError
-from taxi_ingest.files import replacing, sha256
+from taxi_ingest.files import crc32c, replacing, sha256
 from taxi_ingest.layout import Layout
 from taxi_ingest.readers.inspecting import inspect
 from taxi_ingest.redaction import public_url
@@ -107,7 +107,7 @@ def _accept(
     except TaxiError:
         partial.discard()
         raise
-    digest = sha256(came)
+    digest, checksum = sha256(came), crc32c(came)
     size = came.stat().st_size
     with replacing(target) as scratch:
         came.replace(scratch)
@@ -121,6 +121,7 @@ def _accept(
         sha256=digest,
         format=found.format,
         columns=tuple(found.columns),
+        crc32c=checksum,
         etag=published.etag,
         last_modified=published.last_modified,
     )

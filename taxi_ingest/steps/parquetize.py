@@ -87,7 +87,7 @@ def parquetize(
         replacing(path) as scratch,
         ThreadPoolExecutor(1, "checksum") as checksum,
     ):
-        digest = checksum.submit(sha256, raw)
+        is_as_downloaded = checksum.submit(_is_as_downloaded, raw, downloaded)
         batches = readers.reader(downloaded.format)(raw, known, fitted.vintage)
         tables = _counted(batches, tally, limits, rejected, progress or (lambda _: None))
         threads = _ENCODING_THREADS[downloaded.format]
@@ -96,7 +96,9 @@ def parquetize(
             parquet.write(tables, scratch, known, part.month, writer, provenance, threads=threads)
         except _HopelessError:
             failure = _too_many(tally, limits, rejects, so_far=True)
-        _check_checksum(raw, downloaded, digest.result())
+        if not is_as_downloaded.result():
+            distrust(raw)
+            raise _not_as_downloaded(raw)
         failure = failure or _verdict(tally, limits, rejects)
         if failure is not None:
             _keep_rejects(rejected, rejects)
@@ -114,10 +116,11 @@ def _check_receipt(raw: Path, downloaded: Downloaded) -> None:
         raise _not_as_downloaded(raw)
 
 
-def _check_checksum(raw: Path, downloaded: Downloaded, digest: str) -> None:
-    if digest != downloaded.sha256:
-        distrust(raw)
-        raise _not_as_downloaded(raw)
+def _is_as_downloaded(raw: Path, downloaded: Downloaded) -> bool:
+    """Whether the checksum of the file is the one that the receipt of the download tells."""
+    if downloaded.crc32c:
+        return crc32c(raw) == downloaded.crc32c
+    return sha256(raw) == downloaded.sha256
 
 
 def _not_as_downloaded(raw: Path) -> ContentError:

@@ -1,6 +1,6 @@
 """The whole step: rules, rejects, conservation, provenance. `ours.py SOURCE OUTPUT DATASET MONTH`.
 
-Checksum, format and column names are given, as the download leaves them.
+Checksum (in SOURCE.crc32c), format and column names are given, as the download leaves them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ downloaded = Downloaded(
     bytes=source.stat().st_size,
     mtime_ns=0,
     sha256="0" * 64,
+    crc32c=Path(f"{source}.crc32c").read_text(),
     format=kind,
     columns=tuple(columns(dataset, month, kind)),
 )
