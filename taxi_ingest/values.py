@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
+from taxi_ingest.redaction import public_text
+
 Value = str | int | float | bool | tuple[str, ...]
 
 _LONGEST_QUOTE = 60  # characters
@@ -111,9 +113,9 @@ def _listed(value: Any) -> list[Any] | tuple[Any, ...]:
 
 
 def quoted(value: object) -> str:
-    """`value` as a message may quote it: in Python's notation, and never longer than a line."""
+    """`value` as a message may quote it: in Python's notation, without secrets, and never longer than a line."""
     try:
-        text = repr(value)
+        text = repr(public_text(value) if isinstance(value, str) else value)
     except ValueError:  # Python writes no number of more than some thousand digits
         return "a number of thousands of digits"
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"

@@ -23,7 +23,7 @@ def contents(file: Path) -> list[tuple[str, str, str, int]]:
 @pytest.mark.parametrize(
     ("made_by_hand", "difference"),
     [
-        (f"CREATE TABLE yellow_tripdata AS FROM read_csv('{MONTH}')", "it has no file_month"),
+        (f"CREATE TABLE yellow_tripdata AS FROM read_csv('{MONTH}')", "file_month)"),
         (
             "CREATE TABLE yellow_tripdata (VendorID BIGINT, fare_amount INTEGER)",
             "fare_amount is INTEGER instead of DOU",

@@ -22,15 +22,22 @@ from pathlib import Path
 from typing import IO, cast
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.errors import ContentError, TaxiError
+from taxi_ingest.errors import ContentError, TaxiError, machine_refused
 from taxi_ingest.files import scratch_files_of
 from taxi_ingest.layout import Layout
-from taxi_ingest.readers.blocks import GET_IT_AGAIN
+from taxi_ingest.readers import GET_IT_AGAIN
 from taxi_ingest.state.receipts import Downloaded, Parquetized
 from taxi_ingest.steps.parquetize import Limits
 from taxi_ingest.writers.provenance import Writer
 
-_START = "import sys; sys.path[:] = {path!r}; from taxi_ingest.engine.conversion import serve; serve()"
+_START = """
+import sys; sys.path[:] = {path!r}
+from taxi_ingest.process import block_heavy_imports; block_heavy_imports()
+from taxi_ingest.engine.conversion import serve; serve()
+"""
+
+_FAULTS = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
+"""The signals by which a process ends of its own fault."""
 
 
 @dataclass(frozen=True)
@@ -130,13 +137,16 @@ class _Process:
     def cause_of_death(self, downloaded: Downloaded) -> TaxiError:
         """Why the process ended while it read the file `downloaded`."""
         code = self._process.wait()
-        if code == -signal.SIGKILL:
-            return TaxiError("The conversion was killed from outside, as systems do when memory runs out. Run again.")
         self._errors.seek(0)
         words = self._errors.read().decode("utf-8", errors="replace").strip().splitlines()
-        what = words[-1] if words else f"exit {code}"
-        return ContentError(
-            f"{Path(downloaded.file).name} is a damaged Parquet file (Arrow gave up: {what.strip()}): {GET_IT_AGAIN}."
+        what = words[-1].strip() if words else f"exit {code}"
+        if refused := machine_refused(Exception(what)):
+            return TaxiError(f"The conversion ended: {refused}")
+        if -code in _FAULTS:
+            name = Path(downloaded.file).name
+            return ContentError(f"{name} is a damaged Parquet file (Arrow gave up: {what}): {GET_IT_AGAIN}.")
+        return TaxiError(
+            f"The conversion was ended from outside ({what}), as systems do when memory runs out. Run again."
         )
 
     def kill(self) -> None:
@@ -147,9 +157,6 @@ class _Process:
 
 def serve() -> None:
     """Do conversions that come in on stdin until it is closed: by the end of the run, or of the run's process."""
-    from taxi_ingest.process import block_heavy_imports
-
-    block_heavy_imports()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the run, which then closes stdin
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever is printed is no answer

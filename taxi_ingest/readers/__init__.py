@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+GET_IT_AGAIN = "get the file again, or name another --source"
+"""What helps when a file is cut or damaged, wherever it came from."""
+
+NO_VALUE_LOADED = "no value in any column that is loaded"
+"""The reject reason for a row whose only values are in other columns, or are unknown codes."""
+
+
 @dataclass(frozen=True)
 class Reject:
     """A line that could not be read. `line` counts from 1: the line number of a CSV file, the row number of Parquet.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taxi_ingest.readers import Batch, Reject
+from taxi_ingest.readers import NO_VALUE_LOADED, Batch, Reject
 from taxi_ingest.readers.blocks import BytesLike, is_utf8
 from taxi_ingest.readers.canonical import all_but, schema_of, with_null_columns
 from taxi_ingest.readers.columns import Converted, convert, has_finite_sum, reject_reason, trimmed
@@ -86,6 +86,8 @@ class BlockReader:
         return batch, lines.physical
 
     def _read(self, lines: Lines) -> _Outcome:
+        if _may_be_hexadecimal(lines.parsed):
+            self._as_text |= {name for name in self._shape.positions if self._by_name[name].type == "int64"}
         parsed = self._parser.parse(lines, self._as_text) or self._parser.parse(lines, self._published)
         if parsed is not None and (non_finite := self._non_finite(parsed)):
             self._as_text |= non_finite
@@ -116,7 +118,7 @@ class BlockReader:
         empty = set(_rows_without_value(table.select(list(self._shape.positions)))) - reasons.keys()
         for row in [row for row in empty if lines.line(parsed.ordinal(row)).strip(_NO_VALUE)]:
             empty.remove(row)
-            reasons[row] = ["no value in any column that is loaded"]
+            reasons[row] = [NO_VALUE_LOADED]
         if reasons or empty:
             rejects += [lines.reject(parsed.ordinal(row), "; ".join(why)) for row, why in reasons.items()]
             rejects.sort(key=lambda reject: reject.line)
@@ -178,6 +180,10 @@ class BlockReader:
         else:
             reject = lines.reject(0, "a quote is never closed", breaks_off=True)
         return _Outcome(rejects=[reject])
+
+
+def _may_be_hexadecimal(lines: BytesLike) -> bool:
+    return b"0x" in lines or b"0X" in lines
 
 
 def _as_array(column: pa.ChunkedArray) -> pa.Array:

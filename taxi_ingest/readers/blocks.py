@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taxi_ingest.errors import ContentError
+from taxi_ingest.readers import GET_IT_AGAIN
 
 try:  # three times as fast as zlib, but not available on every platform
     from isal import igzip, isal_zlib
@@ -31,9 +32,6 @@ except ImportError:
     _GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 BytesLike = bytes | bytearray
-
-GET_IT_AGAIN = "get the file again, or name another --source"
-"""What helps when a file is cut or damaged, wherever it came from."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"

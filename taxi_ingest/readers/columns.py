@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 import pyarrow as pa
@@ -32,6 +33,9 @@ _ALWAYS_CASTS = {
 
 _NAN_TEXT = r"(?i)^[+-]?nan$"
 _FINER_THAN_MICROSECONDS = r"(:\d\d\.\d{6})(\d{1,3})$"
+
+_HEXADECIMAL = r"^\s*[+-]?0[xX]"
+"""What Arrow takes for a whole number, and nobody means as one."""
 
 _WHOLE_DECIMAL = r"^-?\d{1,15}\.0*$"
 _LARGEST_EXACT = 2.0**53
@@ -124,6 +128,8 @@ def _try_cast(texts: pa.StringArray, column: Column) -> pa.Array | None:
         values = pc.cast(texts, arrow_type(column))
     except pa.ArrowInvalid:
         return None
+    if column.type == "int64" and pc.any(pc.match_substring_regex(texts, _HEXADECIMAL)).as_py():
+        return None
     return values if column.type != "double" or has_finite_sum(values) else None
 
 
@@ -196,6 +202,8 @@ def _unique_values(uniques: pa.StringArray, column: Column) -> pa.Array:
     if unconverted.true_count:
         rest = _cast_each(uniques.filter(unconverted), column)
         values = pc.replace_with_mask(values, unconverted, rest)
+    if column.type == "int64":
+        values = pc.if_else(pc.match_substring_regex(uniques, _HEXADECIMAL), pa.scalar(None, kind), values)
     if column.type == "double" and not has_finite_sum(values):
         values = pc.if_else(pc.is_finite(values), values, pa.scalar(None, kind))
     return values
@@ -229,8 +237,10 @@ def _parse_whole(text: str) -> int | None:
         number = pc.cast(pa.scalar(text), pa.float64()).as_py()
     except pa.ArrowInvalid:
         return None
-    whole = abs(number) <= _LARGEST_EXACT and number == int(number)  # NaN fails the first comparison
-    return int(number) if whole else None
+    if abs(number) > _LARGEST_EXACT or number != int(number):  # NaN fails the first comparison
+        return None
+    exact = Decimal(text)
+    return int(exact) if exact == exact.to_integral_value() else None
 
 
 def _apply_codes(

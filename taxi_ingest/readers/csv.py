@@ -16,9 +16,9 @@ from typing import TypeVar
 
 from taxi_ingest.catalog import Dataset, Vintage, fold
 from taxi_ingest.errors import ContentError
-from taxi_ingest.readers import Batch, Reject
+from taxi_ingest.readers import GET_IT_AGAIN, Batch, Reject
 from taxi_ingest.readers.batches import BlockReader
-from taxi_ingest.readers.blocks import GET_IT_AGAIN, Blocks, decompressed, header_names, is_blank
+from taxi_ingest.readers.blocks import Blocks, decompressed, header_names, is_blank
 from taxi_ingest.readers.parsing import RowShape, row_shape
 
 T = TypeVar("T")

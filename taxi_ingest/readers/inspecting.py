@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from taxi_ingest.errors import ContentError
-from taxi_ingest.readers import Inspected, parquet_footer
-from taxi_ingest.readers.blocks import BOM, GET_IT_AGAIN, GZIP_MAGIC, decompressed, header_names, is_blank
+from taxi_ingest.readers import GET_IT_AGAIN, Inspected, parquet_footer
+from taxi_ingest.readers.blocks import BOM, GZIP_MAGIC, decompressed, header_names, is_blank
 
 _HEAD_BYTES = 64 << 10
 """Bytes at the start of a file that are examined."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,10 +21,9 @@ import pyarrow.parquet as pq
 
 from taxi_ingest.catalog import Dataset, Vintage, fold
 from taxi_ingest.errors import ContentError, SchemaError
-from taxi_ingest.readers import Batch, Reject
-from taxi_ingest.readers.blocks import GET_IT_AGAIN
+from taxi_ingest.readers import GET_IT_AGAIN, NO_VALUE_LOADED, Batch, Reject
 from taxi_ingest.readers.canonical import all_but, schema_of, with_null_columns
-from taxi_ingest.readers.columns import CUT, Converted, convert, reject_reason
+from taxi_ingest.readers.columns import CUT, Change, Converted, convert, reject_reason
 from taxi_ingest.readers.parquet_types import (
     MisfitError,
     SourceColumn,
@@ -34,6 +34,7 @@ from taxi_ingest.readers.parquet_types import (
     is_text,
     lost_below_microsecond,
     value_type,
+    without_nan,
 )
 
 # Some published files are a single row group, which Arrow would otherwise load as a whole.
@@ -186,13 +187,16 @@ class _Converter:
         """Convert a record batch; `first` is the number in the file, from 1, of its first row."""
         converted = {s.column.name: self._convert_column(record.column(s.published), s, first) for s in self.sources}
         reasons = self._reasons(record, converted)
+        filled = _rows_with_a_value([c.array for c in converted.values()])
+        if filled is not None and (lost := self._rows_with_lost_values(record, filled)):
+            reasons |= {row: [NO_VALUE_LOADED] for row in lost if row not in reasons}
+            reasons = dict(sorted(reasons.items()))
         if reasons:
             good = self.batch(record.filter(all_but(reasons, record.num_rows)), first)
             good.lines = record.num_rows
             good.rejects = [Reject(first + row, "; ".join(why), _as_json(record, row)) for row, why in reasons.items()]
             return good
         table = with_null_columns(self._schema, {n: c.array for n, c in converted.items()}, record.num_rows)
-        filled = _rows_with_a_value([c.array for c in converted.values()])
         return Batch(
             table if filled is None else table.filter(filled),
             record.num_rows,
@@ -200,6 +204,12 @@ class _Converter:
             changed=Counter({(name, what): n for name, c in converted.items() for what, n in c.changed.items()}),
             empty=0 if filled is None else filled.false_count,
         )
+
+    def _rows_with_lost_values(self, record: pa.RecordBatch, filled: pa.BooleanArray) -> list[int]:
+        """The rows that are not `filled` after conversion, although the file has values there."""
+        sources = [record.column(s.published) for s in self.sources]
+        candidates: list[int] = pc.indices_nonzero(pc.invert(filled)).to_pylist()
+        return [row for row in candidates if any(_is_value(column[row].as_py()) for column in sources)]
 
     def _reasons(self, record: pa.RecordBatch, converted: dict[str, Converted]) -> dict[int, list[str]]:
         """Reject reasons by row position in the batch, in file order."""
@@ -214,8 +224,9 @@ class _Converter:
     def _convert_column(self, array: pa.Array, source: SourceColumn, first: int) -> Converted:
         column = source.column
         try:
+            array, changed = without_nan(array, source)
             texts = as_text(array, source)
-            return cast_exact(array, column) if texts is None else convert(texts, column)
+            return cast_exact(array, column) if texts is None else _with(convert(texts, column), changed)
         except UnicodeDecodeError as error:
             raise _damaged(self._path, ValueError(f"{source.published.strip()} is not valid UTF-8")) from error
         except MisfitError as error:
@@ -226,6 +237,10 @@ class _Converter:
             ) from error
 
 
+def _with(converted: Converted, changed: Counter[Change]) -> Converted:
+    return replace(converted, changed=converted.changed + changed) if changed else converted
+
+
 def _rows_with_a_value(arrays: list[pa.Array]) -> pa.BooleanArray | None:
     """Where any of the columns has a value; None when that is everywhere."""
     if any(not array.null_count for array in arrays):
@@ -234,6 +249,13 @@ def _rows_with_a_value(arrays: list[pa.Array]) -> pa.BooleanArray | None:
     for array in arrays[1:]:
         filled = pc.or_(filled, pc.is_valid(array))
     return filled if filled.false_count else None
+
+
+def _is_value(cell: object) -> bool:
+    """Whether a cell holds anything: no null, NaN or blank text."""
+    if isinstance(cell, str | bytes):
+        return bool(cell.strip())
+    return cell is not None and not (isinstance(cell, float) and math.isnan(cell))
 
 
 def _as_json(record: pa.RecordBatch, row: int) -> str:

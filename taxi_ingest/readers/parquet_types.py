@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taxi_ingest.catalog import Column
+from taxi_ingest.errors import SchemaError
 from taxi_ingest.readers.canonical import arrow_type, nulls
 from taxi_ingest.readers.columns import CUT, Change, Converted, has_finite_sum, nan_to_null
 
@@ -16,6 +17,8 @@ _NEW_YORK = {"America/New_York", "US/Eastern"}
 _YES_OR_NO = "Y/N"
 _NANOSECONDS = 2**63 // 1000
 """Microseconds around 1970 that fit 64 bits as nanoseconds: 1677-09-21 to 2262-04-11."""
+
+_FAR_FROM_WRAPPING = 2**63 - 10**15
 
 _MISFIT = {
     "int64": "which is not a 64-bit whole number",
@@ -83,6 +86,13 @@ def explain(source: SourceColumn, writer: str | None) -> str:
     )
 
 
+def without_nan(array: pa.Array, source: SourceColumn) -> tuple[pa.Array, Counter[Change]]:
+    """Numbers that stand for text, with null in place of NaN; any other column as it is."""
+    if source.column.type != "string" or not pa.types.is_floating(source.kind):
+        return array, Counter()
+    return nan_to_null(array.dictionary_decode() if pa.types.is_dictionary(array.type) else array)
+
+
 def as_text(array: pa.Array, source: SourceColumn) -> pa.Array | None:
     """The column as valid UTF-8 (dictionary-encoded where it was) if it is or becomes text; None if it is numbers.
 
@@ -117,9 +127,9 @@ def cast_exact(array: pa.Array, column: Column) -> Converted:
     is_finite = pa.types.is_floating(array.type) and has_finite_sum(array)
     if pa.types.is_floating(array.type) and not is_finite:
         array, changed = nan_to_null(array)
-    elif pa.types.is_timestamp(array.type) and array.type.tz is not None:
-        array = pc.local_timestamp(array)
     try:
+        if pa.types.is_timestamp(array.type) and array.type.tz is not None:
+            array = _wall_clock(array)
         values = _cast(array, column) if is_finite else _cast_finite(array, column)
     except pa.ArrowInvalid as error:
         row = _first_misfit(array, column)
@@ -137,6 +147,22 @@ def lost_below_microsecond(fine: pa.Array, rounded: pa.Array) -> int:
     differs = pc.not_equal(back, pc.if_else(fits, pc.cast(fine, pa.int64()), 0))
     lost: int = differs.true_count
     return lost
+
+
+def _wall_clock(times: pa.TimestampArray) -> pa.TimestampArray:
+    """Zoned times as their zone's clocks show them.
+
+    Raises SchemaError where this machine does not know the zone, ArrowInvalid for times that would wrap round.
+    """
+    extremes = pc.min_max(pc.cast(times, pa.int64())).as_py()
+    if any(abs(extreme or 0) > _FAR_FROM_WRAPPING for extreme in extremes.values()):
+        raise pa.ArrowInvalid("too far from 1970")
+    try:
+        return pc.local_timestamp(times)
+    except pa.ArrowInvalid as error:
+        raise SchemaError(
+            f"This machine does not know the time zone {times.type.tz}. Install the system's package tzdata."
+        ) from error
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

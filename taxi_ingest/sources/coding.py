@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from taxi_ingest.sources.connection import Answer
 
 _GZIP, _DEFLATE = ("gzip", "x-gzip"), "deflate"
+_NO_CODING = {"", "identity", "aws-chunked", "utf-8", "binary"}
+"""The last three are no codings, but are found where uploads set the header by mistake."""
+
 _PARQUET_MAGIC = b"PAR1"
 _CHUNK = 1 << 18
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{1,20}")
@@ -26,7 +29,7 @@ _ANY_GZIP, _RAW_DEFLATE = zlib.MAX_WBITS | 16, -zlib.MAX_WBITS
 def coding_of(answer: Answer) -> str:
     """The coding of an answer, "" for none. Raises SourceError for one that is not undone here."""
     coding = answer.header("Content-Encoding").strip().lower()
-    if coding in {"", "identity"}:
+    if coding in _NO_CODING:
         return ""
     if coding in _GZIP or coding == _DEFLATE:
         return coding

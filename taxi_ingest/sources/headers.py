@@ -23,8 +23,9 @@ class ContentRange:
 
 
 def whole_number(text: str) -> int | None:
-    """The number that `text` is, written in at most 18 ASCII digits; None for anything else."""
-    return int(text) if _NUMBER.fullmatch(text) else None
+    """The number that `text` is, written in at most 18 ASCII digits, once or several times; None for anything else."""
+    (number, *others) = {part.strip() for part in text.split(",")}
+    return int(number) if not others and _NUMBER.fullmatch(number) else None
 
 
 def content_range(text: str) -> ContentRange | None:

@@ -22,6 +22,7 @@ from taxi_ingest.sources.patience import Patience
 MONTHS_ASKED = 24
 """How many months back the publisher is asked: TLC is late by two, copies of one's own may be by more."""
 
+_NO_HEAD = {405, 501}
 _NOT_THERE = {403, 404, 410}
 
 
@@ -65,8 +66,11 @@ def _is_there(url: str, timeout_seconds: float) -> bool:
     """Whether there is a file at `url`; none of it is fetched."""
     if urlsplit(url).scheme == "file":
         return Path(unquote(urlsplit(url).path)).is_file()
-    with answer("HEAD", url, {}, Patience(timeout_seconds)) as found:
-        status, retry_after = found.status, seconds_to_wait(found.header("Retry-After"))
+    for method in ("HEAD", "GET"):
+        with answer(method, url, {}, Patience(timeout_seconds)) as found:
+            status, retry_after = found.status, seconds_to_wait(found.header("Retry-After"))
+        if status not in _NO_HEAD:
+            break
     if status == 200 or status in _NOT_THERE:
         return status == 200
     raise TransientError(

@@ -99,7 +99,7 @@ class Partial:
             and answer.length in {None, piece.last - piece.first + 1}
             and answer.header("ETag") == notes.etag
             and answer.header("Last-Modified") in {"", notes.last_modified}
-            and (answer.header("Content-Encoding").strip().lower() or "identity") == (notes.coding or "identity")
+            and coding_of(answer) == notes.coding
         )
         total = (piece.total if piece else None) or notes.total
         if not agrees or total is None or total != (notes.total or total):

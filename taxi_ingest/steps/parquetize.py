@@ -16,6 +16,7 @@ import pyarrow as pa
 from taxi_ingest import readers
 from taxi_ingest.catalog import Fit, Part, fit
 from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.catalog.reading import largest_month
 from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TaxiError
 from taxi_ingest.files import crc32c, distrust, replacing, sha256
 from taxi_ingest.layout import Layout
@@ -35,6 +36,12 @@ _HOPELESS_REJECTS = 1_000
 
 _DENSER = 10
 """How many times as many lines per byte the rest of a file might have as what was read of it."""
+
+_TIMES_LARGEST = 2
+"""How many times as many lines as the largest month that is known a file may have."""
+
+_LONGEST_RAW = 1_000
+"""Characters of a line that its reject quotes; no trip is longer."""
 
 _ENCODING_THREADS = {"csv": 1, "parquet": 2}
 """Threads that encode row groups, by format, as measured on two processors: parsing CSV takes most of them."""
@@ -184,7 +191,7 @@ def _counted(
         out.writerow(["line", "reason", "raw"])
         for batch in batches:
             tally.add(batch)
-            out.writerows((r.line, r.reason, r.raw) for r in batch.rejects)
+            out.writerows((r.line, r.reason, r.raw[:_LONGEST_RAW]) for r in batch.rejects)
             if _is_hopeless(tally, limits, batch.progress):
                 raise _HopelessError
             progress(batch.encoded.num_rows)
@@ -193,7 +200,8 @@ def _counted(
 
 def _is_hopeless(tally: Tally, limits: Limits, read: float) -> bool:
     """Whether there are too many rejects for all the lines that a file may have of which the share `read` was read."""
-    possible = _DENSER * tally.lines / max(read, 1e-9)
+    known = _TIMES_LARGEST * largest_month(tally.dataset.name)
+    possible = max(known, _DENSER * tally.lines / max(read, 1e-9))
     return tally.rejects > _HOPELESS_REJECTS and tally.rejects > limits.max_rejects * possible
 
 

@@ -157,5 +157,5 @@ def _read(sidecar: Path) -> _Sidecar | None:
     """A sidecar's content; None when it is missing or damaged."""
     try:
         return msgspec.json.decode(sidecar.read_bytes(), type=_Sidecar)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError, msgspec.MsgspecError):
         return None

@@ -14,30 +14,33 @@ class Found:
     """A table of our name as it was found.
 
     `where` begins the sentence, as in "FILE has a table NAME". `types` are those of its columns, by folded name.
-    `is_plain` is False for a view and the like, `is_known` tells whether we have made it or loaded into it.
-    `remedy` says what its owner can do.
+    `is_plain` is False for a view and the like. `is_known` tells whether we have loaded into a table of this name,
+    `is_signed` whether this very one bears the comment or label that we give to tables. `remedy` says what its owner
+    can do.
     """
 
     where: str
     types: Mapping[str, str]
     is_plain: bool
     is_known: bool
+    is_signed: bool
     remedy: str
 
 
 def refuse_foreign(found: Found, wanted: Mapping[str, str]) -> None:
     """Raise WarehouseError unless the table is ours and its columns have the types in `wanted` (name → type).
 
-    Columns may stand in any order and its owner may have added some. A column may be missing, because the catalog
-    may have gained it since; `file_month` alone must exist, because months are replaced by it.
+    Columns may stand in any order and its owner may have added some. Columns may be missing from a table that we made,
+    because the catalog may have gained them since; but not `file_month`, because months are replaced by it.
     """
     differences = [
         f"{name} is {found.types[name.lower()]} instead of {kind}"
         for name, kind in wanted.items()
         if found.types.get(name.lower(), kind) != kind
     ]
-    if FILE_MONTH in wanted and FILE_MONTH not in found.types:
-        differences.append(f"it has no {FILE_MONTH}")
+    missing = [name for name in wanted if name.lower() not in found.types]
+    if missing and (FILE_MONTH in missing or not found.is_signed):
+        differences.append(f"it has no {', '.join(missing)}")
     is_ours = found.is_plain and found.is_known
     if is_ours and not differences:
         return

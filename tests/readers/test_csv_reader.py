@@ -225,6 +225,11 @@ def test_a_column_with_a_canonical_name_is_loaded_whatever_the_vintage(tmp_path:
     assert whole.rows[0]["added_later"] == 7.5
 
 
+def test_a_hexadecimal_number_is_rejected(tmp_path: Path, block_bytes: int) -> None:
+    whole = reading(tmp_path, HEADER + GOOD * 3 + GOOD.replace(",3\n", ",0x10\n") + GOOD, block_bytes)
+    assert [(r.line, r.reason) for r in whole.rejects] == [(5, "riders: '0x10' is not a whole number")]
+
+
 def test_a_reject_shows_the_line_as_published(tmp_path: Path) -> None:
     line = '"N",oops, "" ,B01 ,x,2,3,'
     assert reading(tmp_path, HEADER + GOOD + line + "\r\n").rejects[0].raw == line

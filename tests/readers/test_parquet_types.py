@@ -265,6 +265,28 @@ def test_nan_is_null_and_counted(tmp_path: Path, column: str) -> None:
     assert whole.changed == {(column, "NaN became null"): 2}
 
 
+@pytest.mark.parametrize("cells_written", [[1.0, float("nan"), None], [float("nan")] * 3])
+def test_nan_in_a_column_of_text_is_null_and_counted(tmp_path: Path, cells_written: list[Any]) -> None:
+    whole = one_column(tmp_path, "store_and_fwd_flag", pa.array(cells_written, pa.float64()))
+    nans = sum(cell is not None and cell != 1.0 for cell in cells_written)
+    assert cells(whole, "store_and_fwd_flag") == ["Y" if cell == 1.0 else None for cell in cells_written]
+    assert (whole.changed, whole.codes) == ({("store_and_fwd_flag", "NaN became null"): nans}, {})
+
+
+def test_a_zoned_time_that_would_wrap_round_is_refused(tmp_path: Path) -> None:
+    array = pa.array([0, -(2**63) + 1], pa.int64()).cast(pa.timestamp("us", "America/New_York"))
+    assert "in row 2" in refusal(tmp_path, "tpep_pickup_datetime", array)
+
+
+def test_a_row_whose_values_are_unknown_codes_alone_is_rejected(tmp_path: Path) -> None:
+    types = dict.fromkeys(layout("yellow", "2021-01"), pa.nulls(2))
+    path = tmp_path / "yellow_tripdata_2021-01.parquet"
+    pq.write_table(pa.table(types | {"store_and_fwd_flag": pa.array(["what?", "Y"])}), path)
+    whole = read_parquet(path)
+    assert [(r.line, r.reason) for r in whole.rejects] == [(1, "no value in any column that is loaded")]
+    assert (len(whole.rows), whole.empty, whole.codes) == (1, 0, {})
+
+
 @pytest.mark.parametrize("value", [float("inf"), float("-inf")])
 def test_infinity_is_refused_by_name(tmp_path: Path, value: float) -> None:
     assert f"in row 2, the value {value}, which is no finite double" in refusal(

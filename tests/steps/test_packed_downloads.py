@@ -107,7 +107,7 @@ def test_any_other_coding_is_refused_in_a_sentence(
 
 def test_what_is_labelled_deflate_and_is_not_is_refused(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv"] = sends(200, {"Content-Encoding": "deflate", "Content-Length": str(len(CSV))}, CSV)
-    with pytest.raises(ContentError, match="cannot be unpacked"):
+    with pytest.raises(ContentError, match="cannot be decompressed"):
         fetch(publisher, tmp_path)
 
 

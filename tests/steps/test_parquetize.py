@@ -191,6 +191,15 @@ def test_rejects_within_the_limit_are_not_given_up(desk: Desk, tmp_path: Path) -
     assert (receipt.rejects, receipt.rows) == (1500, 999 * 30)
 
 
+def test_rejects_that_a_denser_rest_makes_up_for_are_not_given_up(desk: Desk, tmp_path: Path) -> None:
+    lines = MONTH.read_bytes().splitlines(keepends=True)
+    path = tmp_path / "m.csv.gz"
+    noise = b"".join(os.urandom(900).hex().encode() + b"\n" for _ in range(1500))  # takes most of the packed bytes
+    path.write_bytes(gzip.compress(lines[0] + noise + lines[1] * 1_600_000, 9))
+    receipt = desk.convert(path)
+    assert (receipt.rejects, receipt.rows) == (1500, 1_600_000)
+
+
 @pytest.mark.parametrize("seen", [0.5, 0.97])
 def test_pickups_outside_the_month_are_counted(desk: Desk, tmp_path: Path, seen: float) -> None:
     lines = MONTH.read_text().splitlines(keepends=True)[:201]

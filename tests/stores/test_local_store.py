@@ -119,3 +119,14 @@ def test_a_link_to_nothing_is_no_object(bench: Bench) -> None:
     path.parent.mkdir(parents=True)
     path.symlink_to("nowhere")
     assert bench.store.held("trips/") == {}
+
+
+def test_a_sidecar_with_any_bit_changed_is_no_bug(bench: Bench) -> None:
+    bench.put(b"content")
+    sidecar = Path(f"{bench.store.url(NAME)}.json")
+    whole = sidecar.read_bytes()
+    for bit in range(len(whole) * 8):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        sidecar.write_bytes(changed)
+        assert NAME in bench.store.held("trips/")

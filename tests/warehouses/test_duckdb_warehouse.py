@@ -134,7 +134,8 @@ def test_a_refused_table_gets_no_table_of_loads(bench: Bench) -> None:
     bench.query("CREATE TABLE trips (VendorID INTEGER, fare_amount INTEGER)")
     assert refused(bench) == (
         f"{bench.warehouse.place} has a table trips that taxi-ingest did not make (VendorID is INTEGER instead of "
-        "BIGINT, fare_amount is INTEGER instead of DOUBLE, it has no file_month). It was left as it is. "
+        "BIGINT, fare_amount is INTEGER instead of DOUBLE, it has no pickup_datetime, flag, file_month). "
+        "It was left as it is. "
         "Rename or drop it, or name another file: --warehouse duckdb:FILE."
     )
     assert bench.query("SELECT table_name FROM duckdb_tables()") == [("trips",)]

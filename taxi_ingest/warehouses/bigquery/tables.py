@@ -144,6 +144,7 @@ def _found(address: Address, table: bigquery.Table, *, is_known: bool) -> Found:
         types={name.lower(): kind for name, kind in _types(table.schema).items()},
         is_plain=is_plain,
         is_known=is_known,
+        is_signed=_is_labelled(table),
         remedy="Rename or drop it, or name another dataset: --warehouse bigquery://PROJECT/DATASET.",
     )
 

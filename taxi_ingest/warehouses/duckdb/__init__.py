@@ -50,9 +50,10 @@ class DuckDB:
         if str(place) != place.url:  # what is not shown would be part of the file's name
             raise UsageError(f"'{place}' must be a file without user, ?, # and ;. Write duckdb:FILE.")
         if any(character in path for character in "?\\"):
+            shown = str(place).partition("?")[0]  # what follows may be a token
             raise UsageError(
-                f"'{place}' is a path that DuckDB itself misreads: it takes \\ for / and looks for its log before a ?. "
-                "Name a file without them: --warehouse duckdb:FILE."
+                f"'{shown}' begins a path that DuckDB itself misreads: it takes \\ for / and looks for its log before "
+                "a ?. Name a file without them: --warehouse duckdb:FILE."
             )
         self.place = place
         self._path = Path(path).absolute()  # DuckDB has its own meaning for some beginnings, such as ~ and md:
@@ -60,7 +61,7 @@ class DuckDB:
 
     def held(self, *tables: str) -> dict[str, Months]:
         """Every recorded month of `tables`, with the rows that are in the table now."""
-        if not self._path.exists():
+        if not self._connections.has_database:
             return {table: {} for table in tables}
         with self._connections.open(read_only=True) as db:
             return {table: _held(db, table) for table in tables}

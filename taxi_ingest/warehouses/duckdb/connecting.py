@@ -25,6 +25,13 @@ _ONE_CONNECTION = threading.Lock()
 """Held while this process has a connection: DuckDB refuses a reader and a writer of one file side by side."""
 
 
+_NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+"""So that a file of another database makes DuckDB ask no network for its extension."""
+
+
 class Connections:
     """Connections to one file, one after the other.
 
@@ -38,6 +45,11 @@ class Connections:
         self._announce = options.announce
         self._patience = options.lock_timeout
         self._announced = False
+
+    @property
+    def has_database(self) -> bool:
+        """Whether there is a file with something in it; an empty one holds nothing."""
+        return self._path.exists() and self._path.stat().st_size > 0
 
     @contextlib.contextmanager
     def open(self, *, read_only: bool, patient: bool = True) -> Iterator[DuckDBPyConnection]:
@@ -69,8 +81,10 @@ class Connections:
     def _try_once(self, *, read_only: bool) -> DuckDBPyConnection:
         import duckdb
 
+        if not read_only and not self.has_database:
+            self._path.unlink(missing_ok=True)  # DuckDB takes an empty file for a damaged one
         try:
-            return duckdb.connect(str(self._path), read_only=read_only)
+            return duckdb.connect(str(self._path), read_only=read_only, config=_NO_EXTENSIONS)
         except duckdb.Error as error:
             if _IN_USE.match(str(error)):
                 raise InUseError(

@@ -34,6 +34,7 @@ _REMEDY = "Rename or drop it, or name another file: --warehouse duckdb:FILE."
 _HERE = "database_name = current_database() AND schema_name = current_schema()"
 _COLUMNS = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {_HERE} AND lower(table_name) = lower(?)"  # noqa: S608
 _VIEW = f"SELECT view_name FROM duckdb_views() WHERE {_HERE} AND lower(view_name) = lower(?)"  # noqa: S608
+_COMMENT = f"SELECT 1 FROM duckdb_tables() WHERE {_HERE} AND lower(table_name) = lower(?) AND comment IS NOT NULL"  # noqa: S608
 _RECORD = f'SELECT 1 FROM "{LOADS}" WHERE table_name = ? LIMIT 1'  # noqa: S608
 
 
@@ -95,8 +96,9 @@ def _refuse_foreign(
     db: DuckDBPyConnection, place: Place, name: str, wanted: Mapping[str, str], *, is_known: bool
 ) -> None:
     is_view = bool(db.execute(_VIEW, [name]).fetchall())
+    is_signed = bool(db.execute(_COMMENT, [name]).fetchall())
     where = f"{place} has a {'view' if is_view else 'table'} {name}"
-    refuse_foreign(Found(where, _types(db, name), not is_view, is_known, _REMEDY), wanted)
+    refuse_foreign(Found(where, _types(db, name), not is_view, is_known, is_signed, _REMEDY), wanted)
 
 
 def _types(db: DuckDBPyConnection, name: str) -> dict[str, str]:
