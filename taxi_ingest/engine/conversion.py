@@ -67,6 +67,12 @@ class Converters:
         self._all: list[_Process] = []
         self._lock = threading.Lock()
 
+    def prepare(self) -> None:
+        """Start a process if there is none, so that it is ready when a file has been downloaded."""
+        with self._lock:
+            if not self._all:
+                self._idle.append(self._start())
+
     def parquetize(self, conversion: Conversion, progress: Callable[[int], None]) -> Parquetized:
         """Do what `parquetize` does, raising what it raises.
 
@@ -92,11 +98,12 @@ class Converters:
 
     def _take(self) -> _Process:
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
-            process = _Process()
-            self._all.append(process)
-            return process
+            return self._idle.pop() if self._idle else self._start()
+
+    def _start(self) -> _Process:
+        process = _Process()
+        self._all.append(process)
+        return process
 
     def _give_back(self, process: _Process) -> None:
         with self._lock:

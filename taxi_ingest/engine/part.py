@@ -183,6 +183,8 @@ def _download(work: _Work) -> Downloaded:
     want = wanted(job, part).source
     source = want or (had.source if had else identity(job.source, part, job.demo))
     url = work.workplace.publisher.url(part, source)
+    if "parquetize" in job.steps and ".parquet" in url:
+        work.workplace.converters.prepare()
     return download(
         part,
         Origin(source, url, known_to_exist=_known_rows(part, source) is not None),

@@ -92,7 +92,7 @@ class Reader(Protocol):
 
 
 FORMATS = {"csv": "taxi_ingest.readers.csv", "parquet": "taxi_ingest.readers.parquet"}
-"""Format → module whose `read` is a Reader; imported on first use."""
+"""Format → module whose `read` is a Reader and whose `published_columns` gives a file's columns."""
 
 
 def reader(file_format: str) -> Reader:
@@ -101,3 +101,11 @@ def reader(file_format: str) -> Reader:
 
     read: Reader = importlib.import_module(FORMATS[file_format]).read
     return read
+
+
+def published_columns(path: Path, file_format: str) -> tuple[str, ...]:
+    """The names of the columns of a file that was found to have this format. Raises ContentError if it has not."""
+    import importlib
+
+    names: tuple[str, ...] = importlib.import_module(FORMATS[file_format]).published_columns(path)
+    return names

@@ -19,6 +19,7 @@ from taxi_ingest.errors import ContentError
 from taxi_ingest.readers import GET_IT_AGAIN, Batch, Reject
 from taxi_ingest.readers.batches import BlockReader
 from taxi_ingest.readers.blocks import Blocks, decompressed, header_names, is_blank
+from taxi_ingest.readers.inspecting import look
 from taxi_ingest.readers.parsing import RowShape, row_shape
 
 T = TypeVar("T")
@@ -64,6 +65,14 @@ def read(
             )
         if source.unterminated:
             yield Batch(reader.no_rows, 0, unterminated=True)
+
+
+def published_columns(path: Path) -> tuple[str, ...]:
+    """The column names in the header, "" where a field has none. Raises ContentError for what is not CSV."""
+    found = look(path)
+    if found.format != "csv":
+        raise ContentError(f"{path.name} is no CSV file: {GET_IT_AGAIN}.")
+    return found.columns
 
 
 def _header(path: Path, source: Blocks) -> tuple[tuple[str, ...], int, Iterator[bytearray]]:

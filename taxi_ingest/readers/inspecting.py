@@ -46,30 +46,26 @@ def inspect(path: Path, name: str = "") -> Inspected:
     A gzip file is decompressed to its end, to check that it is complete. Raises ContentError when the file is
     truncated, damaged or of any other kind.
     """
-    return _inspect(path, name or path.name, inspected=False)
+    return _inspect(path, name or path.name, to_its_end=True)
 
 
 def look(path: Path) -> Inspected:
-    """As `inspect`, for a file that was inspected before: quicker, and gzip is not read to its end.
-
-    Arrow reads the footer of Parquet, so a process that must not end is not the place for it.
-    """
-    return _inspect(path, path.name, inspected=True)
+    """As `inspect`, but gzip is not read to its end: for a file that was inspected before."""
+    return _inspect(path, path.name, to_its_end=False)
 
 
-def _inspect(path: Path, name: str, *, inspected: bool) -> Inspected:
+def _inspect(path: Path, name: str, *, to_its_end: bool) -> Inspected:
     with path.open("rb") as file:
         start = file.read(len(parquet_footer.MAGIC))
         file.seek(0)
         if not start:
             raise ContentError(f"{name} is empty: {GET_IT_AGAIN}.")
         if start == parquet_footer.MAGIC:
-            columns = _columns_by_arrow(path, name) if inspected else _parquet_columns(file, name)
-            return Inspected("parquet", "", columns)
+            return Inspected("parquet", "", _parquet_columns(file, name))
         compressed = start.startswith(GZIP_MAGIC)
         with decompressed(file, name) as stream:
             start = stream.read(_HEAD_BYTES)
-            while compressed and not inspected and stream.read(_CHUNK_BYTES):
+            while to_its_end and compressed and stream.read(_CHUNK_BYTES):
                 pass
     return Inspected("csv", "gzip" if compressed else "", _csv_columns(name, start))
 
@@ -98,16 +94,6 @@ def _without_comma(name: str, header: bytes) -> str:
             return f"{name} has {in_words} between its fields instead of commas: {_SAVE_AS_CSV}."
     shown = header[:60].decode("utf-8", errors="replace").strip()
     return f"{name} is not a CSV file, its first line has no comma ('{shown}'): {GET_IT_AGAIN}."
-
-
-def _columns_by_arrow(path: Path, name: str) -> tuple[str, ...]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return tuple(pq.read_schema(path).names)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ContentError(f"{name} is a damaged Parquet file: {GET_IT_AGAIN}.") from error
 
 
 def _parquet_columns(file: BinaryIO, name: str) -> tuple[str, ...]:

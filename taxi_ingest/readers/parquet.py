@@ -57,9 +57,9 @@ def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32
     """
     with _open(path) as file, _damage_translated(path):
         sources, writer = _sources(path, file, dataset, vintage), file.metadata.created_by or "an unnamed writer"
-        encodings = _encodings(file.metadata)
+        texts = [s.published for s in sources if s.column.type == "string" and is_text(s.kind)]
+        encodings = _encodings(file.metadata, texts)
     # Texts repeat: dictionary-encoded, each is trimmed and looked up once. Arrow cannot do that from every encoding.
-    texts = [s.published for s in sources if s.column.type == "string" and is_text(s.kind)]
     texts = [name for name in texts if encodings.get(name, set()) <= _WITH_DICTIONARY]
     converter = _Converter(path, sources, schema_of(dataset.columns), writer)
     with _open(path, texts) as file, ThreadPoolExecutor(1, "read") as ahead:
@@ -68,6 +68,12 @@ def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32
         while (batch := coming.result()) is not None:
             coming = ahead.submit(next, batches, None)
             yield batch
+
+
+def published_columns(path: Path) -> tuple[str, ...]:
+    """The names of the columns. Raises ContentError for a damaged file."""
+    with _open(path) as file, _damage_translated(path):
+        return tuple(file.schema_arrow.names)
 
 
 def _open(path: Path, texts: list[str] | None = None, *, int96_unit: str = "us") -> pq.ParquetFile:
@@ -82,13 +88,12 @@ def _open(path: Path, texts: list[str] | None = None, *, int96_unit: str = "us")
         )
 
 
-def _encodings(metadata: pq.FileMetaData) -> dict[str, set[str]]:
-    """How the values of each column are encoded, over all row groups."""
-    found: dict[str, set[str]] = {}
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            found.setdefault(column.path_in_schema, set()).update(column.encodings)
-    return found
+def _encodings(metadata: pq.FileMetaData, names: list[str]) -> dict[str, set[str]]:
+    """How the values of the columns `names` are encoded, over all row groups."""
+    paths = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
+    positions = {name: paths.index(name) for name in names if name in paths}
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    return {name: {e for group in groups for e in group.column(at).encodings} for name, at in positions.items()}
 
 
 @contextmanager

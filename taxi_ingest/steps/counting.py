@@ -86,15 +86,19 @@ class Tally:
 def _count_within(times: pa.ChunkedArray, first: str, end: str) -> int:
     """How many of `times` lie in the months from `first` until, not including, `end`."""
     begin, until = _midnight(first), _midnight(end)
-    extremes = pc.min_max(times)
-    if pc.greater_equal(extremes["min"], begin).as_py() and pc.less(extremes["max"], until).as_py():
-        return int(pc.count(times).as_py())
-    inside = pc.and_(pc.greater_equal(times, begin), pc.less(times, until))
+    return sum(_count_between(chunk.view(pa.int64()), begin, until) for chunk in times.chunks)
+
+
+def _count_between(numbers: pa.Int64Array, begin: int, until: int) -> int:
+    """How many of `numbers` are at least `begin` and less than `until`; quick where all are."""
+    extremes = pc.min_max(numbers).as_py()
+    if extremes["min"] is None or (begin <= extremes["min"] and extremes["max"] < until):
+        return int(pc.count(numbers).as_py())
+    inside = pc.and_(pc.greater_equal(numbers, begin), pc.less(numbers, until))
     return int(pc.sum(inside).as_py() or 0)
 
 
 @functools.cache
-def _midnight(month: str) -> pa.TimestampScalar:
-    """The beginning of a month; made of a number, because Arrow would import numpy to understand a datetime."""
-    days = (first_day(month) - date(1970, 1, 1)).days
-    return pa.scalar(days * _DAY, pa.int64()).cast(pa.timestamp("us"))
+def _midnight(month: str) -> int:
+    """The beginning of a month in microseconds since 1970."""
+    return (first_day(month) - date(1970, 1, 1)).days * _DAY
