@@ -11,8 +11,6 @@ from pathlib import Path
 import idle
 from measuring import Candidate
 
-from taxi_ingest.files import crc32c
-
 HERE = Path(__file__).parent
 Prepared = tuple[int, list[Candidate]]
 
@@ -47,7 +45,6 @@ class Input:
         if not path.exists():
             words = (str(path), self.dataset, self.month, str(rows), str(self.bad))
             subprocess.run([sys.executable, str(HERE / "inputs.py"), *words], check=True)
-            Path(f"{path}.crc32c").write_text(crc32c(path))
         return path, rows
 
 

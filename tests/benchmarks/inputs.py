@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from taxi_ingest.catalog import Vintage, fold
 from taxi_ingest.catalog.months import last_day
 from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.files import crc32c
 
 BATCH = 200_000  # rows
 ZONES, MOST_ZONES = 263, 60
@@ -127,4 +128,6 @@ def _coded(values: list[str], odds: list[float], kind: str, random: np.random.Ge
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
+    made = Path(sys.argv[1])
+    make(made, sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
+    Path(f"{made}.crc32c").write_text(crc32c(made))
