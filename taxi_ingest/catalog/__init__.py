@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,8 @@ READER_VERSION = 2
 
 FILE_MONTH = "file_month"
 """The last column of every monthly table: DATE, the first day of the file's month; the partition key."""
+
+_LOOKS_LIKE_DATA = re.compile(r"[-+]?[0-9]|[yn]$")
 
 PANDAS_INDEX = "__index_level_0__"
 """A column that pandas left in some published Parquet files (2010-02 and 2010-03); dropped silently."""
@@ -186,6 +189,8 @@ def fit(dataset: Dataset, file_format: str, header: Sequence[str], month: str | 
     with the difference, when none fits or when the header repeats a name.
     """
     folded = [fold(name) for name in header if fold(name)]
+    if folded and all(_LOOKS_LIKE_DATA.match(name) for name in folded):
+        raise SchemaError("The first line holds data and no column names. Put the names of the columns above it.")
     present = set(folded)
     if len(present) < len(folded):
         repeated = sorted({name for name in folded if folded.count(name) > 1})

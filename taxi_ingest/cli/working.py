@@ -110,7 +110,9 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     code = session.exit_code()
     if as_json:
         sys.stdout.write(json.dumps(_document(session, code), indent=2) + "\n")
-    if not quiet:
+    if quiet:
+        results.notes(report.console(stderr=as_json), session.results())
+    else:
         results.summary(
             report.console(stderr=as_json), session.results(), time.monotonic() - begun, _hint(session, verb)
         )
@@ -142,6 +144,7 @@ def _document(session: Session, code: int) -> dict[str, object]:
                 "rows": result.rows,
                 "rejects": result.rejects,
                 "steps": result.steps,
+                "notes": result.notes,
             }
             for result in session.results()
         ],

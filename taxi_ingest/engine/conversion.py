@@ -18,7 +18,6 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, cast
 
 from taxi_ingest.catalog import Part
@@ -150,8 +149,7 @@ class _Process:
         if refused := machine_refused(Exception(what)):
             return TaxiError(f"The conversion ended: {refused}")
         if -code in _FAULTS:
-            name = Path(downloaded.file).name
-            return ContentError(f"{name} is a damaged Parquet file (Arrow gave up: {what}): {GET_IT_AGAIN}.")
+            return ContentError(f"{downloaded.url} is a damaged Parquet file (Arrow gave up: {what}): {GET_IT_AGAIN}.")
         return TaxiError(
             f"The conversion was ended from outside ({what}), as systems do when memory runs out. Run again."
         )
@@ -160,6 +158,10 @@ class _Process:
         """End it."""
         self._process.kill()
         self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # what was not sent need not be
+                    stream.close()
 
 
 def serve() -> None:

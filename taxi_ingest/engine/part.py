@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
 from taxi_ingest.engine.watching import Nobody, Watcher
+from taxi_ingest.errors import ContentError, RejectsError, SchemaError
 from taxi_ingest.graph import Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
@@ -206,10 +207,16 @@ def _parquetize(work: _Work) -> Parquetized:
     # forced: the file is taken as it is, however few rows it has
     expected = None if "parquetize" in job.forced else _known_rows(part, downloaded.source)
     limits = Limits(job.max_rejects, job.strict, job.allow_empty, expected)
-    if downloaded.format == "parquet":
-        conversion = Conversion(part, downloaded, job.layout, job.writer, limits)
-        return work.workplace.converters.parquetize(conversion, work.moved)
-    return parquetize(part, downloaded, job.layout, writer=job.writer, limits=limits, progress=work.moved)
+    try:
+        if downloaded.format == "parquet":
+            conversion = Conversion(part, downloaded, job.layout, job.writer, limits)
+            return work.workplace.converters.parquetize(conversion, work.moved)
+        return parquetize(part, downloaded, job.layout, writer=job.writer, limits=limits, progress=work.moved)
+    except (ContentError, SchemaError, RejectsError) as error:
+        # damage may be gone when the file is fetched again, and a file of one's own is mended where it came from
+        if isinstance(error, ContentError) or downloaded.url.startswith("file:"):
+            work.workplace.observer.forget_download(part)
+        raise
 
 
 def _upload(work: _Work) -> Uploaded:

@@ -22,6 +22,7 @@ from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.history.writing import History, PartResult
 from taxi_ingest.job import Job
+from taxi_ingest.layout import Layout
 from taxi_ingest.redaction import redacted
 from taxi_ingest.sources import DEMO
 from taxi_ingest.state.decide import Decision
@@ -153,7 +154,7 @@ class Session:
             rejects=converted.rejects if converted else None,
             steps=steps,
             seconds=self._watcher.seconds[part] if self._watcher else 0.0,
-            notes=tuple(_notes(part, converted)) if converted else (),
+            notes=tuple(_notes(part, converted, self.job.layout)) if converted else (),
         )
 
     def _ended(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
@@ -198,8 +199,12 @@ class _Watcher:
         return self._stopped.wait(seconds)
 
 
-def _notes(part: Part, converted: Parquetized) -> Iterator[str]:
+def _notes(part: Part, converted: Parquetized, layout: Layout) -> Iterator[str]:
     """What a person should know of a conversion."""
+    if converted.rejects:
+        yield f"{converted.rejects:,} lines could not be read: {layout.rejects(part)} tells why"
+    if not converted.rows:
+        yield "the file has no rows"
     if converted.unknown_columns:
         yield f"unknown columns were left out: {', '.join(converted.unknown_columns)}"
     known, rows = converted.rows_expected, converted.rows

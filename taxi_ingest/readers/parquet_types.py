@@ -22,7 +22,7 @@ _FAR_FROM_WRAPPING = 2**63 - 10**15
 
 _MISFIT = {
     "int64": "which is not a 64-bit whole number",
-    "double": "which is no finite double",
+    "double": "which is infinite or too large for a double",
     "timestamp": "which is out of range for microseconds",
 }
 _EXPECTED = {"int64": "whole numbers", "double": "numbers", "timestamp": "dates and times", "string": "text"}

@@ -16,27 +16,37 @@ if TYPE_CHECKING:
 
 def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: str) -> None:
     """What came of a run: a row a part that was worked on, totals, and the line that opens the table."""
-    worked = [result for result in results if set(result.steps.values()) - {"up_to_date"}]
+    worked = _worked_on(results)
     if worked:
         out.print(_results_table(worked))
-    for result in worked:
-        say(out, [f"  {result.part}: {note}" for note in result.notes])
+    notes(out, worked)
     rows = sum(result.rows or 0 for result in results)
     rejects = sum(result.rejects or 0 for result in results)
     idle = len(results) - len(worked)
     up_to_date = f", {idle:,} already up to date" if idle else ""
-    out.print(
-        f"{words.count(len(results), 'part')}{up_to_date}: {rows:,} rows, {rejects:,} rejects, {words.took(seconds)}."
-    )
+    failures = sum("failed" in result.steps.values() for result in results)
+    failed = f", {failures:,} failed" if failures else ""
+    parts = f"{words.count(len(results), 'part')}{up_to_date}{failed}"
+    out.print(f"{parts}: {rows:,} rows, {rejects:,} rejects, {words.took(seconds)}.")
     if hint:
         out.file.write(f"Look at it: {hint}\n")  # to be pasted into a shell: rich would expand tabs
+
+
+def notes(out: Console, results: Sequence[PartResult]) -> None:
+    """What a person should know of the parts that were worked on."""
+    for result in _worked_on(results):
+        say(out, [f"  {result.part}: {note}" for note in result.notes])
+
+
+def _worked_on(results: Sequence[PartResult]) -> list[PartResult]:
+    return [result for result in results if set(result.steps.values()) - {"up_to_date"}]
 
 
 def _results_table(results: Sequence[PartResult]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("part")
+    table.add_column("part", no_wrap=True)
     for step in STEPS:
         table.add_column(step)
     for heading in ("rows", "rejects", "seconds"):

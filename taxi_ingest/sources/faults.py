@@ -81,7 +81,7 @@ def _of_host(host: str, cause: BaseException, proxy: str) -> TaxiError | None:
         return None
     if proxy:
         return SourceError(f"{proxy_in_words(proxy)} has a host that does not exist. Correct it or remove it.")
-    return SourceError(f"There is no host {host}. Check the --source template, and this machine's network.")
+    return SourceError(f"The host {host} cannot be found. Check --source, and whether this machine is online.")
 
 
 def _of_proxy(cause: BaseException, proxy: str) -> TaxiError | None:

@@ -71,6 +71,12 @@ class Observer:
         self.receipts.put(part, step, receipt)
         self._observed[part] = before.after(receipt)
 
+    def forget_download(self, part: Part) -> None:
+        """Let the next run fetch the file of `part` anew, because nothing can be made of the one that is here."""
+        now = self.observe(part)
+        self.receipts.forget(part, "download")
+        self._observed[part] = replace(now, receipts=replace(now.receipts, download=None), raw_present=False)
+
     def held_months(self, dataset: str) -> Months:
         """What the warehouse holds of `dataset`; it is asked once, for all datasets of the job."""
         with self._asking:

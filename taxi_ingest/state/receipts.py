@@ -37,20 +37,28 @@ class ChangedValues(NamedTuple):
     occurrences: int
 
 
+ALLOWED_STRAYS = 10
+"""So many pickups of other months are usual even in a short file."""
+
 USUAL_SHARE_IN_MONTH = 0.98
 """The share of a file's pickups that lies in its month at least; of all published files, more than this does."""
 
 
 class MonthShares(NamedTuple):
-    """The share of a file's pickups, from 0 to 1, that lies in its month, and in the months before and after it."""
+    """The share of a file's pickups, from 0 to 1, that lies in its month, and in the months before and after it.
+
+    `strays` is the number of those that do not lie in its month.
+    """
 
     in_month: float
     in_neighbours: float
+    strays: int
 
     @property
     def are_usual(self) -> bool:
         """Whether so much lies in the month that it is no file of another one."""
-        return self.in_month >= USUAL_SHARE_IN_MONTH
+        few = self.strays <= ALLOWED_STRAYS and self.in_month > 0.5
+        return few or self.in_month >= USUAL_SHARE_IN_MONTH
 
     def in_words(self, month: str | None) -> str:
         """Where the pickups lie, in words."""
@@ -216,6 +224,11 @@ class Receipts:
         """Leave the receipt of a finished step, on disk before this returns."""
         write_text(Path(self._layout.receipt(part, step)), to_json(receipt))
         self._known[part, step] = receipt
+
+    def forget(self, part: Part, step: Step) -> None:
+        """Remove the receipt of a step, so that it is done again."""
+        Path(self._layout.receipt(part, step)).unlink(missing_ok=True)
+        self._known[part, step] = None
 
     def _get(self, part: Part, step: Step, kind: type[_Kind]) -> _Kind | None:
         if (part, step) not in self._known:

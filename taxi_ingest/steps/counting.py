@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from taxi_ingest.catalog import Dataset, Part
 from taxi_ingest.catalog.months import first_day, next_month, previous_month
-from taxi_ingest.readers import Batch
+from taxi_ingest.readers import Batch, Reject
 from taxi_ingest.state.receipts import ChangedValues, MonthShares, UnknownCode
 
 _DAY = 86_400_000_000  # microseconds
@@ -40,12 +40,14 @@ class Tally:
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
     changed: Counter[tuple[str, str]] = field(default_factory=Counter)
     nameless: frozenset[int] = frozenset()
+    first_reject: Reject | None = None
 
     def add(self, batch: Batch) -> None:
         """Count one more batch."""
         self.lines += batch.lines
         self.rows += batch.encoded.num_rows
         self.rejects += len(batch.rejects)
+        self.first_reject = self.first_reject or next(iter(batch.rejects), None)
         self.empty += batch.empty
         self.codes += batch.codes
         self.changed += batch.changed
@@ -65,7 +67,10 @@ class Tally:
     @property
     def shares(self) -> MonthShares | None:
         """Where the pickups lie; None where nothing has a time."""
-        return MonthShares(self.in_month / self.pickups, self.in_neighbours / self.pickups) if self.pickups else None
+        if not self.pickups:
+            return None
+        strays = self.pickups - self.in_month
+        return MonthShares(self.in_month / self.pickups, self.in_neighbours / self.pickups, strays)
 
     @property
     def nameless_columns(self) -> tuple[str, ...]:

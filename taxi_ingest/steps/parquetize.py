@@ -5,6 +5,7 @@ Up to date while the Parquet file has the same mark and was written with the sam
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +15,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from taxi_ingest import readers
-from taxi_ingest.catalog import Fit, Part, fit
+from taxi_ingest.catalog import Dataset, Fit, Part, fit
 from taxi_ingest.catalog.reading import dataset as dataset_named
-from taxi_ingest.catalog.reading import largest_month
+from taxi_ingest.catalog.reading import datasets, largest_month
 from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TaxiError
 from taxi_ingest.files import crc32c, distrust, replacing, sha256
 from taxi_ingest.layout import Layout
@@ -74,14 +75,35 @@ def parquetize(
 
     Every line of the file that has a value is a row or, in the part's rejects (CSV: line, reason, raw), a reject;
     otherwise RejectsError is raised. It is also raised when `limits` does not allow so many rejects or so few rows;
-    SchemaError when it allows no unknown column or text code, or when the file fits no vintage; ContentError when it
-    allows no file of another month, or when the file is damaged or not the one that was downloaded. `progress` gets the
-    rows of each batch.
+    SchemaError when it allows no unknown column or text code and no file of another month, or when the file fits no
+    vintage; ContentError when the file is damaged or not the one that was downloaded. `progress` gets the rows of each
+    batch.
     """
+    with _source_named(downloaded):
+        return _parquetize(part, downloaded, layout, writer, limits, progress or (lambda _: None))
+
+
+@contextlib.contextmanager
+def _source_named(downloaded: Downloaded) -> Iterator[None]:
+    """Begin what is said against a file with the address it came from: nobody knows our name for it."""
+    try:
+        yield
+    except (ContentError, SchemaError) as error:
+        raise type(error)(f"{downloaded.url}: {error}") from error
+
+
+def _parquetize(
+    part: Part,
+    downloaded: Downloaded,
+    layout: Layout,
+    writer: Writer,
+    limits: Limits,
+    progress: Callable[[int], None],
+) -> Parquetized:
     known = dataset_named(part.dataset)
     raw, path, rejects = layout.data_dir / downloaded.file, layout.parquet(part), layout.rejects(part)
     _check_receipt(raw, downloaded)
-    fitted = fit(known, downloaded.format, downloaded.columns, part.month)
+    fitted = _fitted(part, downloaded, known)
     _check_columns(fitted.unknown, known.name, limits)
     tally = Tally(part, known)
 
@@ -95,7 +117,7 @@ def parquetize(
     ):
         is_as_downloaded = checksum.submit(_is_as_downloaded, raw, downloaded)
         batches = readers.reader(downloaded.format)(raw, known, fitted.vintage)
-        tables = _counted(batches, tally, limits, rejected, progress or (lambda _: None))
+        tables = _counted(batches, tally, limits, rejected, progress)
         threads = _ENCODING_THREADS[downloaded.format]
         failure: TaxiError | None = None
         try:
@@ -112,6 +134,25 @@ def parquetize(
     if not tally.rejects:
         rejects.unlink()
     return _receipt(path, provenance(), fitted, tally, limits)
+
+
+def _fitted(part: Part, downloaded: Downloaded, known: Dataset) -> Fit:
+    """The vintage of the file. Raises SchemaError, naming the dataset whose columns these are if it is another one."""
+    try:
+        return fit(known, downloaded.format, downloaded.columns, part.month)
+    except SchemaError as error:
+        others = [other.name for other in datasets().values() if _fits(other, downloaded)]
+        if not others:
+            raise
+        raise SchemaError(f"These are columns of {others[0]}, not of {known.name}: check --dataset.") from error
+
+
+def _fits(dataset: Dataset, downloaded: Downloaded) -> bool:
+    """Whether the file has just the columns that one of the dataset's vintages has."""
+    try:
+        return not fit(dataset, downloaded.format, downloaded.columns, None).unknown
+    except SchemaError:
+        return False
 
 
 def _check_receipt(raw: Path, downloaded: Downloaded) -> None:
@@ -234,7 +275,7 @@ def _strict_verdict(tally: Tally) -> TaxiError | None:
         )
     if tally.shares and not tally.shares.are_usual:
         where = tally.shares.in_words(tally.part.month)
-        return ContentError(
+        return SchemaError(
             f"{where[0].upper()}{where[1:]}. Check the file, or leave --strict out to load it all the same."
         )
     return None
@@ -242,9 +283,12 @@ def _strict_verdict(tally: Tally) -> TaxiError | None:
 
 def _too_many(tally: Tally, limits: Limits, rejects: Path, *, so_far: bool) -> RejectsError:
     read = f"the first {tally.lines:,}" if so_far else f"{tally.lines:,}"
+    share = f"{tally.rejects / tally.lines:.2%}"
+    one = tally.first_reject
+    first = f" The first is line {one.line:,}: {one.reason}." if one else ""
     return RejectsError(
-        f"{tally.rejects:,} of {read} lines could not be read, more than max_rejects = {limits.max_rejects:g} allows. "
-        f"They stand in {rejects}, each with its reason."
+        f"{tally.rejects:,} of {read} lines ({share}) could not be read; max_rejects allows {limits.max_rejects:.2%}."
+        f"{first} All are in {rejects}, each with its reason."
     )
 
 

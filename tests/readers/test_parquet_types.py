@@ -289,7 +289,7 @@ def test_a_row_whose_values_are_unknown_codes_alone_is_rejected(tmp_path: Path) 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf")])
 def test_infinity_is_refused_by_name(tmp_path: Path, value: float) -> None:
-    assert f"in row 2, the value {value}, which is no finite double" in refusal(
+    assert f"in row 2, the value {value}, which is infinite or too large for a double" in refusal(
         tmp_path, "fare_amount", pa.array([1.0, value])
     )
 

@@ -220,7 +220,7 @@ def test_every_loopback_host_is_asked_without_a_proxy(
 
 def test_a_host_that_does_not_exist_is_told(internet: Internet, tmp_path: Path) -> None:
     internet.names = {"files.example": [socket.gaierror(socket.EAI_NONAME, "Name or service not known")]}
-    with pytest.raises(SourceError, match=r"There is no host files\.example"):
+    with pytest.raises(SourceError, match=r"The host files\.example cannot be found"):
         fetch(f"http://files.example/a.csv?token={SECRET}", tmp_path)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from commands import Command
 from conftest import DATA, Loaded
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.errors import ContentError, RejectsError, TaxiError
+from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TaxiError
 from taxi_ingest.files import sha256
 from taxi_ingest.layout import Layout
 from taxi_ingest.readers.inspecting import inspect
@@ -178,7 +179,8 @@ def lines_of_junk(path: Path, members: int) -> Path:
 
 def test_a_file_of_junk_is_given_up_early(desk: Desk, tmp_path: Path) -> None:
     path = lines_of_junk(tmp_path / "junk.csv.gz", 40)  # 320 MB unpacked
-    with pytest.raises(RejectsError, match=r"of the first [\d,]+ lines could not be read, more than max_rejects"):
+    said = r"of the first [\d,]+ lines \(100.00%\) could not be read; max_rejects allows 0.10%. The first is line 2: "
+    with pytest.raises(RejectsError, match=said):
         desk.convert(path)
     assert 0 < desk.rejects.stat().st_size < 40_000_000
 
@@ -200,15 +202,15 @@ def test_rejects_that_a_denser_rest_makes_up_for_are_not_given_up(desk: Desk, tm
     assert (receipt.rejects, receipt.rows) == (1500, 1_600_000)
 
 
-@pytest.mark.parametrize("seen", [0.5, 0.97])
-def test_pickups_outside_the_month_are_counted(desk: Desk, tmp_path: Path, seen: float) -> None:
+@pytest.mark.parametrize(("seen", "usual"), [(0.4, False), (0.9, False), (0.96, True)])
+def test_pickups_outside_the_month_are_counted(desk: Desk, tmp_path: Path, seen: float, usual: bool) -> None:
     lines = MONTH.read_text().splitlines(keepends=True)[:201]
     moved = [line.replace("2020-01-", "2020-02-") for line in lines[1 + round(200 * seen) :]]
     path = tmp_path / "m.csv"
     path.write_text("".join(lines[: 1 + round(200 * seen)] + moved))
     shares = desk.convert(path).shares
     assert shares is not None
-    assert (round(shares.in_month, 1), shares.are_usual) == (round(seen, 1), False)
+    assert (abs(shares.in_month - seen) < 0.02, shares.are_usual) == (True, usual)
 
 
 @pytest.mark.parametrize("path", sorted(DATA.glob("*_tripdata_20*.*")), ids=lambda path: path.name)
@@ -253,3 +255,39 @@ def test_a_raw_file_that_rotted_is_downloaded_again_by_the_next_run(loaded: Load
     first, second = loaded.run(), loaded.run()
     assert (first.code, second.code) == (1, 0), first.err
     assert loaded.table == before
+
+
+def test_a_file_of_ones_own_that_was_refused_is_fetched_again_by_the_next_run(taxi: Command, tmp_path: Path) -> None:
+    published = tmp_path / "mine.csv"
+    request = ("run", "--month", "2020-01", "--source", published.as_uri(), "--data-dir", str(tmp_path / "d"))
+    lines = MONTH.read_bytes().splitlines(keepends=True)
+    for refused in (b"".join(lines[:50])[:-30], lines[0], lines[0].replace(b"VendorID", b"extra") + lines[1]):
+        published.write_bytes(refused)
+        assert taxi(*request).code == 1
+    published.write_bytes(MONTH.read_bytes())
+    ran = taxi(*request, "--json")
+    assert (ran.code, ran.document["parts"][0]["rows"]) == (0, 999), ran.err
+
+
+def test_what_is_odd_is_told_to_those_who_asked_for_quiet_or_json(taxi: Command, tmp_path: Path) -> None:
+    places = ("--month", "2021-09", "--source", MONTH.as_uri())
+    quiet = taxi("run", *places, "--data-dir", str(tmp_path / "a"), "--quiet")
+    told = "of the pickups lie in 2021-09"
+    assert (quiet.code, told in quiet.out) == (0, True)
+    again = taxi("run", *places, "--data-dir", str(tmp_path / "a"), "--quiet")
+    assert (again.code, again.out) == (0, "")
+    (part,) = taxi("run", *places, "--data-dir", str(tmp_path / "b"), "--json").document["parts"]
+    assert any(told in note for note in part["notes"])
+
+
+def test_a_file_of_another_dataset_is_named(desk: Desk) -> None:
+    green = DATA / "green_tripdata_2019-10.csv"
+    with pytest.raises(SchemaError, match="These are columns of green, not of yellow: check --dataset"):
+        desk.convert(green)
+
+
+def test_a_file_without_a_header_is_told(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_bytes(b"".join(MONTH.read_bytes().splitlines(keepends=True)[1:]))
+    with pytest.raises(SchemaError, match="The first line holds data and no column names"):
+        desk.convert(path)

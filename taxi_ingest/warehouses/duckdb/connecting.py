@@ -32,6 +32,9 @@ _NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
 """So that a file of another database makes DuckDB ask no network for its extension."""
 
 
+_HOLDER = re.compile(r"held in (.+?) \(PID ([0-9]+)\)")
+
+
 class Connections:
     """Connections to one file, one after the other.
 
@@ -88,7 +91,7 @@ class Connections:
         except duckdb.Error as error:
             if _IN_USE.match(str(error)):
                 raise InUseError(
-                    f"{self._place} is held by another program. Close it and run again. DuckDB says: {error}"
+                    f"{self._place} is held by another program{_holder(str(error))}. Close it and run again."
                 ) from error
             raise WarehouseError(f"{self._place} cannot be opened as a DuckDB file: {error}") from error
 
@@ -96,3 +99,9 @@ class Connections:
         if not self._announced:
             self._announced = True
             self._announce(f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open")
+
+
+def _holder(said: str) -> str:
+    """Who has the file open, as DuckDB says it, in brackets; "" if it does not say."""
+    found = _HOLDER.search(said)
+    return f" ({found[1]}, process {found[2]})" if found else ""
