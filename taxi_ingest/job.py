@@ -186,7 +186,7 @@ def _resolved(setting: str, resolve: Callable[[], _Resolved]) -> _Resolved:
 
 def options_of(settings: Settings) -> Options:
     """How the warehouse in force is used."""
-    return Options(method=settings.load.method)
+    return Options(method=settings.load.method, memory_limit_mb=settings.load.memory_limit_mb)
 
 
 def _check_level(settings: Settings) -> None:

@@ -54,6 +54,7 @@ def test_the_document_tells_rows_rejects_and_outcomes(loaded: Loaded) -> None:
             "rows": 999,
             "rejects": 0,
             "steps": dict.fromkeys(ALL_UP_TO_DATE, "done"),
+            "notes": [],
         }
     ]
 

@@ -90,11 +90,13 @@ class Options:
     """How a warehouse is used; a kind ignores options that do not concern it.
 
     `method`: how a month is replaced; "" is the kind's own default. `lock_timeout`: seconds that an opened warehouse
-    waits, in all, for another program to release it before InUseError is raised. `announce` hears what is waited for.
+    waits, in all, for another program to release it before InUseError is raised. `memory_limit_mb`: megabytes that a
+    load may take on this machine. `announce` hears what is waited for.
     """
 
     method: str = ""
     lock_timeout: float = 30.0
+    memory_limit_mb: int = 400
     announce: Callable[[str], None] = field(default=_ignore, compare=False, repr=False)
 
 

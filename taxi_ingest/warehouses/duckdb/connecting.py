@@ -25,11 +25,13 @@ _ONE_CONNECTION = threading.Lock()
 """Held while this process has a connection: DuckDB refuses a reader and a writer of one file side by side."""
 
 
-_NO_EXTENSIONS: dict[str, str | bool | int | float | list[str]] = {
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
+    "preserve_insertion_order": False,
 }
-"""So that a file of another database makes DuckDB ask no network for its extension."""
+"""Without extensions, a file of another database makes DuckDB ask no network. Without the order of insertion a load
+takes half the time, memory and space; a table has no order anyway."""
 
 
 _HOLDER = re.compile(r"held in (.+?) \(PID ([0-9]+)\)")
@@ -47,6 +49,7 @@ class Connections:
         self._path = path
         self._announce = options.announce
         self._patience = options.lock_timeout
+        self._config = _CONFIG | {"memory_limit": f"{options.memory_limit_mb}MB"}
         self._announced = False
 
     @property
@@ -87,7 +90,7 @@ class Connections:
         if not read_only and not self.has_database:
             self._path.unlink(missing_ok=True)  # DuckDB takes an empty file for a damaged one
         try:
-            return duckdb.connect(str(self._path), read_only=read_only, config=_NO_EXTENSIONS)
+            return duckdb.connect(str(self._path), read_only=read_only, config=self._config)
         except duckdb.Error as error:
             if _IN_USE.match(str(error)):
                 raise InUseError(
