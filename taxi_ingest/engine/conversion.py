@@ -65,6 +65,7 @@ class Converters:
         self._idle: list[_Process] = []
         self._all: list[_Process] = []
         self._lock = threading.Lock()
+        self._closed = False
 
     def prepare(self) -> None:
         """Start a process if there is none, so that it is ready when a file has been downloaded."""
@@ -83,7 +84,9 @@ class Converters:
             receipt = process.convert(conversion, progress)
         except EOFError:
             _remove_scratch_files(conversion)
-            raise process.cause_of_death(conversion.downloaded) from None
+            cause = process.cause_of_death(conversion.downloaded)
+            process.close()
+            raise (TaxiError("The conversion was stopped.") if self._closed else cause) from None
         except (TaxiError, OSError, MemoryError):
             self._give_back(process)
             raise
@@ -91,9 +94,12 @@ class Converters:
         return receipt
 
     def close(self) -> None:
-        """End all processes, also those at work."""
+        """End all processes; one at work is closed by the thread that waits for it."""
+        self._closed = True
         for process in self._all:
             process.kill()
+        for process in self._idle:
+            process.close()
 
     def _take(self) -> _Process:
         with self._lock:
@@ -158,6 +164,9 @@ class _Process:
         """End it."""
         self._process.kill()
         self._process.wait()
+
+    def close(self) -> None:
+        """Close what leads to it, once it has ended."""
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None:
                 with contextlib.suppress(OSError):  # what was not sent need not be

@@ -207,16 +207,19 @@ def _parquetize(work: _Work) -> Parquetized:
     # forced: the file is taken as it is, however few rows it has
     expected = None if "parquetize" in job.forced else _known_rows(part, downloaded.source)
     limits = Limits(job.max_rejects, job.strict, job.allow_empty, expected)
+    note_refusal = functools.partial(work.workplace.observer.note_refusal, part, downloaded)
     try:
         if downloaded.format == "parquet":
             conversion = Conversion(part, downloaded, job.layout, job.writer, limits)
-            return work.workplace.converters.parquetize(conversion, work.moved)
-        return parquetize(part, downloaded, job.layout, writer=job.writer, limits=limits, progress=work.moved)
+            receipt = work.workplace.converters.parquetize(conversion, work.moved)
+        else:
+            receipt = parquetize(part, downloaded, job.layout, writer=job.writer, limits=limits, progress=work.moved)
     except (ContentError, SchemaError, RejectsError) as error:
         # damage may be gone when the file is fetched again, and a file of one's own is mended where it came from
-        if isinstance(error, ContentError) or downloaded.url.startswith("file:"):
-            work.workplace.observer.forget_download(part)
+        note_refusal(refused=isinstance(error, ContentError) or downloaded.url.startswith("file:"))
         raise
+    note_refusal(refused=False)
+    return receipt
 
 
 def _upload(work: _Work) -> Uploaded:

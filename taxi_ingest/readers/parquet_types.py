@@ -22,7 +22,7 @@ _FAR_FROM_WRAPPING = 2**63 - 10**15
 
 _MISFIT = {
     "int64": "which is not a 64-bit whole number",
-    "double": "which is infinite or too large for a double",
+    "double": "which is infinite, or no number that a double holds exactly",
     "timestamp": "which is out of range for microseconds",
 }
 _EXPECTED = {"int64": "whole numbers", "double": "numbers", "timestamp": "dates and times", "string": "text"}
@@ -90,7 +90,7 @@ def without_nan(array: pa.Array, source: SourceColumn) -> tuple[pa.Array, Counte
     """Numbers that stand for text, with null in place of NaN; any other column as it is."""
     if source.column.type != "string" or not pa.types.is_floating(source.kind):
         return array, Counter()
-    return nan_to_null(array.dictionary_decode() if pa.types.is_dictionary(array.type) else array)
+    return nan_to_null(_plain_numbers(array))
 
 
 def as_text(array: pa.Array, source: SourceColumn) -> pa.Array | None:
@@ -121,21 +121,19 @@ def cast_exact(array: pa.Array, column: Column) -> Converted:
     target = arrow_type(column)
     if pa.types.is_null(array.type):
         return Converted(nulls(len(array), target))
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = _plain_numbers(array)
     changed: Counter[Change] = Counter()
     is_finite = pa.types.is_floating(array.type) and has_finite_sum(array)
     if pa.types.is_floating(array.type) and not is_finite:
         array, changed = nan_to_null(array)
     try:
-        if pa.types.is_timestamp(array.type) and array.type.tz is not None:
-            array = _wall_clock(array)
-        values = _cast(array, column) if is_finite else _cast_finite(array, column)
+        values = _cast(array, column) if is_finite else _cast_checked(array, column)
     except pa.ArrowInvalid as error:
         row = _first_misfit(array, column)
         raise MisfitError(row, array[row], _MISFIT[column.type]) from error
     if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
-        changed[CUT] = lost_below_microsecond(array, values)
+        changed[CUT] = lost_below_microsecond(_unzoned(array), values)
+        values = _floored(_unzoned(array), values) if changed[CUT] else values
     return Converted(values, changed=changed)
 
 
@@ -147,6 +145,24 @@ def lost_below_microsecond(fine: pa.Array, rounded: pa.Array) -> int:
     differs = pc.not_equal(back, pc.if_else(fits, pc.cast(fine, pa.int64()), 0))
     lost: int = differs.true_count
     return lost
+
+
+def _plain_numbers(array: pa.Array) -> pa.Array:
+    """The column without dictionary, and wide enough for Arrow to calculate with."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return pc.cast(array, pa.float32()) if pa.types.is_float16(array.type) else array
+
+
+def _unzoned(array: pa.Array) -> pa.Array:
+    return _wall_clock(array) if pa.types.is_timestamp(array.type) and array.type.tz is not None else array
+
+
+def _floored(fine: pa.Array, cut: pa.TimestampArray) -> pa.TimestampArray:
+    """Times cut towards the past, as INT96 is, although Arrow cuts towards 1970."""
+    nanoseconds, microseconds = pc.cast(fine, pa.int64()), pc.cast(cut, pa.int64())
+    is_later = pc.greater(pc.multiply(microseconds, 1000), nanoseconds)
+    return pc.cast(pc.if_else(is_later, pc.subtract(microseconds, 1), microseconds), cut.type)
 
 
 def _wall_clock(times: pa.TimestampArray) -> pa.TimestampArray:
@@ -190,21 +206,21 @@ def _cast(array: pa.Array, column: Column) -> pa.Array:
     return pc.cast(array, options=pc.CastOptions(target, allow_time_truncate=column.type == "timestamp"))
 
 
-def _cast_finite(array: pa.Array, column: Column) -> pa.Array:
-    """As `_cast`; also raises ArrowInvalid for infinity."""
-    values = _cast(array, column)
+def _cast_checked(array: pa.Array, column: Column) -> pa.Array:
+    """As `_cast`, of zoned times by their wall clock; also raises ArrowInvalid for infinity."""
+    values = _cast(_unzoned(array), column)
     if column.type == "double" and not has_finite_sum(values) and pc.any(pc.is_inf(values)).as_py():
         raise pa.ArrowInvalid("infinity")
     return values
 
 
 def _first_misfit(array: pa.Array, column: Column) -> int:
-    """The position of the first value that `_cast_finite` refuses, by binary search; there must be one."""
+    """The position of the first value that `_cast_checked` refuses, by binary search; there must be one."""
     low, high = 0, len(array)
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            _cast_finite(array[low:middle], column)
+            _cast_checked(array[low:middle], column)
             low = middle
         except pa.ArrowInvalid:
             high = middle

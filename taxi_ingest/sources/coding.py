@@ -28,8 +28,9 @@ _ANY_GZIP, _RAW_DEFLATE = zlib.MAX_WBITS | 16, -zlib.MAX_WBITS
 
 def coding_of(answer: Answer) -> str:
     """The coding of an answer, "" for none. Raises SourceError for one that is not undone here."""
-    coding = answer.header("Content-Encoding").strip().lower()
-    if coding in _NO_CODING:
+    codings = [coding.strip() for coding in answer.header("Content-Encoding").lower().split(",")]
+    coding = ", ".join(coding for coding in codings if coding not in _NO_CODING)
+    if not coding:
         return ""
     if coding in _GZIP or coding == _DEFLATE:
         return coding

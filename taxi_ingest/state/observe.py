@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
@@ -71,11 +72,13 @@ class Observer:
         self.receipts.put(part, step, receipt)
         self._observed[part] = before.after(receipt)
 
-    def forget_download(self, part: Part) -> None:
-        """Let the next run fetch the file of `part` anew, because nothing can be made of the one that is here."""
-        now = self.observe(part)
-        self.receipts.forget(part, "download")
-        self._observed[part] = replace(now, receipts=replace(now.receipts, download=None), raw_present=False)
+    def note_refusal(self, part: Part, downloaded: Downloaded, *, refused: bool) -> None:
+        """Keep in the receipt whether the file of `part` was refused, so that the next run may fetch it again."""
+        if downloaded.refused == refused:
+            return
+        now, noted = self.observe(part), replace(downloaded, refused=refused)
+        self.receipts.put(part, "download", noted)
+        self._observed[part] = replace(now, receipts=replace(now.receipts, download=noted))
 
     def held_months(self, dataset: str) -> Months:
         """What the warehouse holds of `dataset`; it is asked once, for all datasets of the job."""
@@ -95,6 +98,7 @@ class Observer:
             part=part,
             receipts=receipts,
             raw_present=_is_raw_present(self._job.layout.data_dir, receipts.download),
+            may_be_replaced=_may_be_replaced(self._job.layout.data_dir, receipts.download),
             parquet=parquet,
             parquet_damaged=damaged,
             stored=self._stored(part, receipts) if "upload" in self._job.steps else None,
@@ -153,6 +157,19 @@ def _is_raw_present(data_dir: Path, receipt: Downloaded | None) -> bool:
     if stat.st_size != receipt.bytes:
         return False
     return bool(stat.st_mtime_ns == receipt.mtime_ns or sha256(path) == receipt.sha256)
+
+
+def _may_be_replaced(data_dir: Path, receipt: Downloaded | None) -> bool:
+    """Whether a file that was refused may be another one by now; a file on this disk is looked at."""
+    if receipt is None or not receipt.refused:
+        return False
+    if not receipt.url.startswith("file:"):
+        return True
+    try:
+        now, copied = Path(unquote(urlsplit(receipt.url).path)).stat(), Path(f"{data_dir}/{receipt.file}").stat()
+    except OSError:
+        return False
+    return now.st_size != receipt.bytes or now.st_ctime_ns > copied.st_mtime_ns
 
 
 def _parquet_file(path: Path, receipt: Parquetized | None) -> tuple[Parquetized | None, bool]:

@@ -74,7 +74,8 @@ class Downloaded:
     `source` is the identity recorded with the part, `url` where the file came from (without secrets), `file` its path
     below the data directory, `format` "csv" or "parquet", `columns` their names as published. `sha256` identifies the
     bytes; `crc32c`, four times as fast, is compared whenever they are read ("" in receipts of 0.1). `etag` and
-    `last_modified` are the publisher's own words, "" where it said nothing.
+    `last_modified` are the publisher's own words, "" where it said nothing. `refused` tells that no Parquet could be
+    made of the file.
     """
 
     source: str
@@ -88,6 +89,7 @@ class Downloaded:
     crc32c: str = ""
     etag: str = ""
     last_modified: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,11 +226,6 @@ class Receipts:
         """Leave the receipt of a finished step, on disk before this returns."""
         write_text(Path(self._layout.receipt(part, step)), to_json(receipt))
         self._known[part, step] = receipt
-
-    def forget(self, part: Part, step: Step) -> None:
-        """Remove the receipt of a step, so that it is done again."""
-        Path(self._layout.receipt(part, step)).unlink(missing_ok=True)
-        self._known[part, step] = None
 
     def _get(self, part: Part, step: Step, kind: type[_Kind]) -> _Kind | None:
         if (part, step) not in self._known:

@@ -30,8 +30,9 @@ class Found:
 def refuse_foreign(found: Found, wanted: Mapping[str, str]) -> None:
     """Raise WarehouseError unless the table is ours and its columns have the types in `wanted` (name → type).
 
-    Columns may stand in any order and its owner may have added some. Columns may be missing from a table that we made,
-    because the catalog may have gained them since; but not `file_month`, because months are replaced by it.
+    Columns may stand in any order and its owner may have added some. Columns may be missing, because the catalog may
+    have gained them since, from a table that is signed or has most of them (copies of a database lose its comments);
+    but not `file_month`, because months are replaced by it.
     """
     differences = [
         f"{name} is {found.types[name.lower()]} instead of {kind}"
@@ -39,7 +40,8 @@ def refuse_foreign(found: Found, wanted: Mapping[str, str]) -> None:
         if found.types.get(name.lower(), kind) != kind
     ]
     missing = [name for name in wanted if name.lower() not in found.types]
-    if missing and (FILE_MONTH in missing or not found.is_signed):
+    has_most = len(missing) * 2 < len(wanted)
+    if missing and (FILE_MONTH in missing or not (found.is_signed or has_most)):
         differences.append(f"it has no {', '.join(missing)}")
     is_ours = found.is_plain and found.is_known
     if is_ours and not differences:

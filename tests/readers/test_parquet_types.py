@@ -6,7 +6,7 @@ The files are synthetic: columns and types are those of the month, values are ma
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,7 @@ def test_whole_numbers_may_be_of_any_numeric_type(tmp_path: Path, kind: Any) -> 
     assert cells(one_column(tmp_path, "VendorID", array), "VendorID") == [1, None, 6]
 
 
-@pytest.mark.parametrize("kind", [pa.int64(), pa.float32(), pa.decimal128(9, 2)], ids=str)
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float16(), pa.float32(), pa.decimal128(9, 2)], ids=str)
 def test_amounts_may_be_of_any_numeric_type(tmp_path: Path, kind: Any) -> None:
     array = pa.array([Decimal("7.00"), None]).cast(pa.float64()).cast(kind)
     assert cells(one_column(tmp_path, "fare_amount", array), "fare_amount") == [7.0, None]
@@ -258,6 +258,12 @@ def test_digits_below_the_microsecond_are_cut_and_counted(tmp_path: Path, unit: 
     assert whole.changed == {("tpep_pickup_datetime", "digits below the microsecond were cut"): 1}
 
 
+def test_nanoseconds_before_1970_are_cut_towards_the_past_as_int96_is(tmp_path: Path) -> None:
+    array = pa.array([-1_500, -2_000, 1_500], pa.timestamp("ns"))
+    found = cells(one_column(tmp_path, "tpep_pickup_datetime", array), "tpep_pickup_datetime")
+    assert [(time - datetime(1970, 1, 1)) // timedelta(microseconds=1) for time in found] == [-2, -2, 1]
+
+
 @pytest.mark.parametrize("column", ["passenger_count", "fare_amount"])
 def test_nan_is_null_and_counted(tmp_path: Path, column: str) -> None:
     whole = one_column(tmp_path, column, pa.array([1.0, float("nan"), None, float("nan")]))
@@ -289,7 +295,7 @@ def test_a_row_whose_values_are_unknown_codes_alone_is_rejected(tmp_path: Path) 
 
 @pytest.mark.parametrize("value", [float("inf"), float("-inf")])
 def test_infinity_is_refused_by_name(tmp_path: Path, value: float) -> None:
-    assert f"in row 2, the value {value}, which is infinite or too large for a double" in refusal(
+    assert f"in row 2, the value {value}, which is infinite, or no number that a double holds exactly" in refusal(
         tmp_path, "fare_amount", pa.array([1.0, value])
     )
 

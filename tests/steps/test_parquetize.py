@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from commands import Command
-from conftest import DATA, Loaded
+from conftest import ALL_UP_TO_DATE, DATA, Loaded
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TaxiError
@@ -291,3 +291,25 @@ def test_a_file_without_a_header_is_told(desk: Desk, tmp_path: Path) -> None:
     path.write_bytes(b"".join(MONTH.read_bytes().splitlines(keepends=True)[1:]))
     with pytest.raises(SchemaError, match="The first line holds data and no column names"):
         desk.convert(path)
+
+
+def test_a_refused_file_keeps_its_source_and_is_not_fetched_while_it_is_the_same(taxi: Command, tmp_path: Path) -> None:
+    published = tmp_path / "mine.csv"
+    places = ("--month", "2020-01", "--data-dir", str(tmp_path / "d"))
+    published.write_bytes(MONTH.read_bytes().splitlines(keepends=True)[0])
+    assert taxi("run", *places, "--source", published.as_uri()).code == 1
+    again = taxi("run", *places, "--json")
+    (part,) = again.document["parts"]
+    assert (again.code, part["source"], part["steps"]["download"]) == (1, published.as_uri(), "up_to_date")
+    published.write_bytes(MONTH.read_bytes())
+    assert taxi("run", *places).code == 0
+    assert taxi("run", *places, "--json").steps == [ALL_UP_TO_DATE]
+
+
+def test_what_strict_refused_is_loaded_from_the_raw_file_without_it(taxi: Command, tmp_path: Path) -> None:
+    published = tmp_path / "mine.csv"
+    places = ("--month", "2021-09", "--source", published.as_uri(), "--data-dir", str(tmp_path / "d"))
+    published.write_bytes(MONTH.read_bytes())
+    assert taxi("run", *places, "--strict").code == 1
+    published.unlink()
+    assert taxi("run", *places).code == 0

@@ -130,6 +130,21 @@ def test_a_table_whose_case_differs_is_the_same_to_duckdb_and_refused(bench: Ben
     assert bench.query("SELECT * FROM trips") == [(7,)]
 
 
+def test_a_table_of_ours_that_lost_its_comments_gains_columns(bench: Bench) -> None:
+    bench.load("2021-01", [1])
+    bench.query("CREATE OR REPLACE TABLE trips AS SELECT * EXCLUDE (flag) FROM trips")
+    bench.load("2021-02", [2])
+    assert bench.vendors() == [1, 2]
+
+
+def test_an_empty_file_is_no_database_yet(bench: Bench) -> None:
+    (bench.folder / "w.duckdb").touch()
+    (check,) = bench.warehouse.checks(Place.parse("lake"))
+    assert check.ok
+    bench.load("2021-01", [1])
+    assert bench.vendors() == [1]
+
+
 def test_a_refused_table_gets_no_table_of_loads(bench: Bench) -> None:
     bench.query("CREATE TABLE trips (VendorID INTEGER, fare_amount INTEGER)")
     assert refused(bench) == (

@@ -108,7 +108,7 @@ class DuckDB:
 
     def checks(self, store: Place) -> Iterator[Check]:
         """Whether the file can be opened, if it exists; `store` does not matter."""
-        if not self._path.exists():
+        if not self._connections.has_database:
             yield Check(True, f"{self.place} does not exist yet; the first load creates it")
             return
         try:
