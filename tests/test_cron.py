@@ -34,8 +34,9 @@ def test_the_line_works_with_no_environment_and_is_quiet_the_second_time(
     first, second = as_cron(line), as_cron(line)
     assert (first.code, second.code, second.out + second.err) == (0, 0, ""), first.err + second.err
     assert query(tmp_path / "data" / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(999,)]
-    said = first.out.splitlines()
+    *said, odd = first.out.splitlines()
     assert len(said) == 4
+    assert f"of the pickups lie in {month}" in odd  # it is a file of 2020-01
     assert all(re.match(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d yellow-{month} \w+: done in ", text) for text in said)
 
 

@@ -111,7 +111,8 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(_document(session, code), indent=2) + "\n")
     if quiet:
-        results.notes(report.console(stderr=as_json), session.results())
+        if notes := results.notes(session.results()):  # else there is no need for a console
+            report.say(report.console(stderr=as_json), notes)
     else:
         results.summary(
             report.console(stderr=as_json), session.results(), time.monotonic() - begun, _hint(session, verb)

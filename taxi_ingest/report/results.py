@@ -19,7 +19,7 @@ def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: s
     worked = _worked_on(results)
     if worked:
         out.print(_results_table(worked))
-    notes(out, worked)
+    say(out, notes(results))
     rows = sum(result.rows or 0 for result in results)
     rejects = sum(result.rejects or 0 for result in results)
     idle = len(results) - len(worked)
@@ -32,10 +32,9 @@ def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: s
         out.file.write(f"Look at it: {hint}\n")  # to be pasted into a shell: rich would expand tabs
 
 
-def notes(out: Console, results: Sequence[PartResult]) -> None:
-    """What a person should know of the parts that were worked on."""
-    for result in _worked_on(results):
-        say(out, [f"  {result.part}: {note}" for note in result.notes])
+def notes(results: Sequence[PartResult]) -> list[str]:
+    """What a person should know of the parts that were worked on, a line each."""
+    return [f"  {result.part}: {note}" for result in _worked_on(results) for note in result.notes]
 
 
 def _worked_on(results: Sequence[PartResult]) -> list[PartResult]:
