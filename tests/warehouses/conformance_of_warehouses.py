@@ -335,13 +335,3 @@ def test_columns_of_the_user_stay_and_are_null_in_new_rows(bench: Bench) -> None
     bench.query("CREATE OR REPLACE TABLE trips AS SELECT *, 'mine' AS note FROM trips")
     bench.load("2021-02", [2])
     assert sorted(bench.query("SELECT VendorID, note FROM trips")) == [(1, "mine"), (2, None)]
-
-
-def test_a_table_of_loads_that_is_not_ours_is_refused_and_left_as_it_is(bench: Bench) -> None:
-    bench.load("2021-01", [1])
-    bench.query("DROP TABLE _loads")
-    bench.query("DROP TABLE trips")
-    bench.query("CREATE TABLE _loads AS SELECT 'truck' AS load, 7 AS tons")
-    assert bench.warehouse.held("trips")["trips"] == {}
-    assert "table _loads" in refused(bench)
-    assert bench.query("SELECT * FROM _loads") == [("truck", 7)]

@@ -145,6 +145,21 @@ def test_an_empty_file_is_no_database_yet(bench: Bench) -> None:
     assert bench.vendors() == [1]
 
 
+@pytest.mark.parametrize("made", ["TABLE", "VIEW"])
+def test_somebody_elses_table_of_loads_does_not_disturb(bench: Bench, made: str) -> None:
+    bench.query(f"CREATE {made} _loads AS SELECT 'truck' AS load, 7 AS tons")
+    assert bench.warehouse.held("trips")["trips"] == {}
+    bench.load("2021-01", [1])
+    bench.load("2021-02", [2, 3])
+    bench.load("2021-01", [4])
+    held = bench.warehouse.held("trips")["trips"]
+    assert ({month: one.rows for month, one in held.items()}, bench.vendors()) == (
+        {"2021-01": 1, "2021-02": 2},
+        [2, 3, 4],
+    )
+    assert bench.query("SELECT * FROM _loads") == [("truck", 7)]
+
+
 def test_a_refused_table_gets_no_table_of_loads(bench: Bench) -> None:
     bench.query("CREATE TABLE trips (VendorID INTEGER, fare_amount INTEGER)")
     assert refused(bench) == (

@@ -21,7 +21,7 @@ from taxi_ingest.errors import UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
 from taxi_ingest.warehouses import HeldMonth, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.duckdb.connecting import Connections
-from taxi_ingest.warehouses.duckdb.tables import LOADS, LOADS_COLUMNS, as_pattern, prepare, quoted
+from taxi_ingest.warehouses.duckdb.tables import LOADS, LOADS_COLUMNS, LOADS_ELSEWHERE, as_pattern, prepare, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -83,7 +83,7 @@ class DuckDB:
         """
         day = first_day(month) if month else None
         with self._connections.open(read_only=False) as db, _transaction(db):
-            prepare(db, table, self.place)
+            loads = prepare(db, table, self.place)
             name, of_month = quoted(table.name), f"WHERE {FILE_MONTH} = ?" if month else ""
             parameters = [day] if month else []
             columns = ", ".join(quoted(column) for column in table.column_names)
@@ -97,7 +97,7 @@ class DuckDB:
                     f"{table.name} {month or ''} would have {counted:,} rows, but {file} should hold {rows:,}. "
                     "The table was left as it was. Run parquetize --force for this month."
                 )
-            _record(db, table.name, _Load(day, mark, rows, source))
+            _record(db, loads, table.name, _Load(day, mark, rows, source))
         return counted
 
     def preview_command(self, table: str) -> str:
@@ -118,14 +118,14 @@ class DuckDB:
             yield Check(False, str(error))
 
 
-def _record(db: DuckDBPyConnection, table: str, load: _Load) -> None:
+def _record(db: DuckDBPyConnection, loads: str, table: str, load: _Load) -> None:
     db.execute(
-        f"DELETE FROM {quoted(LOADS)} WHERE table_name = ? AND file_month IS NOT DISTINCT FROM ?",  # noqa: S608
+        f"DELETE FROM {quoted(loads)} WHERE table_name = ? AND file_month IS NOT DISTINCT FROM ?",  # noqa: S608
         [table, load.day],
     )
     row = [table, load.day, load.mark, load.rows, load.source]
     columns = ", ".join(quoted(column) for column in LOADS_COLUMNS)
-    db.execute(f"INSERT INTO {quoted(LOADS)} ({columns}) VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
+    db.execute(f"INSERT INTO {quoted(loads)} ({columns}) VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
 
 
 def _held(db: DuckDBPyConnection, table: str) -> Months:
@@ -137,20 +137,29 @@ def _held(db: DuckDBPyConnection, table: str) -> Months:
 
 
 def _recorded(db: DuckDBPyConnection, table: str) -> list[_Load]:
-    """The recorded loads of a table; none when `_loads` is missing or somebody else's.
+    """The recorded loads of a table; none when there is no table of loads of ours.
 
-    A query that may fail costs less than asking first whether `_loads` exists.
+    A query that may fail costs less than asking first whether there is one.
     """
+    for loads in (LOADS, LOADS_ELSEWHERE):
+        found = _recorded_in(db, loads, table)
+        if found is not None:
+            return found
+    return []
+
+
+def _recorded_in(db: DuckDBPyConnection, loads: str, table: str) -> list[_Load] | None:
+    """The loads of a table that `loads` records; None when that is missing or somebody else's."""
     import duckdb
 
     names = list(LOADS_COLUMNS)[1:]
-    query = f"SELECT {', '.join(map(quoted, names))} FROM {quoted(LOADS)} WHERE table_name = ?"  # noqa: S608
+    query = f"SELECT {', '.join(map(quoted, names))} FROM {quoted(loads)} WHERE table_name = ?"  # noqa: S608
     try:
         result = db.execute(query, [table])
     except (duckdb.CatalogException, duckdb.BinderException):
-        return []
+        return None
     if [str(column[1]) for column in result.description] != [LOADS_COLUMNS[name] for name in names]:
-        return []
+        return None
     return [_Load(*row) for row in result.fetchall()]
 
 

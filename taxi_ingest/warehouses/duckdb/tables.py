@@ -21,6 +21,9 @@ SQL_TYPES = {"int64": "BIGINT", "double": "DOUBLE", "string": "VARCHAR", "timest
 LOADS = "_loads"
 """The small table that records the mark of each month that was loaded."""
 
+LOADS_ELSEWHERE = "_taxi_ingest_loads"
+"""Its name where somebody else has a table or view called `_loads`."""
+
 LOADS_COLUMNS = {
     "table_name": "VARCHAR",
     "file_month": "DATE",
@@ -35,16 +38,16 @@ _HERE = "database_name = current_database() AND schema_name = current_schema()"
 _COLUMNS = f"SELECT column_name, data_type FROM duckdb_columns() WHERE {_HERE} AND lower(table_name) = lower(?)"  # noqa: S608
 _VIEW = f"SELECT view_name FROM duckdb_views() WHERE {_HERE} AND lower(view_name) = lower(?)"  # noqa: S608
 _COMMENT = f"SELECT 1 FROM duckdb_tables() WHERE {_HERE} AND lower(table_name) = lower(?) AND comment IS NOT NULL"  # noqa: S608
-_RECORD = f'SELECT 1 FROM "{LOADS}" WHERE table_name = ? LIMIT 1'  # noqa: S608
 
 
-def prepare(db: DuckDBPyConnection, table: Table, place: Place) -> None:
+def prepare(db: DuckDBPyConnection, table: Table, place: Place) -> str:
     """Create what is missing: the table, columns added to the catalog since, comments, and the table of loads.
 
-    Raises WarehouseError, before anything is changed, for a table or view of one of these names that is not ours.
+    Returns the name of the table of loads. Raises WarehouseError, before anything is changed, for a table or view of
+    our table's name that is not ours.
     """
-    has_loads = _check_loads(db, place)
-    existing = _check_table(db, table, place, has_loads=has_loads)
+    loads = next((name for name in (LOADS, LOADS_ELSEWHERE) if _is_loads(db, name)), "")
+    existing = _check_table(db, table, place, loads)
     name, columns = quoted(table.name), _columns(table)
     if not existing:
         db.execute(f"CREATE TABLE {name} ({', '.join(f'{quoted(c)} {sql_type}' for c, sql_type in columns.items())})")
@@ -54,9 +57,11 @@ def prepare(db: DuckDBPyConnection, table: Table, place: Place) -> None:
     for column_name, sql_type in columns.items():
         if existing and column_name.lower() not in existing:
             db.execute(f"ALTER TABLE {name} ADD COLUMN {quoted(column_name)} {sql_type}")
-    if not has_loads:
+    if not loads:
+        loads = LOADS_ELSEWHERE if _types(db, LOADS) else LOADS
         definition = ", ".join(f"{quoted(column)} {sql_type}" for column, sql_type in LOADS_COLUMNS.items())
-        db.execute(f"CREATE TABLE {quoted(LOADS)} ({definition})")
+        db.execute(f"CREATE TABLE {quoted(loads)} ({definition})")
+    return loads
 
 
 def quoted(name: str) -> str:
@@ -75,19 +80,17 @@ def _columns(table: Table) -> dict[str, str]:
     return {name: types.get(name, "DATE") for name in table.column_names}
 
 
-def _check_loads(db: DuckDBPyConnection, place: Place) -> bool:
-    """Whether there is our table of loads; WarehouseError for another one of that name."""
-    types = _types(db, LOADS)
-    if types:
-        _refuse_foreign(db, place, LOADS, LOADS_COLUMNS, is_known=LOADS_COLUMNS.items() <= types.items())
-    return bool(types)
+def _is_loads(db: DuckDBPyConnection, name: str) -> bool:
+    """Whether this is a table of loads of ours."""
+    return LOADS_COLUMNS.items() <= _types(db, name).items() and not db.execute(_VIEW, [name]).fetchall()
 
 
-def _check_table(db: DuckDBPyConnection, table: Table, place: Place, *, has_loads: bool) -> dict[str, str]:
+def _check_table(db: DuckDBPyConnection, table: Table, place: Place, loads: str) -> dict[str, str]:
     """The types of the columns of our table, none if it is missing; WarehouseError if it is not ours."""
     types = _types(db, table.name)
     if types:
-        is_known = has_loads and bool(db.execute(_RECORD, [table.name]).fetchall())
+        record = f"SELECT 1 FROM {quoted(loads)} WHERE table_name = ? LIMIT 1"  # noqa: S608
+        is_known = bool(loads) and bool(db.execute(record, [table.name]).fetchall())
         _refuse_foreign(db, place, table.name, _columns(table), is_known=is_known)
     return types
 
