@@ -111,24 +111,34 @@ def job_for(
         strict=settings.global_.strict,
         allow_empty=settings.parquetize.allow_empty,
         jobs=settings.global_.jobs,
-        at_once={
-            "download": settings.download.at_once,
-            "parquetize": settings.parquetize.at_once,
-            "upload": settings.upload.at_once,
-            "load": 1,
-        },
-        retries={
-            "download": Retries(settings.download.tries, settings.download.backoff_seconds),
-            "parquetize": Retries(1, 0),
-            "upload": Retries(settings.upload.tries, settings.upload.backoff_seconds),
-            "load": Retries(settings.load.tries, settings.load.backoff_seconds),
-        },
+        at_once=_at_once(settings),
+        retries=_retries(settings),
         timeout_seconds=settings.download.timeout_seconds,
         slowest_bytes_per_second=settings.download.slowest_bytes_per_second,
         grace_days=settings.download.grace_days,
         demo=asdict(settings.demo),
         history_days=settings.global_.history_days,
     )
+
+
+def _at_once(settings: Settings) -> dict[Step, int]:
+    """How many parts may be in a step at the same time."""
+    return {
+        "download": settings.download.at_once,
+        "parquetize": settings.parquetize.at_once,
+        "upload": settings.upload.at_once,
+        "load": 1,
+    }
+
+
+def _retries(settings: Settings) -> dict[Step, Retries]:
+    """How often a step is tried; a conversion needs nobody else, so another try would not help."""
+    return {
+        "download": Retries(settings.download.tries, settings.download.backoff_seconds),
+        "parquetize": Retries(1, 0),
+        "upload": Retries(settings.upload.tries, settings.upload.backoff_seconds),
+        "load": Retries(settings.load.tries, settings.load.backoff_seconds),
+    }
 
 
 def part_filter(*, months: list[str], datasets: list[str]) -> Callable[[Part], bool]:

@@ -46,7 +46,7 @@ _PATIENCE = 5.0
 def open_for_writing(path: Path) -> sqlite3.Connection:
     """The history at `path`, made or brought up to date.
 
-    Raises HistoryError for one that is locked or damaged or has no room, TaxiError for one of a newer taxi-ingest.
+    Raises HistoryError for one that is locked or damaged, has no room, or is of a newer taxi-ingest.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -7,7 +7,6 @@ a CR within a line), the block is split in half until each bad line is isolated.
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import pyarrow.compute as pc
 
 from taxi_ingest.readers import NO_VALUE_LOADED, Batch, Reject
 from taxi_ingest.readers.blocks import BytesLike, is_utf8
-from taxi_ingest.readers.canonical import all_but, schema_of, with_null_columns
+from taxi_ingest.readers.canonical import all_but, rows_with_a_value, schema_of, with_null_columns
 from taxi_ingest.readers.columns import Converted, convert, has_finite_sum, reject_reason, trimmed
 from taxi_ingest.readers.parsing import Lines, Parsed, Parser, RowShape
 
@@ -115,7 +114,8 @@ class BlockReader:
                 text = parsed.table[name][row].as_py()
                 reasons.setdefault(row, []).append(reject_reason(self._by_name[name], text))
         table = with_null_columns(self._schema, columns, parsed.table.num_rows)
-        empty = set(_rows_without_value(table.select(list(self._shape.positions)))) - reasons.keys()
+        filled = rows_with_a_value([table[name] for name in self._shape.positions])
+        empty = set() if filled is None else set(_true_positions(pc.invert(filled))) - reasons.keys()
         for row in [row for row in empty if lines.line(parsed.ordinal(row)).strip(_NO_VALUE)]:
             empty.remove(row)
             reasons[row] = [NO_VALUE_LOADED]
@@ -195,14 +195,6 @@ def _true_positions(mask: pa.BooleanArray | None) -> list[int]:
     """The positions at which a mask is true; none for None."""
     positions: list[int] = [] if mask is None else pc.indices_nonzero(mask).to_pylist()
     return positions
-
-
-def _rows_without_value(table: pa.Table) -> list[int]:
-    """The rows in which every column is null."""
-    if any(not column.null_count for column in table.itercolumns()):
-        return []
-    valid = (pc.is_valid(column) for column in table.itercolumns())
-    return _true_positions(pc.invert(functools.reduce(pc.or_, valid)).combine_chunks())
 
 
 def _drop_rows(rows: Sequence[int], table: pa.Table) -> pa.Table:

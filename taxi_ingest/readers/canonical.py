@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -43,6 +44,16 @@ def with_null_columns(schema: pa.Schema, published: Mapping[str, pa.Array | pa.C
     """All columns of `schema` in order, those not published as nulls; each has `rows` rows."""
     arrays = [published[f.name] if f.name in published else nulls(rows, f.type) for f in schema]
     return pa.table(arrays, schema=schema)
+
+
+def rows_with_a_value(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.BooleanArray | None:
+    """Where any of the columns has a value; None when that is everywhere."""
+    if any(not column.null_count for column in columns):
+        return None
+    filled = functools.reduce(pc.or_, map(pc.is_valid, columns))
+    if isinstance(filled, pa.ChunkedArray):
+        filled = filled.combine_chunks()
+    return filled if filled.false_count else None
 
 
 def all_but(rows: Iterable[int], total: int) -> pa.BooleanArray:

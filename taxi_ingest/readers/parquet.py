@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from taxi_ingest.catalog import Dataset, Vintage, fold
 from taxi_ingest.errors import ContentError, SchemaError
 from taxi_ingest.readers import GET_IT_AGAIN, NO_VALUE_LOADED, Batch, Reject
-from taxi_ingest.readers.canonical import all_but, schema_of, with_null_columns
+from taxi_ingest.readers.canonical import all_but, rows_with_a_value, schema_of, with_null_columns
 from taxi_ingest.readers.columns import CUT, Change, Converted, convert, reject_reason
 from taxi_ingest.readers.parquet_types import (
     MisfitError,
@@ -192,7 +192,7 @@ class _Converter:
         """Convert a record batch; `first` is the number in the file, from 1, of its first row."""
         converted = {s.column.name: self._convert_column(record.column(s.published), s, first) for s in self.sources}
         reasons = self._reasons(record, converted)
-        filled = _rows_with_a_value([c.array for c in converted.values()])
+        filled = rows_with_a_value([c.array for c in converted.values()])
         if filled is not None and (lost := self._rows_with_lost_values(record, filled)):
             reasons |= {row: [NO_VALUE_LOADED] for row in lost if row not in reasons}
             reasons = dict(sorted(reasons.items()))
@@ -244,16 +244,6 @@ class _Converter:
 
 def _with(converted: Converted, changed: Counter[Change]) -> Converted:
     return replace(converted, changed=converted.changed + changed) if changed else converted
-
-
-def _rows_with_a_value(arrays: list[pa.Array]) -> pa.BooleanArray | None:
-    """Where any of the columns has a value; None when that is everywhere."""
-    if any(not array.null_count for array in arrays):
-        return None
-    filled = pc.is_valid(arrays[0])
-    for array in arrays[1:]:
-        filled = pc.or_(filled, pc.is_valid(array))
-    return filled if filled.false_count else None
 
 
 def _is_value(cell: object) -> bool:

@@ -34,11 +34,11 @@ def bound(part: Part, url: str, folder: Path, total: int | None, have: int) -> B
     Raises SpaceError when it is announced to be larger than what is free.
     """
     shown = public_url(url)
-    free = shutil.disk_usage(folder).free
-    room = have + max(0, free - DISK_RESERVE)
     if total is not None:
         check_room(url, folder, total, have)
         return Bound(total, TransientError(f"{shown}: more came than the {total:,} bytes that were announced."))
+    free = shutil.disk_usage(folder).free
+    room = have + max(0, free - DISK_RESERVE)
     allowed = max(_ALWAYS_ALLOWED, _TIMES_ESTIMATE * estimated_size(part.dataset, part.month)[1])
     if room < allowed:
         return Bound(room, SpaceError(f"{shown} has more than {room:,} bytes. {_too_little(free)}"))

@@ -1,4 +1,4 @@
-"""Files that a publisher packs for the way (Content-Encoding), although it is asked not to."""
+"""Files that a publisher compresses in transit (Content-Encoding), although it is asked not to."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from taxi_ingest.errors import ContentError, SourceError, TransientError
 from taxi_ingest.files import replacing
 from taxi_ingest.readers.blocks import GZIP_MAGIC, is_gzip
+from taxi_ingest.readers.parquet_footer import MAGIC as PARQUET_MAGIC
 from taxi_ingest.sources.bounds import Bound
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ _GZIP, _DEFLATE = ("gzip", "x-gzip"), "deflate"
 _NO_CODING = {"", "identity", "aws-chunked", "utf-8", "binary"}
 """The last three are no codings, but are found where uploads set the header by mistake."""
 
-_PARQUET_MAGIC = b"PAR1"
 _CHUNK = 1 << 18
 _TOKEN = re.compile(r"[A-Za-z0-9._-]{1,20}")
 _ANY_GZIP, _RAW_DEFLATE = zlib.MAX_WBITS | 16, -zlib.MAX_WBITS
@@ -60,11 +60,11 @@ def ends_early(path: Path, coding: str) -> str:
     if coding == _DEFLATE:
         return ""
     with path.open("rb") as file:
-        start = file.read(len(_PARQUET_MAGIC))
-        file.seek(max(0, path.stat().st_size - len(_PARQUET_MAGIC)))
+        start = file.read(len(PARQUET_MAGIC))
+        file.seek(max(0, path.stat().st_size - len(PARQUET_MAGIC)))
         end = file.read()
-    if start == _PARQUET_MAGIC:
-        return "" if end == _PARQUET_MAGIC else "it is Parquet without its end"
+    if start == PARQUET_MAGIC:
+        return "" if end == PARQUET_MAGIC else "it is Parquet without its end"
     if start.startswith(GZIP_MAGIC):
         return "" if _gzip_is_whole(path) else "it is gzip without its end"
     return "" if end.endswith((b"\n", b"\r")) or not end else "its last line has no line end"
@@ -79,10 +79,10 @@ def _holds_packed(path: Path) -> bool:
     with path.open("rb") as file:
         unpacker = zlib.decompressobj(_ANY_GZIP)
         try:
-            start = unpacker.decompress(file.read(_CHUNK), len(_PARQUET_MAGIC))
+            start = unpacker.decompress(file.read(_CHUNK), len(PARQUET_MAGIC))
         except zlib.error:
             return False  # for the reader to refuse
-    return start == _PARQUET_MAGIC or start.startswith(GZIP_MAGIC)
+    return start == PARQUET_MAGIC or start.startswith(GZIP_MAGIC)
 
 
 def _gzip_is_whole(path: Path) -> bool:

@@ -1,7 +1,7 @@
 """How long a publisher is waited for.
 
 The time-out of a socket starts anew with every byte, so one byte a minute would hold a download for ever. A `Deadline`
-is cut from outside instead, because a read may never return.
+cuts the connection from outside instead, because a read may never return.
 """
 
 from __future__ import annotations

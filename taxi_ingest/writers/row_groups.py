@@ -18,9 +18,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from taxi_ingest.readers.parquet_footer import ColumnChunk, FileMetaData, RowGroup
-
-_MAGIC = b"PAR1"
+from taxi_ingest.readers.parquet_footer import MAGIC, ColumnChunk, FileMetaData, RowGroup
 
 _Chunk = tuple[memoryview, ColumnChunk]
 """The bytes of a column chunk, and its entry in the footer of the file it was encoded in."""
@@ -114,7 +112,7 @@ class _OutputFile:
         self._syncer = syncer
         self._last_sync = syncer.submit(os.fsync, out.fileno())
         self._empty = empty
-        self._end = out.write(_MAGIC)
+        self._end = out.write(MAGIC)
         self._groups: list[RowGroup] = []
 
     def append(self, chunks: list[_Chunk]) -> None:
@@ -138,7 +136,7 @@ class _OutputFile:
     def close(self, metadata: dict[bytes, bytes]) -> None:
         """Write the footer, with this key-value metadata."""
         footer = self._empty.with_row_groups(self._groups, metadata).serialize()
-        self._out.write(footer + struct.pack("<I", len(footer)) + _MAGIC)
+        self._out.write(footer + struct.pack("<I", len(footer)) + MAGIC)
 
 
 def _parse_footer(encoded: pa.Buffer) -> FileMetaData:

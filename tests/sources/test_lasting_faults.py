@@ -206,10 +206,12 @@ def test_every_loopback_host_is_asked_without_a_proxy(
     publisher.everything = lambda to: serve(to, CSV)
     for host in ("127.0.0.1", "localhost", "127.1"):
         fetch(publisher.url.replace("127.0.0.1", host) + "/a.csv", tmp_path / host)
+        assert [file.read_bytes() for file in (tmp_path / host).rglob("*.csv")] == [CSV]
     server = OverIPv6(("::1", 0), Files)
     thread = Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     fetch(f"http://[::1]:{server.server_address[1]}/a.csv", tmp_path / "six")
+    assert len([*(tmp_path / "six").rglob("*.csv")]) == 1
     server.shutdown()
     server.server_close()
     thread.join()
