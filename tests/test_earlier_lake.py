@@ -46,3 +46,12 @@ def test_a_fresh_machine_does_not_believe_the_mark_of_an_object_that_was_overwri
     there.write_bytes(whole[:-1] + b"?")
     ran = loaded.run("--data-dir", "fresh", "--store", str(loaded.data / "lake"))
     assert (ran.code, ran.steps[0]["upload"], there.read_bytes()) == (0, "done", whole), ran.err
+
+
+def test_unfinished_objects_of_early_builds_go_and_those_of_another_data_directory_stay(loaded: Loaded) -> None:
+    folder = loaded.data / "lake" / "yellow"
+    nobodys, theirs = folder / ".a.parquet.abcdefgh.tmp", folder / ".a.parquet.0123456789abcdef.abcdefgh.tmp"
+    for unfinished in (nobodys, theirs):
+        unfinished.touch()
+    assert loaded.run().code == 0
+    assert (nobodys.exists(), theirs.exists()) == (False, True)
