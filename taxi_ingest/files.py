@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 _CHUNK = 1 << 20
 _OWNED_SCRATCH = re.compile(r"\..+\.([0-9a-f]{16})\.[a-z0-9_]+\.tmp")
@@ -70,6 +71,39 @@ def link_or_copy(source: Path, target: Path) -> None:
         target.hardlink_to(source)
     except OSError:
         shutil.copyfile(source, target)
+
+
+class Checksums:
+    """The sha256 and crc32c, in hex, of bytes that come piece by piece."""
+
+    def __init__(self) -> None:
+        import google_crc32c
+
+        self._sha256, self._crc32c = hashlib.sha256(), google_crc32c.Checksum()
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Those of a whole file."""
+        checksums = cls()
+        with path.open("rb") as file:
+            while piece := file.read(_CHUNK):
+                checksums.update(piece)
+        return checksums
+
+    def update(self, piece: bytes) -> None:
+        """Go on with the next piece."""
+        self._sha256.update(piece)
+        self._crc32c.update(piece)
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 of what came so far."""
+        return self._sha256.hexdigest()
+
+    @property
+    def crc32c(self) -> str:
+        """The crc32c of what came so far, as 8 hex digits."""
+        return bytes(self._crc32c.digest()).hex()
 
 
 def sha256(path: Path) -> str:

@@ -110,7 +110,7 @@ class Load:
     """Parameters of the load step."""
 
     method: Annotated[str, OneOf(("partition", "merge"))] = "partition"
-    memory_limit_mb: Annotated[int, Range(200, 1_000_000)] = 400
+    memory_limit_mb: Annotated[int, Range(100, 1_000_000)] = 200
     tries: _Tries = 3
     backoff_seconds: _Backoff = 1.0
 

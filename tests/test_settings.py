@@ -106,7 +106,7 @@ NUMBERS = {
     "upload.at_once": "1 to 64",
     "upload.tries": "1 to 100",
     "upload.backoff_seconds": "0 to 300",
-    "load.memory_limit_mb": "200 to 1,000,000",
+    "load.memory_limit_mb": "100 to 1,000,000",
     "load.tries": "1 to 100",
     "load.backoff_seconds": "0 to 300",
     "demo.rows": "1 to 5,000,000",

@@ -188,7 +188,7 @@ def _download(work: _Work) -> Downloaded:
         work.workplace.converters.prepare()
     return download(
         part,
-        Origin(source, url, known_to_exist=_known_rows(part, source) is not None),
+        Origin(source, url, _known_rows(part, source) is not None, "parquetize" in job.steps),
         job.layout,
         timeout_seconds=job.timeout_seconds,
         slowest_bytes_per_second=job.slowest_bytes_per_second,

@@ -66,7 +66,8 @@ class LocalStore:
             link_or_copy(file, scratch)
         # taken before the checksum: if another writer replaces the object after it, the times no longer agree
         stat = target.stat()
-        if (crc32c(target), stat.st_size) != (checksum, size):
+        is_linked = os.path.samestat(stat, file.stat())
+        if (checksum if is_linked else crc32c(target), stat.st_size) != (checksum, size):
             raise StoreError(f"{target} does not hold what {file} held when the upload began. Run again.")
         marks.write(mark_file, marks.Recorded(mark, checksum, size, stat.st_mtime_ns, dict(facts)), owner=owner)
         if progress is not None:
