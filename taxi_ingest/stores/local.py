@@ -93,6 +93,12 @@ class LocalStore:
             if scratch_owner(scratch.name) == owner:
                 scratch.unlink(missing_ok=True)
 
+    def remove(self, name: str) -> None:
+        """Remove an object, its mark first; see `Removes.remove`."""
+        target = self._path(name)
+        _sidecar_of(target).unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+
     def url(self, name: str) -> str:
         """The path of the object `name`."""
         return str(self._path(name))
