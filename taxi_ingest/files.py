@@ -17,15 +17,18 @@ _OWNED_SCRATCH = re.compile(r"\..+\.([0-9a-f]{16})\.[a-z0-9_]+\.tmp")
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, owner: str = "") -> Iterator[Path]:
+def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None) -> Iterator[Path]:
     """Yield a scratch path beside `path`; on success it takes the place of `path`, on any exception it vanishes.
 
+    With `scratch_in`, a folder on the same filesystem, the scratch path is in there instead.
     Content and name are on disk when the block has ended: a crash leaves the old file or the new one, and the scratch
     file. Its name then tells `path` and `owner`; see `scratch_owner`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch_folder = scratch_in or path.parent
+    for folder in (path.parent, scratch_folder):
+        folder.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}.{owner}." if owner else f".{path.name}."
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=scratch_folder)
     os.close(handle)
     scratch = Path(name)
     try:

@@ -141,11 +141,13 @@ def _missing_parquet(now: Observed, wanted: Wanted) -> Decision:
 def _upload(now: Observed, _wanted: Wanted) -> Decision:
     if now.stored is None:
         return Decision("run", "the store has no such object")
-    if now.stored.mark != now.mark:
+    if now.stored.mark and now.stored.mark != now.mark:
         return Decision("run", "the object in the store has other rows")
     ours = now.parquet or now.receipts.upload
     if now.parquet_damaged or (ours is not None and ours.crc32c != now.stored.crc32c):
         return Decision("run", "the object's bytes are not those of the Parquet file")
+    if not now.stored.mark:
+        return Decision("run", "the object in the store has no mark")
     receipt = now.receipts.upload
     agrees = receipt is not None and (receipt.at, receipt.mark) == (now.stored.at, now.stored.mark)
     return _proven(agrees, "the store proves it")
