@@ -224,13 +224,13 @@ sys.addaudithook(hook)
 def retired(data: Path) -> list[str]:
     """Make of yellow's month one of a dataset that the catalog does not have."""
     moved = []
-    for kind in ("raw", "parquet", "lake", "state/receipts"):
+    for kind in ("raw", "parquet", "lake", "lake.marks", "state/receipts"):
         (data / kind / "yellow").rename(data / kind / "purple")
     (data / "rejects" / "purple").mkdir(parents=True)
     (data / "rejects" / "purple" / "yellow_tripdata_2020-01.csv").write_text("line,reason,raw\n")
     for path in (data / "state" / "receipts" / "purple").rglob("download.json"):
         path.write_text(renamed(path))
-    for kind in ("raw", "parquet", "lake", "rejects", "state/receipts"):
+    for kind in ("raw", "parquet", "lake", "lake.marks", "rejects", "state/receipts"):
         moved += [str(path.relative_to(data)) for path in (data / kind / "purple").rglob("*") if path.is_file()]
     return sorted(moved)
 
@@ -248,8 +248,8 @@ def test_a_dataset_that_the_catalog_lost_is_an_orphan_and_its_rows_stay(loaded: 
     (stranger := loaded.data / "parquet" / "purple" / "theirs.parquet").write_bytes(b"PAR1")
     rows = loaded.table
     ran = clean(loaded, "--orphans", "--yes")
-    sidecars = [name for name in files if name.startswith("lake") and not name.endswith(".parquet")]
-    assert sorted(removed(ran) + sidecars) == files
+    marks = [name for name in files if name.startswith("lake.marks")]
+    assert sorted(removed(ran) + marks) == files
     assert sorted(ran.document["unknown"]) == sorted([str(foreign), str(stranger)])
     assert "yellow_tripdata" in ran.document["notes"][0]
     assert [name for name in files if (loaded.data / name).exists()] == []

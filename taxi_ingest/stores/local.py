@@ -89,7 +89,8 @@ class LocalStore:
     def remove(self, name: str) -> None:
         """Remove an object, its mark first; see `Removes.remove`."""
         target = self._path(name)
-        _sidecar_of(target).unlink(missing_ok=True)
+        Path(marks.sidecar_of(target)).unlink(missing_ok=True)
+        marks.mark_of(name, marks.folder_of_marks(self._root)).unlink(missing_ok=True)
         target.unlink(missing_ok=True)
 
     def url(self, name: str) -> str:
