@@ -25,7 +25,8 @@ from taxi_ingest.catalog.reading import datasets
 from taxi_ingest.files import scratch_owner
 from taxi_ingest.graph import Step
 
-_NO_MONTH = "all"
+NO_MONTH = "all"
+"""The folder of receipts of a dataset without months."""
 _SCRATCH = ".*.tmp"
 """How `files.replacing` names what is not finished yet."""
 
@@ -95,7 +96,7 @@ class Layout:
 
     def receipt(self, part: Part, step: Step) -> str:
         """The receipt of a step of a part; a str, because there are thousands of them and a Path costs more."""
-        return f"{self.data_dir}/state/receipts/{part.dataset}/{part.month or _NO_MONTH}/{step}.json"
+        return f"{self.data_dir}/state/receipts/{part.dataset}/{part.month or NO_MONTH}/{step}.json"
 
     def parts_with_receipts(self) -> list[Part]:
         """The parts that have any receipt, by dataset and month; folders that no part can have are passed over."""
@@ -117,7 +118,7 @@ class Layout:
 
 
 def _is_folder_of(dataset: Dataset, name: str) -> bool:
-    return is_month(name) if dataset.monthly else name == _NO_MONTH
+    return is_month(name) if dataset.monthly else name == NO_MONTH
 
 
 def object_name(part: Part) -> str:

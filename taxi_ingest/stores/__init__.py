@@ -77,7 +77,16 @@ class KeepsScratch(Protocol):
         ...
 
 
-class FolderStore(Store, KeepsScratch, Protocol):
+@runtime_checkable
+class Removes(Protocol):
+    """The capability of a store whose objects take up this disk, and can be removed from it."""
+
+    def remove(self, name: str) -> None:
+        """Remove the object `name` with its mark; nothing happens when there is none."""
+        ...
+
+
+class FolderStore(Store, KeepsScratch, Removes, Protocol):
     """A store whose objects are files."""
 
 

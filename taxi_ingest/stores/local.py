@@ -87,6 +87,13 @@ class LocalStore:
                 scratch.unlink(missing_ok=True)
         marks.take_over(self._root)
 
+    def remove(self, name: str) -> None:
+        """Remove an object, its mark first; see `Removes.remove`."""
+        target = self._path(name)
+        Path(marks.sidecar_of(target)).unlink(missing_ok=True)
+        marks.mark_of(name, marks.folder_of_marks(self._root)).unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+
     def url(self, name: str) -> str:
         """The path of the object `name`."""
         return str(self._path(name))
