@@ -93,6 +93,12 @@ class LocalStore:
             if scratch_owner(scratch.name) == owner:
                 scratch.unlink(missing_ok=True)
 
+    def read_back(self, name: str) -> Held:
+        """The object `name` with what its bytes are now and the mark recorded; see `ReadsBack.read_back`."""
+        path = self._path(name)
+        sidecar = _read(_sidecar_of(path))
+        return Held(sidecar.mark if sidecar else "", crc32c(path), path.stat().st_size)
+
     def url(self, name: str) -> str:
         """The path of the object `name`."""
         return str(self._path(name))
