@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class Months:
     """Two months, loaded, and the tree they lie in."""
 
     def __init__(self, publisher: Publisher, folder: Path) -> None:
-        january = MONTH.read_bytes()
+        january = b"".join(MONTH.read_bytes().splitlines(keepends=True)[:301])
         publisher.files["/yellow_tripdata_2020-01.csv"] = january
         publisher.files["/yellow_tripdata_2020-03.csv"] = january.replace(b"2020-01-", b"2020-03-")
         given = {
@@ -121,7 +122,7 @@ def test_a_copy_that_may_be_missing_is_no_finding(months: Months, gone: str) -> 
         shutil.rmtree(months.job.layout.data_dir / "raw")
     else:
         shutil.rmtree(months.job.layout.parquets)
-        months.job = replaced(months.job, kept=frozenset())
+        months.job = replace(months.job, kept=frozenset())
     assert months.findings() == set()
 
 
@@ -142,7 +143,7 @@ def test_months_of_published_parquet_and_a_table_without_months_are_intact(tmp_p
 
 def test_where_the_parquet_is_gone_the_table_is_compared_with_the_object(months: Months) -> None:
     shutil.rmtree(months.job.layout.parquets)
-    months.job = replaced(months.job, kept=frozenset())
+    months.job = replace(months.job, kept=frozenset())
     months.tree.sql(f"UPDATE {TABLE} SET fare_amount = 0 WHERE file_month = DATE '2020-03-01'")
     assert months.findings() == {(MARCH, "table")}
 
@@ -151,7 +152,7 @@ def test_where_no_parquet_is_left_the_table_is_counted_and_that_is_told(months: 
     for part in months.job.parts:
         months.tree.parquet(part).unlink()
         months.tree.stored(part).unlink()
-    verdicts = verify(replaced(months.job, kept=frozenset()), Silent())
+    verdicts = verify(replace(months.job, kept=frozenset()), Silent())
     assert [[one.state for one in v.checked if one.copy == "table"] for v in verdicts] == [["counted"], ["counted"]]
     assert all("only counted" in " ".join(verdict.notes) for verdict in verdicts)
 
@@ -180,7 +181,7 @@ def test_rows_of_no_loaded_month_are_told_with_what_removes_them(months: Months,
 # ---- what it found is mended, and nothing else
 
 
-def step_of(path: Callable[[Tree], Path]) -> Callable[[Tree], None]:
+def flipped(path: Callable[[Tree], Path]) -> Callable[[Tree], None]:
     return lambda tree: flip(path(tree), 4321, keep_time=True)
 
 
@@ -190,16 +191,13 @@ def sql(statement: str) -> Callable[[Tree], None]:
 
 ONE = f"rowid = (SELECT max(rowid) FROM {TABLE} WHERE THIS)"
 MENDED: dict[str, tuple[Callable[[Tree], None], tuple[str, ...]]] = {
-    "raw": (step_of(lambda tree: tree.raw(MARCH)), ("download",)),
-    "parquet": (step_of(lambda tree: tree.parquet(MARCH)), ("parquetize",)),
-    "object": (step_of(lambda tree: tree.stored(MARCH)), ("upload",)),
-    "record beside the object": (
-        lambda tree: flip(Path(f"{tree.stored(MARCH)}.json"), 99, keep_time=True),
-        ("upload",),
-    ),
+    "raw": (flipped(lambda tree: tree.raw(MARCH)), ("download",)),
+    "parquet": (flipped(lambda tree: tree.parquet(MARCH)), ("parquetize",)),
+    "object": (flipped(lambda tree: tree.stored(MARCH)), ("upload",)),
+    "record of the object": (lambda tree: flip(Path(f"{tree.stored(MARCH)}.json"), 99, keep_time=True), ("upload",)),
     "object gone": (lambda tree: tree.stored(MARCH).unlink(), ("upload",)),
-    "receipt of download": (step_of(lambda tree: tree.receipts(MARCH)[0]), ("download",)),
-    "receipt of parquetize": (step_of(lambda tree: tree.receipts(MARCH)[1]), ()),
+    "receipt of download": (flipped(lambda tree: tree.receipts(MARCH)[0]), ("download",)),
+    "receipt of parquetize": (flipped(lambda tree: tree.receipts(MARCH)[1]), ()),
     "receipt of upload": (lambda tree: flip(tree.receipts(MARCH)[2], 99, keep_time=True), ()),
     "receipt of load": (lambda tree: flip(tree.receipts(MARCH)[3], 99, keep_time=True), ()),
     "row added": (sql(f"INSERT INTO {TABLE} SELECT * REPLACE (7 AS mta_tax) FROM {TABLE} WHERE {ONE}"), ("load",)),
@@ -250,7 +248,7 @@ def test_a_fault_found_in_one_warehouse_does_not_reload_another(months: Months, 
     months.tree.sql(f"UPDATE {TABLE} SET fare_amount = 7 WHERE file_month = DATE '2020-03-01'")
     assert months.findings() == {(MARCH, "table")}
     here = months.job.warehouse
-    months.job = replaced(months.job, warehouse=type(here).parse(f"duckdb:{other}"))
+    months.job = replace(months.job, warehouse=type(here).parse(f"duckdb:{other}"))
     assert months.run() == [only(), only()]
 
 
@@ -341,9 +339,3 @@ def test_where_nothing_was_ever_done_it_says_so_and_makes_nothing(taxi: Command,
 def test_a_month_that_was_never_ingested_is_told_and_is_no_finding(loaded: Loaded) -> None:
     ran = loaded.taxi("verify", "--month", "2020-01..2020-02", "--source", loaded.publisher.template)
     assert (ran.code, "Nothing is here of 1 other part" in ran.out) == (0, True)
-
-
-def replaced(job: Job, **changes: Any) -> Job:
-    from dataclasses import replace
-
-    return replace(job, **changes)
