@@ -218,6 +218,14 @@ def test_the_next_run_mends_what_was_found_and_nothing_else(months: Months, faul
     assert (months.findings(), months.table) == (set(), before)
 
 
+def test_a_parquet_file_that_lost_its_receipt_is_compared_with_what_was_uploaded(months: Months) -> None:
+    months.tree.receipts(MARCH)[1].unlink()
+    flip(months.tree.parquet(MARCH), months.tree.parquet(MARCH).stat().st_size * 8 - 99, keep_time=True)
+    assert (MARCH, "parquet") in months.findings()
+    assert months.run() == [only(), only("parquetize")]
+    assert months.findings() == set()
+
+
 def test_a_fault_in_bytes_that_parquet_and_object_share_is_mended_in_both(months: Months) -> None:
     months.tree.reset(linked=True)
     flip(months.tree.parquet(MARCH), 4321, keep_time=True)

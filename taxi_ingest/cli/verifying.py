@@ -88,7 +88,7 @@ def _verify(given: Given, *, repair: bool, as_json: bool) -> int:
     begun = time.monotonic()
     found = left = _look(job, stream, quiet=quiet, wait=wait)
     if not quiet:
-        reporting.summary(out, found, time.monotonic() - begun)
+        reporting.summary(out, found, time.monotonic() - begun, repairs=repair)
     sessions: list[Session] = []
     while repair and len(sessions) < _ROUNDS and (parts := _repairable(left)):
         request = f"{given.request('verify', force=False, as_json=as_json)} --repair"
@@ -97,7 +97,7 @@ def _verify(given: Given, *, repair: bool, as_json: bool) -> int:
         left = [*(verdict for verdict in left if verdict.part not in parts), *again]
     code = _exit_code(left, sessions)
     if sessions and not quiet:
-        reporting.summary(out, left, time.monotonic() - begun)
+        reporting.summary(out, left, time.monotonic() - begun, repairs=True)
     if as_json:
         sys.stdout.write(json.dumps(_document(found, left, sessions, code), indent=2) + "\n")
     return code

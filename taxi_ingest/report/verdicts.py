@@ -30,8 +30,8 @@ def sentences(verdict: Verdict) -> Iterator[str]:
         yield redacted(f"{verdict.part} {name}: {one.where}: {one.wrong}; {one.remedy}.")
 
 
-def summary(out: Console, verdicts: Sequence[Verdict], seconds: float) -> None:
-    """How many parts were looked at, and how many are not as they should be."""
+def summary(out: Console, verdicts: Sequence[Verdict], seconds: float, *, repairs: bool) -> None:
+    """How many parts were looked at, how many are not as they should be and, unless it `repairs`, what mends them."""
     known = [verdict for verdict in verdicts if verdict.is_known]
     found = sum(len(verdict.findings) for verdict in known)
     unknown = len(verdicts) - len(known)
@@ -41,7 +41,9 @@ def summary(out: Console, verdicts: Sequence[Verdict], seconds: float) -> None:
         return
     bad = sum(bool(verdict.findings) for verdict in known)
     parts = f"{bad:,} of {words.count(len(known), 'part')}"
-    out.print(f"{words.count(found, 'finding')} in {parts}, {words.took(seconds)}.{left_out}")
+    mendable = any(one.step for verdict in known for one in verdict.findings)
+    hint = " The next `run` of these parts mends them, and so does --repair." if mendable and not repairs else ""
+    out.print(f"{words.count(found, 'finding')} in {parts}, {words.took(seconds)}.{left_out}{hint}")
 
 
 def _outcome(verdict: Verdict) -> str:

@@ -1,8 +1,9 @@
 """Is every copy of a part what its receipt says? Looks at all bytes and all values, where the steps look at a few.
 
 A part has up to four copies: the raw file, the Parquet file, the object in the store and the month in the table.
-`copies` looks at the first three and at the receipts, `content` at the month, `verify` at many parts side by side. What
-was found is written into the receipts (`distrusted`), so the ordinary decisions redo those very steps.
+`expected` says what they are compared with, `copies` looks at the first three and at the receipts, `content` at the
+month, `verify` at many parts side by side. What was found is written into the receipts (`distrusted`), so the ordinary
+decisions redo those very steps.
 """
 
 from __future__ import annotations

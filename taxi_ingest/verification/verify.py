@@ -10,17 +10,17 @@ from dataclasses import replace
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import WarehouseError
-from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import object_name
-from taxi_ingest.state.decide import Observed, decide
+from taxi_ingest.state.decide import decide
 from taxi_ingest.state.observe import Observer
-from taxi_ingest.state.receipts import Loaded, Parquetized, Receipt, Uploaded
+from taxi_ingest.state.receipts import Loaded, PartReceipts, Uploaded
 from taxi_ingest.state.wanted import wanted
 from taxi_ingest.stores import Held, ReadsBack
 from taxi_ingest.verification import MADE_BY, Checked, Verdict, Watcher
 from taxi_ingest.verification.content import check_month, stray_rows, unusable
 from taxi_ingest.verification.copies import check_object, check_parquet, check_raw, check_receipts
+from taxi_ingest.verification.expected import expected
 
 
 def verify(job: Job, watcher: Watcher) -> list[Verdict]:
@@ -58,30 +58,24 @@ class _Looking:
 
     def at(self, part: Part) -> Verdict:
         """Look at one part."""
-        job, now = self._job, self._observer.observe(part)
-        receipts = now.receipts
-        want = wanted(job, part)
-        raw = check_raw(job.layout, receipts.download, wanted="raw" in job.kept)
-        parquet = check_parquet(
-            job.layout.parquet(part),
-            part,
-            self._expected_parquet(now),
-            wanted=receipts.parquetize is not None and decide("parquetize", now, want).action == "run",
-        )
-        stored = self._object(part, now)
-        month = self._month(part, now, self._readable(part, now, parquet, stored))
+        job, now, should = self._job, self._observer.observe(part), self._expected(part)
+        needed = now.receipts.parquetize is not None and decide("parquetize", now, wanted(job, part)).action == "run"
+        raw = check_raw(job.layout, should.download, wanted="raw" in job.kept)
+        parquet = check_parquet(job.layout.parquet(part), part, should.parquetize, wanted=needed)
+        stored = self._object(part, should.upload, wanted=now.stored is not None)
+        file = _loaded_from(should, parquet, stored, readable=isinstance(self._observer.store, ReadsBack))
+        month = self._month(part, should.load, file, wanted=now.month is not None)
         copies = (raw, parquet, stored, month)
         there = {MADE_BY[copy.copy] for copy in copies if copy.state != "absent"}
-        return Verdict(part, (*check_receipts(job.layout, part, receipts, there), *copies))
+        return Verdict(part, (*check_receipts(job.layout, part, now.receipts, there), *copies))
 
     def keep(self, verdict: Verdict) -> None:
         """Distrust the steps whose copies were found changed, and trust those whose copies are intact, or gone."""
-        now = self._observer.observe(verdict.part)
+        should = self._expected(verdict.part)
         for one in verdict.checked:
             if one.copy == "receipt" or one.step is None or one.state == "counted":
                 continue
-            receipt = self._expected(now, one.step)
-            distrusted = one.state == "changed"
+            receipt, distrusted = should.of(one.step), one.state == "changed"
             if receipt is not None and receipt.distrusted != distrusted:
                 self._observer.receipts.put(verdict.part, one.step, replace(receipt, distrusted=distrusted))
 
@@ -95,58 +89,34 @@ class _Looking:
             if found:
                 yield found
 
-    def _object(self, part: Part, now: Observed) -> Checked:
+    def _expected(self, part: Part) -> PartReceipts:
+        there = self._observer
+        return expected(there.observe(part), store=str(there.store.place), warehouse=str(there.warehouse.place))
+
+    def _object(self, part: Part, should: Uploaded | None, *, wanted: bool) -> Checked:
         store, name = self._observer.store, object_name(part)
         with self._listing:
             if part.dataset not in self._objects:
                 self._objects[part.dataset] = store.held(f"{part.dataset}/")
-        listed = self._objects[part.dataset].get(name)
-        return check_object(store, name, listed, self._expected_object(now), wanted=now.stored is not None)
+        return check_object(store, name, self._objects[part.dataset].get(name), should, wanted=wanted)
 
-    def _month(self, part: Part, now: Observed, file: str) -> Checked:
+    def _month(self, part: Part, should: Loaded | None, file: str, *, wanted: bool) -> Checked:
         warehouse = self._observer.warehouse
         try:
             held = self._observer.held_months(part.dataset).get(part.month)
-            return check_month(warehouse, part, held, self._expected_month(now), file, wanted=now.month is not None)
+            return check_month(warehouse, part, held, should, file, wanted=wanted)
         except WarehouseError as error:
             return unusable(warehouse, part, error)
 
-    def _readable(self, part: Part, now: Observed, parquet: Checked, stored: Checked) -> str:
-        """A path of the Parquet that the month was loaded from, if an intact copy is on this disk; else ""."""
-        month, file, held = self._expected_month(now), self._expected_parquet(now), self._expected_object(now)
-        if month and file and parquet.state == "intact" and file.mark == month.mark:
-            return str(self._job.layout.parquet(part))
-        is_file = isinstance(self._observer.store, ReadsBack)
-        return (
-            stored.where if month and held and is_file and stored.state == "intact" and held.mark == month.mark else ""
-        )
 
-    def _expected(self, now: Observed, step: Step) -> Receipt | None:
-        """What the copy that `step` makes is compared with."""
-        match step:
-            case "download":
-                return now.receipts.download
-            case "parquetize":
-                return self._expected_parquet(now)
-            case "upload":
-                return self._expected_object(now)
-            case "load":
-                return self._expected_month(now)
+def _loaded_from(should: PartReceipts, parquet: Checked, stored: Checked, *, readable: bool) -> str:
+    """The path of an intact copy of the Parquet that the month was loaded from, "" if there is none on this disk.
 
-    def _expected_parquet(self, now: Observed) -> Parquetized | None:
-        """The receipt, or what the footer says when that is gone."""
-        return now.receipts.parquetize or now.parquet
-
-    def _expected_object(self, now: Observed) -> Uploaded | None:
-        """The receipt of the upload to this store, or what it would be."""
-        at, file = str(self._observer.store.place), now.receipts.parquetize
-        if now.stored or file is None:
-            return now.stored
-        return Uploaded(at=at, object=object_name(now.part), mark=file.mark, crc32c=file.crc32c, bytes=file.bytes)
-
-    def _expected_month(self, now: Observed) -> Loaded | None:
-        """The receipt of the load into this warehouse, or what it would be."""
-        at, file = str(self._observer.warehouse.place), now.receipts.parquetize
-        if now.month or file is None:
-            return now.month
-        return Loaded(at=at, table=dataset_named(now.part.dataset).table, mark=file.mark, rows=file.rows)
+    `readable`: whether the object, too, is a file.
+    """
+    mark = should.load.mark if should.load else ""
+    if parquet.state == "intact" and should.parquetize and should.parquetize.mark == mark:
+        return parquet.where
+    if readable and stored.state == "intact" and should.upload and should.upload.mark == mark:
+        return stored.where
+    return ""
