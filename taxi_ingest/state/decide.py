@@ -18,6 +18,7 @@ from taxi_ingest.writers.provenance import Writer
 
 RAW_MISSING = "the raw file is gone and parquetize needs it"
 IN_USE = "the table cannot be asked while another program has it open"
+DISTRUSTED = "verify found it changed"
 
 Action = Literal["run", "adopt", "up_to_date"]
 
@@ -95,7 +96,19 @@ def decide(step: Step, now: Observed, wanted: Wanted) -> Decision:
     """Whether `step` must run for this part, may be adopted, or is up to date; and why."""
     if step in wanted.forced:
         return Decision("run", "forced")
+    if _is_distrusted(step, now):
+        return Decision("run", DISTRUSTED)
     return _DECIDE[step](now, wanted)
+
+
+def _is_distrusted(step: Step, now: Observed) -> bool:
+    """Whether `verify` found that what `step` made is not what its receipt says, and it is still there."""
+    receipt, there = now.receipts.of(step), now.proven(step)
+    if receipt is None or (there is None and step != "download"):
+        return False
+    if isinstance(receipt, Uploaded | Loaded) and isinstance(there, Uploaded | Loaded) and receipt.at != there.at:
+        return False  # it was found in another store or warehouse
+    return receipt.distrusted
 
 
 def _download(now: Observed, wanted: Wanted) -> Decision:

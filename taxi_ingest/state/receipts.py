@@ -1,11 +1,13 @@
 """Receipts: the small JSON file that a finished step leaves, saying what went in and what came out.
 
 A step takes the receipt of the step before it and returns its own, so receipts are also what an engine hands from one
-worker to another. They can be pickled, and turned into JSON and back.
+worker to another. They can be pickled, and turned into JSON and back. `distrusted` is written into one by `verify`:
+what is there is not what the receipt says, so the step is to be done again.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,6 +93,7 @@ class Downloaded:
     last_modified: str = ""
     refused: bool = False
     temporary: bool = False
+    distrusted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +121,7 @@ class Parquetized(Provenance):
     changed_values: tuple[ChangedValues, ...] = ()
     temporary: bool = False
     pruned: bool = False
+    distrusted: bool = False
 
     @property
     def passes_strict(self) -> bool:
@@ -135,6 +139,7 @@ class Uploaded:
     mark: str
     crc32c: str
     bytes: int
+    distrusted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +150,7 @@ class Loaded:
     table: str
     mark: str
     rows: int
+    distrusted: bool = False
 
 
 Receipt = Downloaded | Parquetized | Uploaded | Loaded
@@ -160,6 +166,7 @@ TYPES: Mapping[Step, type[Receipt]] = {
 _DECODERS = {step: msgspec.json.Decoder(kind) for step, kind in TYPES.items()}
 
 _CHECKSUM = b',\n "checksum": "'
+_ENDS_IN_CHECKSUM = re.compile(rb': "[0-9a-f]{8}"\n}\n$')
 
 _LARGEST = 2**63 - 1
 """No count, size or time is larger; a receipt that says so is damaged."""
@@ -197,6 +204,8 @@ def from_json(step: Step, text: bytes | str) -> Receipt | None:
     body, found, checksum = text.rpartition(_CHECKSUM)
     if found and checksum[:8] != b"%08x" % zlib.crc32(body):
         return None
+    if not found and _ENDS_IN_CHECKSUM.search(text):
+        return None  # the name of the checksum is damaged
     try:
         receipt = _DECODERS[step].decode(text)
     except (ValueError, RecursionError):

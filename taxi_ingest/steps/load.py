@@ -14,7 +14,7 @@ from taxi_ingest.place import Place
 from taxi_ingest.state.receipts import Loaded, Parquetized
 from taxi_ingest.steps.checking import checked
 from taxi_ingest.stores import open_store
-from taxi_ingest.warehouses import Options, Table, Warehouse, open_warehouse
+from taxi_ingest.warehouses import Options, Warehouse, open_warehouse, table_of
 
 
 def load(
@@ -36,12 +36,11 @@ def load(
     that runs elsewhere, before it is sent.
     """
     known = dataset_named(part.dataset)
-    table = Table(known.table, known.title, known.columns, known.monthly, known.cluster_by)
     there = opened or open_warehouse(warehouse, options)
     parquet = layout.parquet(part)
     file = open_store(store).url(object_name(part)) if there.traits.reads else str(checked(parquet, parquetized))
     counted = there.replace(
-        table,
+        table_of(known),
         part.month,
         file=file,
         rows=parquetized.rows,

@@ -86,7 +86,24 @@ class Removes(Protocol):
         ...
 
 
-class FolderStore(Store, KeepsScratch, Removes, Protocol):
+@runtime_checkable
+class ReadsBack(Protocol):
+    """The capability of a store whose listing repeats what was recorded of an object; here its bytes are read."""
+
+    def read_back(self, name: str) -> Held:
+        """The object `name` with the checksum and size that its bytes have now. Raises OSError if it cannot be read."""
+        ...
+
+
+def read_back(store: Store, name: str, listed: Held) -> Held:
+    """The object `name` as its bytes are now, where they can be read for nothing; as `listed` elsewhere.
+
+    Elsewhere the far side keeps checksums of what it holds.
+    """
+    return store.read_back(name) if isinstance(store, ReadsBack) else listed
+
+
+class FolderStore(Store, KeepsScratch, ReadsBack, Removes, Protocol):
     """A store whose objects are files."""
 
 

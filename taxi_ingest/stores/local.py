@@ -94,6 +94,12 @@ class LocalStore:
         marks.mark_of(name, marks.folder_of_marks(self._root)).unlink(missing_ok=True)
         target.unlink(missing_ok=True)
 
+    def read_back(self, name: str) -> Held:
+        """The object `name` with what its bytes are now and the mark recorded; see `ReadsBack.read_back`."""
+        path = self._path(name)
+        recorded = _recorded(marks.mark_of(name, marks.folder_of_marks(self._root)), marks.sidecar_of(path))
+        return Held(recorded.mark if recorded else "", crc32c(path), path.stat().st_size)
+
     def url(self, name: str) -> str:
         """The path of the object `name`."""
         return str(self._path(name))

@@ -17,7 +17,7 @@ from taxi_ingest.place import Check, Place
 from taxi_ingest.values import quoted
 
 if TYPE_CHECKING:  # this page is read for help texts, which must come at once
-    from taxi_ingest.catalog import Column
+    from taxi_ingest.catalog import Column, Dataset
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Table:
 
         names = tuple(column.name for column in self.columns)
         return (*names, FILE_MONTH) if self.monthly else names
+
+
+def table_of(known: Dataset) -> Table:
+    """The table of a dataset."""
+    return Table(known.table, known.title, known.columns, known.monthly, known.cluster_by)
 
 
 def column_comment(column: Column) -> str:
@@ -150,8 +155,43 @@ class SettlesJobs(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Compared:
+    """The rows of one month in the table, beside those of the Parquet file they were loaded from.
+
+    `file_rows` and `table_rows` are counted; `columns` are those whose values are not the same in both, as far as that
+    can be told column by column. `same`: whether the table has exactly the rows of the file, in whatever order.
+    """
+
+    same: bool
+    file_rows: int
+    table_rows: int
+    columns: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class ComparesContent(Protocol):
+    """The capability of a warehouse that can compare all values of a month with a Parquet file, at no charge."""
+
+    def compare(self, table: Table, month: str | None, *, file: str) -> Compared:
+        """Compare the rows of one month with those of the Parquet `file` on this disk.
+
+        A row that was added, removed, doubled or changed in any column shows, and so do values that changed places,
+        null beside an empty text or 0, and 0.0 beside -0.0. Takes no more memory than a load. Changes nothing.
+        """
+        ...
+
+    def unrecorded(self, table: Table) -> Mapping[date | None, int]:
+        """The values of `file_month` that no load recorded, each with its number of rows; none without months."""
+        ...
+
+
 class JobWarehouse(Warehouse, SettlesJobs, Protocol):
     """A warehouse that works through jobs."""
+
+
+class FileWarehouse(Warehouse, ComparesContent, Protocol):
+    """A warehouse that is a file on this disk."""
 
 
 def settle(warehouse: Warehouse, job: str) -> bool:
@@ -162,7 +202,7 @@ def settle(warehouse: Warehouse, job: str) -> bool:
     return True
 
 
-def _duckdb(place: Place, options: Options) -> Warehouse:
+def _duckdb(place: Place, options: Options) -> FileWarehouse:
     from taxi_ingest.warehouses.duckdb import DuckDB
 
     return DuckDB(place, options)

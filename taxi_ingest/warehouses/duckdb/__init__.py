@@ -1,7 +1,7 @@
 """A DuckDB file as warehouse: `duckdb:PATH`. A month's mark and rows are written in one transaction.
 
 In this folder: `connecting` (the file, and other programs that have it open), `tables` (whose they are, what they
-lack).
+lack), `comparing` (a month beside its Parquet file).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.errors import UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import Compared, HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses.duckdb.comparing import compare
 from taxi_ingest.warehouses.duckdb.connecting import Connections
 from taxi_ingest.warehouses.duckdb.tables import LOADS, LOADS_COLUMNS, LOADS_ELSEWHERE, as_pattern, prepare, quoted
 
@@ -133,6 +134,20 @@ class DuckDB:
             with _transaction(db):  # without a change, the next checkpoint would do nothing
                 _record(db, prepare(db, table, self.place), table.name, load)
             db.execute("CHECKPOINT")
+
+    def compare(self, table: Table, month: str | None, *, file: str) -> Compared:
+        """Compare a month with a Parquet file by checksums; see the contract, `ComparesContent.compare`."""
+        with self._connections.open(read_only=True) as db:
+            return compare(db, table, first_day(month) if month else None, file)
+
+    def unrecorded(self, table: Table) -> dict[date | None, int]:
+        """Rows that no load recorded, by `file_month`; see the contract, `ComparesContent.unrecorded`."""
+        if not table.monthly or not self._connections.has_database:
+            return {}
+        with self._connections.open(read_only=True) as db:
+            recorded = {load.day for load in _recorded(db, table.name)}
+            rows = _rows_by_month(db, table.name) if recorded else None
+        return {day: count for day, count in (rows or {}).items() if day not in recorded}
 
     def preview_command(self, table: str) -> str:
         """A command that runs this Python, because the program `duckdb` may not be installed."""
