@@ -109,7 +109,7 @@ class Upload:
 class Load:
     """Parameters of the load step."""
 
-    method: Annotated[str, OneOf(("partition", "merge"))] = "partition"
+    method: Annotated[str, OneOf(("table", "external", "partition", "merge"))] = "table"
     memory_limit_mb: Annotated[int, Range(200, 1_000_000)] = 400
     tries: _Tries = 3
     backoff_seconds: _Backoff = 1.0

@@ -1,7 +1,11 @@
 """A DuckDB file as warehouse: `duckdb:PATH`. A month's mark and rows are written in one transaction.
 
+By the method `table`, rows are copied into a table. By `external`, the table is a view over the Parquet files of a
+store that is a folder: a load counts the rows of one file and makes the view anew. The first load by the other method
+turns a table into a view, or a view into a table, with all of its months.
+
 In this folder: `connecting` (the file, and other programs that have it open), `tables` (whose they are, what they
-lack).
+lack), `views`, `switching` (from one to the other), `loads` (marks), `sql`.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,26 +23,23 @@ from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.errors import UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import EXTERNAL, HeldMonth, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.duckdb.connecting import Connections
-from taxi_ingest.warehouses.duckdb.tables import LOADS, LOADS_COLUMNS, LOADS_ELSEWHERE, as_pattern, prepare, quoted
+from taxi_ingest.warehouses.duckdb.loads import Load, create_loads, name_of_loads, record, recorded, tables_with_loads
+from taxi_ingest.warehouses.duckdb.sql import as_pattern, number, quoted, view_comment
+from taxi_ingest.warehouses.duckdb.switching import table_to_view, view_to_table
+from taxi_ingest.warehouses.duckdb.tables import check_relation, is_our_view, prepare
+from taxi_ingest.warehouses.duckdb.views import as_it_is, count_rows, create_view, file_now
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-
-@dataclass(frozen=True)
-class _Load:
-    """One row of `_loads`; `day` is the first day of the month."""
-
-    day: date | None
-    mark: str
-    rows: int
-    source: str
+_IS_A_TABLE = "the table is to become a view over the store's files (load.method = external)"
+_IS_A_VIEW = "the view is to become a table (load.method = table)"
 
 
 class DuckDB:
-    """One table per dataset in one file, which is opened for each operation and created by the first load."""
+    """One table or view per dataset in one file, which is opened for each operation and created by the first load."""
 
     # measured: 4 million yellow rows take 103 MB in the DuckDB file and 72 MB in Parquet
     traits = Traits(reads=(), needs_network=False, disk_per_parquet=1.5)
@@ -56,6 +57,9 @@ class DuckDB:
                 "a ?. Name a file without them: --warehouse duckdb:FILE."
             )
         self.place = place
+        self._makes_views = options.method == EXTERNAL
+        if self._makes_views:
+            self.traits = Traits(reads=("",), needs_network=False, disk_per_parquet=0.0)
         self._path = Path(path).absolute()  # DuckDB has its own meaning for some beginnings, such as ~ and md:
         self._connections = Connections(place, self._path, options)
 
@@ -64,7 +68,7 @@ class DuckDB:
         if not self._connections.has_database:
             return {table: {} for table in tables}
         with self._connections.open(read_only=True) as db:
-            return {table: _held(db, table) for table in tables}
+            return {table: _held(db, table, makes_views=self._makes_views) for table in tables}
 
     def replace(
         self,
@@ -80,25 +84,52 @@ class DuckDB:
         """Replace one month in one transaction; see the contract, `Warehouse.replace`.
 
         `record` is never called, because nothing continues when this process is killed.
+
+        A view is replaced together with the mark as well, but whoever reads it reads the files: when a month's file
+        is replaced in the store, that is what a reader sees, old or new but whole, even before the load that follows.
         """
         day = first_day(month) if month else None
+        load = Load(day, mark, rows, source)
         with self._connections.open(read_only=False) as db, _transaction(db):
-            loads = prepare(db, table, self.place)
-            name, of_month = quoted(table.name), f"WHERE {FILE_MONTH} = ?" if month else ""
-            parameters = [day] if month else []
-            columns = ", ".join(quoted(column) for column in table.column_names)
-            db.execute(f"DELETE FROM {name} {of_month}", parameters)  # noqa: S608
-            # as_pattern, hive_partitioning: a path with [ ] ? * names one file, and one with name=value no column
-            rows_of_file = "read_parquet(?, hive_partitioning = false)"
-            db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows_of_file}", [as_pattern(file)])  # noqa: S608
-            counted = _number(db.execute(f"SELECT count(*) FROM {name} {of_month}", parameters))  # noqa: S608
+            counted = self._show(db, table, load, file) if self._makes_views else self._copy(db, table, load, file)
             if counted != rows:
                 raise WarehouseError(
                     f"{table.name} {month or ''} would have {counted:,} rows, but {file} should hold {rows:,}. "
                     "The table was left as it was. Run parquetize --force for this month."
                 )
-            _record(db, loads, table.name, _Load(day, mark, rows, source))
         return counted
+
+    def _copy(self, db: DuckDBPyConnection, table: Table, load: Load, file: str) -> int:
+        """Copy the rows of `file` into the table in place of the month's, and count them there."""
+        if is_our_view(db, table.name):
+            check_relation(db, table, self.place)
+            view_to_table(db, table, load.day)
+        loads = prepare(db, table, self.place)
+        name, of_month = quoted(table.name), f"WHERE {FILE_MONTH} = ?" if load.day else ""
+        parameters = [load.day] if load.day else []
+        columns = ", ".join(quoted(column) for column in table.column_names)
+        db.execute(f"DELETE FROM {name} {of_month}", parameters)  # noqa: S608
+        # as_pattern, hive_partitioning: a path with [ ] ? * names one file, and one with name=value no column
+        rows_of_file = "read_parquet(?, hive_partitioning = false)"
+        db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows_of_file}", [as_pattern(file)])  # noqa: S608
+        record(db, loads, table.name, load)
+        return number(db.execute(f"SELECT count(*) FROM {name} {of_month}", parameters))  # noqa: S608
+
+    def _show(self, db: DuckDBPyConnection, table: Table, load: Load, file: str) -> int:
+        """Make the view anew with `file` in place of the month's, and count the rows that it shows of the month."""
+        shown = file_now(str(Path(file).absolute()))
+        if shown is None:
+            raise WarehouseError(f"{file} is not there. Run upload for this month.")
+        there = check_relation(db, table, self.place)
+        loads = name_of_loads(db) or create_loads(db)
+        if not there:
+            _forget_files(db, loads, table.name)
+        elif view_comment(db, table.name) is None:
+            table_to_view(db, table, load.day, shown.path)
+        load = replace(load, file=shown)
+        record(db, loads, table.name, load)
+        create_view(db, table, recorded(db, table.name))
+        return count_rows(db, table, load)
 
     def preview_command(self, table: str) -> str:
         """A command that runs this Python, because the program `duckdb` may not be installed."""
@@ -112,58 +143,62 @@ class DuckDB:
             yield Check(True, f"{self.place} does not exist yet; the first load creates it")
             return
         try:
-            with self._connections.open(read_only=True, patient=False):
+            with self._connections.open(read_only=True, patient=False) as db:
                 yield Check(True, f"{self.place} can be opened")
+                yield from _check_files(db)
         except WarehouseError as error:
             yield Check(False, str(error))
 
 
-def _record(db: DuckDBPyConnection, loads: str, table: str, load: _Load) -> None:
-    db.execute(
-        f"DELETE FROM {quoted(loads)} WHERE table_name = ? AND file_month IS NOT DISTINCT FROM ?",  # noqa: S608
-        [table, load.day],
-    )
-    row = [table, load.day, load.mark, load.rows, load.source]
-    columns = ", ".join(quoted(column) for column in LOADS_COLUMNS)
-    db.execute(f"INSERT INTO {quoted(loads)} ({columns}) VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
+def _forget_files(db: DuckDBPyConnection, loads: str, table: str) -> None:
+    """Forget the files of a view that is gone: as with a table, its months are gone with it."""
+    for load in recorded(db, table):
+        record(db, loads, table, replace(load, file=None))
 
 
-def _held(db: DuckDBPyConnection, table: str) -> Months:
-    loads = _recorded(db, table)
-    rows = _rows_now(db, table, loads) if loads else None
+def _check_files(db: DuckDBPyConnection) -> Iterator[Check]:
+    """A check for each view of ours: whether all of its files are as they were loaded."""
+    for table in tables_with_loads(db):
+        loads = [load for load in recorded(db, table) if load.file] if is_our_view(db, table) else []
+        changed = [month_key(load.day) or table for load in loads if not _is_whole(as_it_is(db, load), load)]
+        if changed:
+            yield Check(False, f"{table} shows files that are gone or changed: {', '.join(changed)}. Run them again.")
+        elif loads:
+            yield Check(True, f"{table} is a view over {len(loads):,} files, and all are there")
+
+
+def _is_whole(now: Load, load: Load) -> bool:
+    return (now.mark, now.rows) == (load.mark, load.rows)
+
+
+def _held(db: DuckDBPyConnection, table: str, *, makes_views: bool) -> Months:
+    loads = recorded(db, table)
+    if not loads:
+        return {}
+    view = view_comment(db, table)
+    if view is None:
+        return _held_in_table(db, table, loads, stale=_IS_A_TABLE if makes_views else "")
+    if not is_our_view(db, table):
+        return {}
+    stale = "" if makes_views else _IS_A_VIEW
+    return {month_key(load.day): _held_month(load, as_it_is(db, load), stale) for load in loads}
+
+
+def _held_month(load: Load, now: Load, stale: str) -> HeldMonth:
+    return HeldMonth(now.mark, now.rows, load.rows, load.source, stale)
+
+
+def _held_in_table(db: DuckDBPyConnection, table: str, loads: Sequence[Load], stale: str) -> Months:
+    rows = _rows_now(db, table, loads)
     if rows is None:
         return {}
-    return {month_key(load.day): HeldMonth(load.mark, rows.get(load.day, 0), load.rows, load.source) for load in loads}
+    return {
+        month_key(load.day): HeldMonth(load.mark, rows.get(load.day, 0), load.rows, load.source, stale)
+        for load in loads
+    }
 
 
-def _recorded(db: DuckDBPyConnection, table: str) -> list[_Load]:
-    """The recorded loads of a table; none when there is no table of loads of ours.
-
-    A query that may fail costs less than asking first whether there is one.
-    """
-    for loads in (LOADS, LOADS_ELSEWHERE):
-        found = _recorded_in(db, loads, table)
-        if found is not None:
-            return found
-    return []
-
-
-def _recorded_in(db: DuckDBPyConnection, loads: str, table: str) -> list[_Load] | None:
-    """The loads of a table that `loads` records; None when that is missing or somebody else's."""
-    import duckdb
-
-    names = list(LOADS_COLUMNS)[1:]
-    query = f"SELECT {', '.join(map(quoted, names))} FROM {quoted(loads)} WHERE table_name = ?"  # noqa: S608
-    try:
-        result = db.execute(query, [table])
-    except (duckdb.CatalogException, duckdb.BinderException):
-        return None
-    if [str(column[1]) for column in result.description] != [LOADS_COLUMNS[name] for name in names]:
-        return None
-    return [_Load(*row) for row in result.fetchall()]
-
-
-def _rows_now(db: DuckDBPyConnection, table: str, loads: Sequence[_Load]) -> dict[date | None, int] | None:
+def _rows_now(db: DuckDBPyConnection, table: str, loads: Sequence[Load]) -> dict[date | None, int] | None:
     """Rows now in a table by month. Counting all takes no time, counting by month grows with the table.
 
     So months are counted only where the total is not what was loaded; that a month holds as many other rows escapes.
@@ -171,7 +206,7 @@ def _rows_now(db: DuckDBPyConnection, table: str, loads: Sequence[_Load]) -> dic
     import duckdb
 
     try:
-        total = _number(db.execute(f"SELECT count(*) FROM {quoted(table)}"))  # noqa: S608
+        total = number(db.execute(f"SELECT count(*) FROM {quoted(table)}"))  # noqa: S608
     except duckdb.CatalogException:
         return None
     if total == sum(load.rows for load in loads):
@@ -192,10 +227,6 @@ def _rows_by_month(db: DuckDBPyConnection, table: str) -> dict[date | None, int]
         except duckdb.CatalogException:
             break
     return None
-
-
-def _number(result: DuckDBPyConnection) -> int:
-    return sum(int(number) for (number,) in result.fetchall())
 
 
 @contextlib.contextmanager
