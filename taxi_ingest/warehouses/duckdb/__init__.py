@@ -102,7 +102,7 @@ class DuckDB:
     def _copy(self, db: DuckDBPyConnection, table: Table, load: Load, file: str) -> int:
         """Copy the rows of `file` into the table in place of the month's, and count them there."""
         if is_our_view(db, table.name):
-            check_relation(db, table, self.place)
+            check_relation(db, table, self.place, name_of_loads(db))
             view_to_table(db, table, load.day)
         loads = prepare(db, table, self.place)
         name, of_month = quoted(table.name), f"WHERE {FILE_MONTH} = ?" if load.day else ""
@@ -120,8 +120,9 @@ class DuckDB:
         shown = file_now(str(Path(file).absolute()))
         if shown is None:
             raise WarehouseError(f"{file} is not there. Run upload for this month.")
-        there = check_relation(db, table, self.place)
-        loads = name_of_loads(db) or create_loads(db)
+        loads = name_of_loads(db)
+        there = check_relation(db, table, self.place, loads)
+        loads = loads or create_loads(db)
         if not there:
             _forget_files(db, loads, table.name)
         elif view_comment(db, table.name) is None:

@@ -80,7 +80,8 @@ def record(db: DuckDBPyConnection, loads: str, table: str, load: Load) -> None:
 
 
 def _add_file_columns(db: DuckDBPyConnection, loads: str) -> None:
-    for column in _FILE_COLUMNS.keys() - relation_types(db, loads).keys():
+    there = {str(column[0]) for column in db.execute(f"SELECT * FROM {quoted(loads)} LIMIT 0").description}  # noqa: S608
+    for column in [column for column in _FILE_COLUMNS if column not in there]:
         db.execute(f"ALTER TABLE {quoted(loads)} ADD COLUMN {quoted(column)} {_FILE_COLUMNS[column]}")
 
 

@@ -43,8 +43,9 @@ def table_to_view(db: DuckDBPyConnection, table: Table, day: date | None, file: 
         )  # fmt: skip
     _refuse_other_rows(db, table, day, found)
     db.execute(f"DROP TABLE {quoted(table.name)}")
+    name = name_of_loads(db)
     for load in found:
-        record(db, name_of_loads(db), table.name, load)
+        record(db, name, table.name, load)
 
 
 def view_to_table(db: DuckDBPyConnection, table: Table, day: date | None) -> None:
@@ -65,8 +66,9 @@ def view_to_table(db: DuckDBPyConnection, table: Table, day: date | None) -> Non
     counted = dict(db.execute(f"SELECT {_month(table)}, count(*) FROM {quoted(table.name)} GROUP BY ALL").fetchall())  # noqa: S608
     if counted != {load.day: load.rows for load in loads if load.rows}:
         raise _cannot_become(table, "table", "its files have other rows than they were loaded with", "Run again.")
+    name = name_of_loads(db)
     for load in loads:
-        record(db, name_of_loads(db), table.name, replace(load, file=None))
+        record(db, name, table.name, replace(load, file=None))
 
 
 def _refuse_other_columns(db: DuckDBPyConnection, table: Table) -> None:

@@ -28,13 +28,14 @@ def prepare(db: DuckDBPyConnection, table: Table, place: Place) -> str:
     Returns the name of the table of loads. Raises WarehouseError, before anything is changed, for a table or view of
     our table's name that is not ours.
     """
-    existing = check_relation(db, table, place)
+    loads = name_of_loads(db)
+    existing = check_relation(db, table, place, loads)
     if not existing:
         create_table(db, table)
     for column_name, sql_type in column_types(table).items():
         if existing and column_name.lower() not in existing:
             db.execute(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(column_name)} {sql_type}")
-    return name_of_loads(db) or create_loads(db)
+    return loads or create_loads(db)
 
 
 def create_table(db: DuckDBPyConnection, table: Table) -> None:
@@ -57,11 +58,13 @@ def is_our_view(db: DuckDBPyConnection, name: str) -> bool:
     return (view_comment(db, name) or "").endswith(VIEW_SIGN)
 
 
-def check_relation(db: DuckDBPyConnection, table: Table, place: Place) -> dict[str, str]:
-    """The types of the columns of our table or view, none if it is missing; WarehouseError if it is not ours."""
+def check_relation(db: DuckDBPyConnection, table: Table, place: Place, loads: str) -> dict[str, str]:
+    """The types of the columns of our table or view, none if it is missing; WarehouseError if it is not ours.
+
+    `loads` is the name of the table of loads, "" if there is none yet.
+    """
     types = relation_types(db, table.name)
     if types:
-        loads = name_of_loads(db)
         record = f"SELECT 1 FROM {quoted(loads)} WHERE table_name = ? LIMIT 1"  # noqa: S608
         is_known = bool(loads) and bool(db.execute(record, [table.name]).fetchall())
         _refuse_foreign(db, place, table.name, types, column_types(table), is_known=is_known)

@@ -81,8 +81,9 @@ def file_now(path: str) -> File | None:
 def as_it_is(db: DuckDBPyConnection, load: Load) -> Load:
     """What the view shows of a month now: `load` itself while its file is as recorded or holds the same rows.
 
-    A file that is gone or cut has no rows. One with other rows has no mark, because nobody recorded it. The footer of
-    a file is read only when size or time are not as recorded.
+    A file that is gone or cut has no rows. One with other rows has no mark, because nobody recorded it. Only where
+    size or time are not as recorded, rows and mark are read from its footer; that its bytes are those of the mark is
+    the store's promise.
     """
     now = file_now(load.file.path) if load.file else None
     if load.file is not None and now == load.file:
