@@ -133,6 +133,17 @@ def test_columns_of_the_user_stay_and_are_null_in_new_rows(bench: Bench) -> None
     assert bench.query("SELECT VendorID, note FROM trips WHERE note IS NOT NULL") == [(1, "mine")]
 
 
+def test_a_table_that_becomes_a_view_gives_its_room_back(bench: Bench) -> None:
+    bench.load("2021-01", list(range(1_000_000)))
+    (file,) = files(bench, "2021-01")
+    sizes = []
+    for options in (Options(), EXTERNAL):
+        there = open_warehouse(bench.warehouse.place, options)
+        there.replace(TRIPS, "2021-01", file=str(file), rows=1_000_000, mark="m1", source="csv")
+        sizes.append((bench.folder / "w.duckdb").stat().st_size)
+    assert sizes[1] * 2 < sizes[0]
+
+
 def test_comments_are_those_of_a_table(bench: Bench) -> None:
     bench.load("2021-01", [1])
     query = "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = 'trips'"

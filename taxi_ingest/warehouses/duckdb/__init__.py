@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING
 
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
-from taxi_ingest.errors import UsageError, WarehouseError
+from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
 from taxi_ingest.warehouses import EXTERNAL, HeldMonth, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.duckdb.connecting import Connections
 from taxi_ingest.warehouses.duckdb.loads import Load, create_loads, name_of_loads, record, recorded, tables_with_loads
 from taxi_ingest.warehouses.duckdb.sql import as_pattern, number, quoted, view_comment
 from taxi_ingest.warehouses.duckdb.switching import table_to_view, view_to_table
-from taxi_ingest.warehouses.duckdb.tables import check_relation, is_our_view, prepare
-from taxi_ingest.warehouses.duckdb.views import as_it_is, count_rows, create_view, file_now
+from taxi_ingest.warehouses.duckdb.tables import check_relation, comment_on, is_our_view, is_table, prepare
+from taxi_ingest.warehouses.duckdb.views import as_it_is, count_rows, create_view, file_now, view_title
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -91,12 +91,15 @@ class DuckDB:
         day = first_day(month) if month else None
         load = Load(day, mark, rows, source)
         with self._connections.open(read_only=False) as db, _transaction(db):
+            drops_table = self._makes_views and is_table(db, table.name)
             counted = self._show(db, table, load, file) if self._makes_views else self._copy(db, table, load, file)
             if counted != rows:
                 raise WarehouseError(
                     f"{table.name} {month or ''} would have {counted:,} rows, but {file} should hold {rows:,}. "
                     "The table was left as it was. Run parquetize --force for this month."
                 )
+        if drops_table:
+            self._give_back_room(table)
         return counted
 
     def _copy(self, db: DuckDBPyConnection, table: Table, load: Load, file: str) -> int:
@@ -125,12 +128,20 @@ class DuckDB:
         loads = loads or create_loads(db)
         if not there:
             _forget_files(db, loads, table.name)
-        elif view_comment(db, table.name) is None:
+        elif is_table(db, table.name):
             table_to_view(db, table, load.day, shown.path)
         load = replace(load, file=shown)
         record(db, loads, table.name, load)
         create_view(db, table, recorded(db, table.name))
         return count_rows(db, table, load)
+
+    def _give_back_room(self, table: Table) -> None:
+        """Make the file as small as it can be after a table was dropped from it.
+
+        DuckDB does so when it is closed after the next change. That is a later load if another program has it open.
+        """
+        with contextlib.suppress(InUseError), self._connections.open(read_only=False, patient=False) as db:
+            comment_on(db, table, "VIEW", view_title(table))
 
     def preview_command(self, table: str) -> str:
         """A command that runs this Python, because the program `duckdb` may not be installed."""

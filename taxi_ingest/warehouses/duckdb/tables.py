@@ -19,7 +19,8 @@ VIEW_SIGN = "a view of taxi-ingest over Parquet files"
 
 _REMEDY = "Rename or drop it, or name another file: --warehouse duckdb:FILE."
 
-_COMMENT = f"SELECT 1 FROM duckdb_tables() WHERE {HERE} AND lower(table_name) = lower(?) AND comment IS NOT NULL"  # noqa: S608
+_TABLE = f"SELECT 1 FROM duckdb_tables() WHERE {HERE} AND lower(table_name) = lower(?)"  # noqa: S608
+_COMMENT = f"{_TABLE} AND comment IS NOT NULL"
 
 
 def prepare(db: DuckDBPyConnection, table: Table, place: Place) -> str:
@@ -51,6 +52,11 @@ def comment_on(db: DuckDBPyConnection, table: Table, kind: str, comment: str) ->
     for column in table.columns:
         meaning = text(column_comment(column))
         db.execute(f"COMMENT ON COLUMN {quoted(table.name)}.{quoted(column.name)} IS {meaning}")
+
+
+def is_table(db: DuckDBPyConnection, name: str) -> bool:
+    """Whether there is a table of this name, and no view."""
+    return bool(db.execute(_TABLE, [name]).fetchall())
 
 
 def is_our_view(db: DuckDBPyConnection, name: str) -> bool:

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 def create_view(db: DuckDBPyConnection, table: Table, loads: Sequence[Load]) -> None:
     """Make the view anew over the files of `loads`, with its comments."""
     db.execute(f"CREATE OR REPLACE VIEW {quoted(table.name)} AS {rows_of(table, loads)}")
-    comment_on(db, table, "VIEW", f"{table.title}: {VIEW_SIGN}")
+    comment_on(db, table, "VIEW", view_title(table))
+
+
+def view_title(table: Table) -> str:
+    """The comment of a view, by which we know it as ours."""
+    return f"{table.title}: {VIEW_SIGN}"
 
 
 def rows_of(table: Table, loads: Sequence[Load]) -> str:
