@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import random
 import shutil
@@ -310,10 +311,12 @@ def test_a_view_whose_file_is_gone_stays_a_view(lake: Lake) -> None:
     assert (lake.kind, lake.marks) == ("BASE TABLE", marks)
 
 
-def switch(given: dict[str, str]) -> None:
-    """Load one month, which turns the whole table into what the method asks for."""
-    job, _ = make_job(settings.read(given), verb="run")
-    run_part(job, job.parts[0])
+def switch_for_ever(given: dict[str, str], switched: Any) -> None:
+    """Turn the table into a view and back, by loading one month each time, until killed."""
+    for method in itertools.cycle(("external", "table")):
+        job, _ = make_job(settings.read({**given, "load.method": method}), verb="run")
+        run_part(job, job.parts[0])
+        switched.set()
 
 
 def test_a_switch_killed_at_any_moment_leaves_the_old_or_the_new(lake: Lake) -> None:
@@ -322,11 +325,13 @@ def test_a_switch_killed_at_any_moment_leaves_the_old_or_the_new(lake: Lake) -> 
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["duckdb", "taxi_ingest.engine.part", "taxi_ingest.warehouses.duckdb"])
     for number in range(12):
-        method = "table" if lake.kind == "VIEW" else "external"
-        given = {**lake.given, "load.method": method, "shared.month": MONTHS[number % 3]}
-        process = processes.Process(target=switch, args=(given,))
+        switched = processes.Event()
+        given = {**lake.given, "shared.month": MONTHS[number % 3]}
+        process = processes.Process(target=switch_for_ever, args=(given, switched))
         process.start()
-        process.join(moments.uniform(0.05, 0.6))
+        assert switched.wait(60)
+        process.join(moments.uniform(0, 0.5))
+        assert process.is_alive()
         process.kill()
         process.join()
         assert (lake.rows, lake.marks) == (rows, marks)
