@@ -42,5 +42,7 @@ import sys
 __version__ = "0.1.0"
 
 if sys.platform == "linux":
-    # Arrow reads this once, at its first import. jemalloc keeps least memory when one thread frees what another made.
+    # Arrow reads these once, at its first import. jemalloc keeps least memory when one thread frees what another made,
+    # and with one arena it does not keep some for each thread that has ended: 252 MB instead of 316 for 12 months.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "narenas:1")

@@ -35,7 +35,7 @@ class Wanted:
     """What a run wants of a part.
 
     `source` is "" when the part may keep the source it has; `targets` are the steps asked for (each with what it
-    needs); `kept` the artefacts that are made again when missing; `forced` the steps that are redone whatever is known.
+    needs); `kept` the artefacts that stay on this disk; `forced` the steps that are redone whatever is known.
     """
 
     source: str
@@ -129,23 +129,27 @@ def _parquetize(now: Observed, wanted: Wanted) -> Decision:
 
 
 def _missing_parquet(now: Observed, wanted: Wanted) -> Decision:
-    if "parquet" in wanted.kept or "parquetize" in wanted.targets:
-        return Decision("run", "the Parquet file is missing" if now.receipts.parquetize else "not converted yet")
+    had = now.receipts.parquetize
+    pruned = had is not None and had.pruned
+    if "parquetize" in wanted.targets or ("parquet" in wanted.kept and not pruned):
+        return Decision("run", "the Parquet file is missing" if had else "not converted yet")
     later: tuple[Step, ...] = ("upload", "load")
     for step in later:
         if _is_needed(step, wanted) and decide(step, now, wanted).action == "run":
             return Decision("run", f"the Parquet file is missing and {step} needs it")
-    return Decision("up_to_date", "not kept, and no later step needs it")
+    return Decision("up_to_date", f"{'pruned' if pruned else 'not kept'}, and no later step needs it")
 
 
 def _upload(now: Observed, _wanted: Wanted) -> Decision:
     if now.stored is None:
         return Decision("run", "the store has no such object")
-    if now.stored.mark != now.mark:
+    if now.stored.mark and now.stored.mark != now.mark:
         return Decision("run", "the object in the store has other rows")
     ours = now.parquet or now.receipts.upload
     if now.parquet_damaged or (ours is not None and ours.crc32c != now.stored.crc32c):
         return Decision("run", "the object's bytes are not those of the Parquet file")
+    if not now.stored.mark:
+        return Decision("run", "the object in the store has no mark")
     receipt = now.receipts.upload
     agrees = receipt is not None and (receipt.at, receipt.mark) == (now.stored.at, now.stored.mark)
     return _proven(agrees, "the store proves it")

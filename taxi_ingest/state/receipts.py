@@ -75,7 +75,7 @@ class Downloaded:
     below the data directory, `format` "csv" or "parquet", `columns` their names as published. `sha256` identifies the
     bytes; `crc32c`, four times as fast, is compared whenever they are read ("" in receipts of 0.1). `etag` and
     `last_modified` are the publisher's own words, "" where it said nothing. `refused` tells that no Parquet could be
-    made of the file.
+    made of the file, `temporary` that the run which fetched it was told not to keep it.
     """
 
     source: str
@@ -90,6 +90,7 @@ class Downloaded:
     etag: str = ""
     last_modified: str = ""
     refused: bool = False
+    temporary: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +98,9 @@ class Parquetized(Provenance):
     """A Parquet file that was written, and what a person should know of the conversion.
 
     `empty_lines` had no value; `unterminated` tells that the last line had no line end; `shares` tell in which
-    month the pickups lie. What the footer does not say (from `lines` on) is empty when the receipt was
-    restored from the file.
+    month the pickups lie. `temporary` tells that the run which wrote the file was told not to keep it, `pruned` that it
+    was removed on purpose. What the footer does not say (from `lines` on) is empty when the receipt was restored from
+    the file.
     """
 
     bytes: int
@@ -114,6 +116,8 @@ class Parquetized(Provenance):
     shares: MonthShares | None = None
     unknown_codes: tuple[UnknownCode, ...] = ()
     changed_values: tuple[ChangedValues, ...] = ()
+    temporary: bool = False
+    pruned: bool = False
 
     @property
     def passes_strict(self) -> bool:
@@ -229,12 +233,13 @@ class Receipts:
 
     def _get(self, part: Part, step: Step, kind: type[_Kind]) -> _Kind | None:
         if (part, step) not in self._known:
-            self._known[part, step] = _read(self._layout.receipt(part, step), step)
+            self._known[part, step] = read(self._layout.receipt(part, step), step)
         found = self._known[part, step]
         return found if isinstance(found, kind) else None
 
 
-def _read(path: str, step: Step) -> Receipt | None:
+def read(path: str, step: Step) -> Receipt | None:
+    """The receipt of `step` in the file `path`; None when there is none, or a damaged one."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - making a Path takes longer than reading the file
             return from_json(step, file.read())

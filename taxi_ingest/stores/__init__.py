@@ -70,16 +70,28 @@ class KeepsScratch(Protocol):
     """The capability of a store in which a killed `put` leaves a file behind."""
 
     def sweep(self, folder: Path) -> None:
-        """Remove what killed puts of files below `folder` left; right only while nobody puts any of them."""
+        """Remove what killed puts of files below `folder` left; right only while nobody puts any of them.
+
+        The store also takes the form that `put` gives it, if an earlier build gave it another.
+        """
         ...
 
 
-class FolderStore(Store, KeepsScratch, Protocol):
+@runtime_checkable
+class Removes(Protocol):
+    """The capability of a store whose objects take up this disk, and can be removed from it."""
+
+    def remove(self, name: str) -> None:
+        """Remove the object `name` with its mark; nothing happens when there is none."""
+        ...
+
+
+class FolderStore(Store, KeepsScratch, Removes, Protocol):
     """A store whose objects are files."""
 
 
 def sweep(store: Store, folder: Path) -> None:
-    """Remove from `store` what killed puts of files below `folder` left, if it is a store that keeps such things."""
+    """Put `store` in order for a run that puts files below `folder`, if it is a store that needs it."""
     if isinstance(store, KeepsScratch):
         store.sweep(folder)
 

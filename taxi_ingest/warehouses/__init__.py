@@ -102,7 +102,7 @@ class Options:
 
     method: str = ""
     lock_timeout: float = 30.0
-    memory_limit_mb: int = 400
+    memory_limit_mb: int = 200
     announce: Callable[[str], None] = field(default=_ignore, compare=False, repr=False)
 
 

@@ -65,6 +65,7 @@ def test_nothing_must_run_when_everything_agrees() -> None:
         (DAMAGED, "parquetize", "the Parquet file was changed by someone else"),
         (replace(DONE, stored=None), "upload", "the store has no such object"),
         (replace(DONE, stored=replace(STORED, mark="x")), "upload", "the object in the store has other rows"),
+        (replace(DONE, stored=replace(STORED, mark="")), "upload", "the object in the store has no mark"),
         (OTHER_BYTES, "upload", "the object's bytes are not those of the Parquet file"),
         (replace(DONE, month=None), "load", "the table lacks the month"),
         (replace(DONE, month=replace(MONTH, mark="x")), "load", "the table holds the month from another file"),

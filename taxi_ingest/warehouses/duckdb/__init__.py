@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 _IS_A_TABLE = "the table is to become a view over the store's files (load.method = external)"
 _IS_A_VIEW = "the view is to become a table (load.method = table)"
 
+_MOST_FREE = 1 / 3
+"""The share of the file that replaced rows may leave free: the file is then half as large again as it need be."""
+
+_BLOCKS = """
+SELECT free_blocks, greatest(total_blocks, 1) FROM pragma_database_size() WHERE database_name = current_database()
+"""
+
 
 class DuckDB:
     """One table or view per dataset in one file, which is opened for each operation and created by the first load."""
@@ -88,52 +95,73 @@ class DuckDB:
         A view is replaced together with the mark as well, but whoever reads it reads the files: when a month's file
         is replaced in the store, that is what a reader sees, old or new but whole, even before the load that follows.
         """
-        day = first_day(month) if month else None
-        load = Load(day, mark, rows, source)
-        with self._connections.open(read_only=False) as db, _transaction(db):
-            drops_table = self._makes_views and is_table(db, table.name)
-            counted = self._show(db, table, load, file) if self._makes_views else self._copy(db, table, load, file)
-            if counted != rows:
-                raise WarehouseError(
-                    f"{table.name} {month or ''} would have {counted:,} rows, but {file} should hold {rows:,}. "
-                    "The table was left as it was. Run parquetize --force for this month."
-                )
+        load = Load(first_day(month) if month else None, mark, rows, source)
+        drops_table = False
+        with self._connections.open(read_only=False) as db:
+            if self._makes_views:
+                drops_table = self._show(db, table, file, load)
+            elif self._replace(db, table, file, load):
+                self._reclaim(db, table, file, load)
         if drops_table:
             self._give_back_room(table)
-        return counted
+        return rows
 
-    def _copy(self, db: DuckDBPyConnection, table: Table, load: Load, file: str) -> int:
-        """Copy the rows of `file` into the table in place of the month's, and count them there."""
-        if is_our_view(db, table.name):
-            check_relation(db, table, self.place, name_of_loads(db))
-            view_to_table(db, table, load.day)
-        loads = prepare(db, table, self.place)
-        name, of_month = quoted(table.name), f"WHERE {FILE_MONTH} = ?" if load.day else ""
-        parameters = [load.day] if load.day else []
-        columns = ", ".join(quoted(column) for column in table.column_names)
-        db.execute(f"DELETE FROM {name} {of_month}", parameters)  # noqa: S608
-        # as_pattern, hive_partitioning: a path with [ ] ? * names one file, and one with name=value no column
-        rows_of_file = "read_parquet(?, hive_partitioning = false)"
-        db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows_of_file}", [as_pattern(file)])  # noqa: S608
-        record(db, loads, table.name, load)
-        return number(db.execute(f"SELECT count(*) FROM {name} {of_month}", parameters))  # noqa: S608
+    def _replace(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> int:
+        """Replace the month of `load` in one transaction, and return how many rows it had before."""
+        with _transaction(db):
+            if is_our_view(db, table.name):
+                check_relation(db, table, self.place, name_of_loads(db))
+                view_to_table(db, table, load.day)
+            loads = prepare(db, table, self.place)
+            name, of_month = quoted(table.name), f"WHERE {FILE_MONTH} = ?" if load.day else ""
+            parameters = [load.day] if load.day else []
+            columns = ", ".join(quoted(column) for column in table.column_names)
+            before = number(db.execute(f"DELETE FROM {name} {of_month}", parameters))  # noqa: S608
+            # as_pattern, hive_partitioning: a path with [ ] ? * names one file, and one with name=value no column
+            rows_of_file = "read_parquet(?, hive_partitioning = false)"
+            db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows_of_file}", [as_pattern(file)])  # noqa: S608
+            counted = number(db.execute(f"SELECT count(*) FROM {name} {of_month}", parameters))  # noqa: S608
+            _check_count(table, file, load, counted)
+            record(db, loads, table.name, load)
+        return before
 
-    def _show(self, db: DuckDBPyConnection, table: Table, load: Load, file: str) -> int:
-        """Make the view anew with `file` in place of the month's, and count the rows that it shows of the month."""
+    def _reclaim(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> None:
+        """Give the space of replaced rows back to the file system, when it is more than a third of the file.
+
+        The new rows were written behind the old ones, where they keep the file from becoming shorter. Written once
+        more, they take the place of the old ones.
+        """
+        import duckdb
+
+        with contextlib.suppress(duckdb.Error):  # the month is loaded, however large the file is
+            db.execute("CHECKPOINT")
+            if _share_free(db) <= _MOST_FREE:
+                return
+            db.execute("SET experimental_metadata_reuse = false")  # what is used again stays at the end of the file
+            self._replace(db, table, file, load)
+            db.execute("CHECKPOINT")
+            with _transaction(db):  # without a change, the next checkpoint would do nothing
+                record(db, prepare(db, table, self.place), table.name, load)
+            db.execute("CHECKPOINT")
+
+    def _show(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> bool:
+        """Make the view anew with `file` for the month of `load`, and return whether a table became the view."""
         shown = file_now(str(Path(file).absolute()))
         if shown is None:
             raise WarehouseError(f"{file} is not there. Run upload for this month.")
-        loads = name_of_loads(db)
-        there = check_relation(db, table, self.place, loads)
-        loads = loads or create_loads(db)
-        if not there:
-            _forget_files(db, loads, table.name)
-        elif is_table(db, table.name):
-            table_to_view(db, table, load.day, shown.path)
         load = replace(load, file=shown)
-        record(db, loads, table.name, load)
-        create_view(db, table, recorded(db, table.name))
-        return count_rows(db, table, load)
+        with _transaction(db):
+            loads = name_of_loads(db)
+            there = check_relation(db, table, self.place, loads)
+            loads, was_table = loads or create_loads(db), is_table(db, table.name)
+            if was_table:
+                table_to_view(db, table, load.day, shown.path)
+            elif not there:
+                _forget_files(db, loads, table.name)
+            record(db, loads, table.name, load)
+            create_view(db, table, recorded(db, table.name))
+            _check_count(table, file, load, count_rows(db, table, load))
+        return was_table
 
     def _give_back_room(self, table: Table) -> None:
         """Make the file as small as it can be after a table was dropped from it.
@@ -160,6 +188,14 @@ class DuckDB:
                 yield from _check_files(db)
         except WarehouseError as error:
             yield Check(False, str(error))
+
+
+def _check_count(table: Table, file: str, load: Load, counted: int) -> None:
+    if counted != load.rows:
+        raise WarehouseError(
+            f"{table.name} {month_key(load.day) or ''} would have {counted:,} rows, but {file} should hold "
+            f"{load.rows:,}. The table was left as it was. Run parquetize --force for this month."
+        )
 
 
 def _forget_files(db: DuckDBPyConnection, loads: str, table: str) -> None:
@@ -239,6 +275,11 @@ def _rows_by_month(db: DuckDBPyConnection, table: str) -> dict[date | None, int]
         except duckdb.CatalogException:
             break
     return None
+
+
+def _share_free(db: DuckDBPyConnection) -> float:
+    """The share of the file that holds nothing."""
+    return max(float(free / total) for free, total in db.execute(_BLOCKS).fetchall())
 
 
 @contextlib.contextmanager
