@@ -111,7 +111,7 @@ class Upload:
 class Load:
     """Parameters of the load step."""
 
-    method: Annotated[str, OneOf(("partition", "merge"))] = "partition"
+    method: Annotated[str, OneOf(("table", "external", "partition", "merge"))] = "table"
     memory_limit_mb: Annotated[int, Range(100, 1_000_000)] = 200
     tries: _Tries = 3
     backoff_seconds: _Backoff = 1.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,7 +80,6 @@ def status(
     from taxi_ingest.report import grids
     from taxi_ingest.state.observe import Observer, known_parts
     from taxi_ingest.state.status import grid
-    from taxi_ingest.warehouses import Options
 
     settings = Given(config=config, data_dir=data_dir).settings()
     is_wanted = part_filter(months=month or [], datasets=dataset or [])
@@ -93,7 +92,7 @@ def status(
         report.error(str(error))
     parts = [part for part in known_parts(job, (part for part, _ in attempts)) if is_wanted(part)]
     # receipts are believed when a run, or somebody at a prompt, has the database open
-    cells = grid(job, Observer(job, "this disk", Options(lock_timeout=0.0)), parts, attempts)
+    cells = grid(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0.0)), parts, attempts)
     if as_json:
         rows = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in cells[p].items()} for p in parts]
         _print_json({"parts": rows})

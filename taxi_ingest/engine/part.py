@@ -104,22 +104,29 @@ def run_part(
 
 def _run_step(workplace: Workplace, part: Part, step: Step, watcher: Watcher) -> Outcome:
     decision = workplace.decision(part, step)
-    if decision.action == "up_to_date":
-        remove_unkept(workplace.observer, workplace.job, part, step)
-        return "up_to_date"
+    if decision.action != "run":
+        return _found_done(workplace, part, step, decision)
+    with watcher.at_work(part, step, decision.why):
+        if step == "load":  # the load of another month may have brought this one along while it waited for its turn
+            decision = workplace.decision(part, step)
+            if decision.action != "run":
+                return _found_done(workplace, part, step, decision)
+        receipt = _try(workplace, part, step, decision.why, watcher)
+        workplace.observer.finished(part, step, receipt)
+    remove_unkept(workplace.observer, workplace.job, part, step)
+    return "done"
+
+
+def _found_done(workplace: Workplace, part: Part, step: Step, decision: Decision) -> Outcome:
+    """Adopt what is there, or find it up to date."""
     if decision.action == "adopt":
         proven = workplace.observer.observe(part).proven(step)
         if proven is None:
             raise RuntimeError(f"{part} {step} was adopted, but nothing proves it")
         log.info("%s %s is adopted: %s", part, step, decision.why)
         workplace.observer.finished(part, step, proven)
-        remove_unkept(workplace.observer, workplace.job, part, step)
-        return "up_to_date"
-    with watcher.at_work(part, step, decision.why):
-        receipt = _try(workplace, part, step, decision.why, watcher)
-    workplace.observer.finished(part, step, receipt)
     remove_unkept(workplace.observer, workplace.job, part, step)
-    return "done"
+    return "up_to_date"
 
 
 def _try(workplace: Workplace, part: Part, step: Step, why: str, watcher: Watcher) -> Receipt:

@@ -54,8 +54,8 @@ class Observed:
     `receipts` are what we remember; the rest is what is there now, each in the form of the receipt it deserves: the
     Parquet file, the object in the store, the month in the table, None where there is none. A Parquet file that is not
     what its receipt or footer says is `parquet_damaged`; a raw file that was refused and may be another one where it
-    came from is `may_be_replaced`; a month without all of the rows it was loaded with, or with
-    more, is not `month_whole`.
+    came from is `may_be_replaced`; a month without all of the rows it was loaded with, or with more, is not
+    `month_whole`. `month_stale` tells why a whole month must be loaded again, "" if it need not.
     """
 
     part: Part
@@ -67,6 +67,7 @@ class Observed:
     stored: Uploaded | None = None
     month: Loaded | None = None
     month_whole: bool = True
+    month_stale: str = ""
 
     @property
     def mark(self) -> str:
@@ -89,7 +90,8 @@ class Observed:
             case Uploaded():
                 return replace(self, receipts=replace(self.receipts, upload=receipt), stored=receipt)
             case Loaded():
-                return replace(self, receipts=replace(self.receipts, load=receipt), month=receipt, month_whole=True)
+                receipts = replace(self.receipts, load=receipt)
+                return replace(self, receipts=receipts, month=receipt, month_whole=True, month_stale="")
 
 
 def decide(step: Step, now: Observed, wanted: Wanted) -> Decision:
@@ -173,6 +175,8 @@ def _load(now: Observed, _wanted: Wanted) -> Decision:
         return Decision("run", "the table holds the month from another file")
     if not now.month_whole:
         return Decision("run", "rows of the month are missing from the table, or too many")
+    if now.month_stale:
+        return Decision("run", now.month_stale)
     receipt = now.receipts.load
     agrees = receipt is not None and (receipt.at, receipt.mark) == (now.month.at, now.month.mark)
     return _proven(agrees, "the table proves it")

@@ -200,10 +200,11 @@ def _writes(job: Job, now: Observed, will_run: Set[Step], sizes: _Sizes, linked:
     stored = max(0, sizes.parquet - (now.stored.bytes if now.stored else 0)) if "upload" in will_run else 0
     keeps_raw = "raw" in job.kept or "download" in job.targets
     keeps_parquet = "parquet" in job.kept or "load" not in job.targets or linked
+    writes_rows = "load" in will_run and (now.month is None or bool(now.month_stale))
     adds: dict[Home, int] = {
         "data_dir": raw * keeps_raw + parquet * keeps_parquet,
         "store": 0 if linked or not job.store.path else stored,
-        "warehouse": round(sizes.parquet * sizes.table_share) if "load" in will_run and now.month is None else 0,
+        "warehouse": round(sizes.parquet * sizes.table_share) if writes_rows else 0,
     }
     return Writes(adds, passing=raw * (not keeps_raw) + parquet * (not keeps_parquet))
 

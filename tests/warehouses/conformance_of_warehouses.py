@@ -25,6 +25,7 @@ from taxi_ingest.warehouses import (
     Compared,
     ComparesContent,
     HeldMonth,
+    Options,
     SettlesJobs,
     Table,
     Warehouse,
@@ -59,7 +60,7 @@ class Bench:
 
     `hand_over` makes a Parquet file readable for it and returns what `replace` takes. `store` is a place it can load
     from, `unusable` a place of the same kind that cannot be used. `start_job` starts a job that does not end by
-    itself; None for a warehouse without jobs.
+    itself; None for a warehouse without jobs. `options` are those that the warehouse was opened with.
     """
 
     warehouse: Warehouse
@@ -69,6 +70,7 @@ class Bench:
     store: Place
     unusable: Place
     start_job: Callable[[], UnfinishedJob] | None = None
+    options: Options | None = None
 
     def load(self, month: str | None, vendors: list[int], mark: str = "m1", table: Table = TRIPS, **more: Any) -> int:
         """Load a month with one row a vendor."""
@@ -195,7 +197,7 @@ def test_two_writers_of_one_month_leave_one_of_them(bench: Bench) -> None:
 
 def test_its_place_opens_the_same_warehouse(bench: Bench) -> None:
     bench.load("2021-01", [1, 2, 3])
-    assert open_warehouse(bench.warehouse.place).held("trips") == bench.warehouse.held("trips")
+    assert open_warehouse(bench.warehouse.place, bench.options).held("trips") == bench.warehouse.held("trips")
 
 
 def test_held_answers_for_every_table_it_is_given(bench: Bench) -> None:
@@ -230,13 +232,13 @@ def test_a_load_takes_as_much_of_this_disk_as_the_traits_say(bench: Bench) -> No
 
 
 def test_it_is_paired_only_with_stores_it_reads(bench: Bench) -> None:
-    check_pair(bench.store, bench.warehouse.place)
+    check_pair(bench.store, bench.warehouse.place, bench.options)
     unknown = Place.parse("unknown://store")
     if bench.warehouse.traits.reads:
         with pytest.raises(UsageError, match="Use a store it reads"):
-            check_pair(unknown, bench.warehouse.place)
+            check_pair(unknown, bench.warehouse.place, bench.options)
     else:
-        check_pair(unknown, bench.warehouse.place)
+        check_pair(unknown, bench.warehouse.place, bench.options)
 
 
 @pytest.mark.parametrize("loaded", [False, True])
