@@ -24,6 +24,7 @@ from taxi_ingest.cli.options import (
     Jobs,
     Month,
     Quiet,
+    Refresh,
     Source,
     Store,
     Strict,
@@ -47,6 +48,7 @@ def command(verb: str) -> Callable[..., None]:
         warehouse: Warehouse = None,
         jobs: Jobs = None,
         force: Force = False,
+        refresh: Refresh = False,
         strict: Strict = False,
         allow_empty: AllowEmpty = False,
         wait: Wait = False,
@@ -56,7 +58,7 @@ def command(verb: str) -> Callable[..., None]:
         as_json: AsJson = False,
     ) -> None:
         given = Given(
-            month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty
+            month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty, refresh
         )
         raise typer.Exit(_work_or_stop(verb, given, force=force, as_json=as_json))
 
@@ -98,7 +100,7 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
     settings = given.settings()
     quiet = settings.global_.quiet
-    job, notices = make_job(settings, verb=verb, force=force)
+    job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
     stream = sys.stderr if as_json else sys.stdout
     if not quiet and notices:
         report.say(report.console(stderr=as_json), notices)
@@ -111,9 +113,11 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(_document(session, code), indent=2) + "\n")
     if quiet:
-        if notes := results.notes(session.results()):  # else there is no need for a console
+        asked_in_vain = session.notes if job.refresh else []  # by itself, the next run asks again
+        if notes := [*asked_in_vain, *results.notes(session.results())]:  # else there is no need for a console
             report.say(report.console(stderr=as_json), notes)
     else:
+        report.say(report.console(stderr=as_json), session.notes)
         results.summary(
             report.console(stderr=as_json), session.results(), time.monotonic() - begun, _hint(session, verb)
         )
@@ -145,8 +149,9 @@ def _document(session: Session, code: int) -> dict[str, object]:
                 "rows": result.rows,
                 "rejects": result.rejects,
                 "steps": result.steps,
-                "notes": result.notes,
+                "notes": [*result.news, *result.notes],
             }
             for result in session.results()
         ],
+        "notes": session.notes,
     }

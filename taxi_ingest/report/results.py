@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: str) -> None:
     """What came of a run: a row a part that was worked on, totals, and the line that opens the table."""
-    worked = _worked_on(results)
+    worked = [result for result in results if result.was_worked_on]
     if worked:
         out.print(_results_table(worked))
     say(out, notes(results))
@@ -33,12 +33,8 @@ def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: s
 
 
 def notes(results: Sequence[PartResult]) -> list[str]:
-    """What a person should know of the parts that were worked on, a line each."""
-    return [f"  {result.part}: {note}" for result in _worked_on(results) for note in result.notes]
-
-
-def _worked_on(results: Sequence[PartResult]) -> list[PartResult]:
-    return [result for result in results if set(result.steps.values()) - {"up_to_date"}]
+    """What a person should know: the news of all parts, and the notes of those that were worked on; a line each."""
+    return [f"  {result.part}: {note}" for result in results for note in result.told]
 
 
 def _results_table(results: Sequence[PartResult]) -> Table:

@@ -1,7 +1,7 @@
 """What a run would do and why, with rows, bytes and disk, from what is there and from the catalog; does nothing.
 
-Store and warehouse are asked as a run asks them; the publisher is not. So a step whose answer hangs on bytes still
-to come reads `maybe`.
+Store and warehouse are asked as a run asks them; the publisher only where a run would ask it what it changed. A step
+whose answer hangs on bytes still to come reads `maybe`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from taxi_ingest.job import Job
 from taxi_ingest.state.decide import IN_USE, RAW_MISSING, Observed, Wanted, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Parquetized, PartReceipts
+from taxi_ingest.state.refresh import Refreshed, refresh
 from taxi_ingest.state.wanted import wanted
 
 DEPENDS = "depends on the file that is downloaded"
@@ -58,9 +59,10 @@ class PlannedPart:
 
 @dataclass(frozen=True)
 class Plan:
-    """All parts, and the bytes free on the disk of the data directory."""
+    """All parts, what publishers said, and the bytes free on the disk of the data directory."""
 
     parts: tuple[PlannedPart, ...]
+    refreshed: Refreshed
     disk_free: int
 
     @property
@@ -87,8 +89,11 @@ class Plan:
 def make_plan(job: Job) -> Plan:
     """What running `job` would do."""
     observer = Observer(job, "everything", dataclasses.replace(job.warehouse_options, lock_timeout=0))
-    parts = tuple(_planned(job, observer, part) for part in job.parts)
-    return Plan(parts, shutil.disk_usage(_nearest_folder(job.layout.data_dir)).free)
+    publisher = publishers.Publisher(job.source)
+    refreshed = refresh(job, job.parts, observer.receipts, publisher, lambda sentence: None)
+    observer.note_republished(refreshed.reasons)
+    parts = tuple(_planned(job, observer, part, refreshed.sizes.get(part)) for part in job.parts)
+    return Plan(parts, refreshed, shutil.disk_usage(_nearest_folder(job.layout.data_dir)).free)
 
 
 def foresee(now: Observed, want: Wanted, steps: tuple[Step, ...]) -> dict[Step, Foreseen]:
@@ -134,7 +139,8 @@ def _foreseen_parquet(now: Observed, want: Wanted) -> Parquetized:
     )  # fmt: skip
 
 
-def _planned(job: Job, observer: Observer, part: Part) -> PlannedPart:
+def _planned(job: Job, observer: Observer, part: Part, published: int | None) -> PlannedPart:
+    """What will come of `part`, whose file has `published` bytes now, if its publisher said so."""
     now, want = observer.observe(part), wanted(job, part)
     steps = foresee(now, want, job.steps)
     if not observer.answers(part):
@@ -142,7 +148,7 @@ def _planned(job: Job, observer: Observer, part: Part) -> PlannedPart:
     had = now.receipts.download
     source = want.source or (had.source if had else publishers.identity(job.source, part, job.demo))
     rows, parquet = _size(job, now.receipts, part)
-    raw = had.bytes if had else round(parquet * _raw_share(source, part))
+    raw = published or (had.bytes if had else round(parquet * _raw_share(source, part)))
     writes: Mapping[Step, int] = {
         "download": raw,
         "parquetize": parquet if "parquet" in job.kept or "parquetize" in job.targets else 0,
