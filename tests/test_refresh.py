@@ -120,7 +120,7 @@ def test_plan_shows_what_changed_and_fetches_nothing(held: Held) -> None:
     assert {part["steps"][step]["action"] for step in ("parquetize", "upload", "load")} == {"maybe"}
     assert (part["download_bytes"], document["refresh"]["asked"]) == (len(CSV), 1)
     assert (held.publisher.methods, held.files()) == (["HEAD"], before)
-    assert "asked about 1 published files, none of them fetched: 1 changed" in held.run("--refresh", verb="plan").out
+    assert "asked about 1 published file, fetched none: 1 changed" in held.run("--refresh", verb="plan").out
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,13 @@ def test_of_a_file_that_is_no_longer_published_the_copy_stays_and_a_note_says_so
     said = "the publisher no longer has this file; the copy of 2023-10-25 stays"
     assert held.refresh() == (0, ALL_UP_TO_DATE, [said])
     assert held.files() == before
-    assert said in held.run("--refresh", "--quiet").out
+
+
+def test_that_a_file_is_gone_is_said_in_the_first_quiet_night_only(held: Held) -> None:
+    held.publisher.files[NAME] = lambda to: answer(to, 404, b"")
+    nights = [held.run("--quiet", TAXI_INGEST_DOWNLOAD__REFRESH_MONTHS="1") for _ in range(3)]
+    said = "  yellow-2020-01: the publisher no longer has this file; the copy of 2023-10-25 stays\n"
+    assert [(ran.code, ran.out) for ran in nights] == [(0, said), (0, ""), (0, "")]
 
 
 PAGE = b"<!DOCTYPE html><html>Too many requests</html>"
@@ -153,7 +159,7 @@ def test_a_refresh_that_was_asked_for_in_vain_ends_1_and_what_is_held_stays(held
     ran = held.run("--refresh", "--json")
     assert (ran.code, ran.steps, held.files()) == (1, [ALL_UP_TO_DATE], before)
     (note,) = ran.document["notes"]
-    assert note.startswith("Whether 1 published files of 127.0.0.1 changed could not be asked; what is here stays.")
+    assert note.startswith("127.0.0.1 could not be asked whether it changed 1 published file; what is here stays.")
 
 
 def test_a_page_in_place_of_a_changed_file_never_replaces_a_good_one(held: Held) -> None:
@@ -319,7 +325,7 @@ def test_a_publisher_that_is_silent_is_not_asked_about_every_file(taxi: Command,
     ran = taxi(*arguments, "--refresh", "--json", **QUICK)
     assert (ran.code, len(publisher.requests) <= 4) == (1, True)  # two at once, two tries each
     (note,) = ran.document["notes"]
-    assert note.startswith("Whether 12 published files of 127.0.0.1 changed could not be asked")
+    assert note.startswith("127.0.0.1 could not be asked whether it changed 12 published files; ")
 
 
 def test_with_refresh_months_every_run_asks_about_the_newest_of_each_dataset(

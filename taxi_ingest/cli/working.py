@@ -114,7 +114,8 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
         sys.stdout.write(json.dumps(_document(session, code), indent=2) + "\n")
     if quiet:
         asked_in_vain = session.notes if job.refresh else []  # by itself, the next run asks again
-        if notes := [*asked_in_vain, *results.notes(session.results())]:  # else there is no need for a console
+        news = results.notes(session.results(), but_not=session.told_before)
+        if notes := [*asked_in_vain, *news]:  # else there is no need for a console
             report.say(report.console(stderr=as_json), notes)
     else:
         report.say(report.console(stderr=as_json), session.notes)

@@ -53,6 +53,7 @@ class Session:
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
+        self.told_before: frozenset[tuple[Part, str]] = frozenset()
         self._request = request
         self._wait = wait
         self._workplace = Workplace(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0)))
@@ -76,6 +77,7 @@ class Session:
         self._open.callback(self._watcher.stop)
         self.run_id = self._history.begin(self._request, __version__)
         self._history.forget(job.history_days)
+        self.told_before = self._history.told_before()
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self.view.begun(len(job.parts) * len(job.steps))

@@ -138,6 +138,15 @@ class History:
             count, since = count + 1, started[:10]
         return Streak(count, since)
 
+    def told_before(self) -> frozenset[tuple[Part, str]]:
+        """What the run before this one told of parts."""
+        query = (
+            "SELECT dataset, month, note FROM notes WHERE dataset IS NOT NULL AND run ="
+            " (SELECT run FROM runs WHERE run != ? ORDER BY rowid DESC LIMIT 1)"
+        )
+        rows = self._use(lambda db: db.execute(query, [self.run]).fetchall())
+        return frozenset((Part(dataset, month), note) for dataset, month, note in rows)
+
     def end(self, outcomes: Mapping[tuple[Part, Step], Outcome], exit_code: int, notes: Sequence[Note] = ()) -> None:
         """Close the run with how every step ended, and what a person should know."""
         said = [

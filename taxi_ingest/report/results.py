@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from taxi_ingest.catalog import Part
 from taxi_ingest.graph import STEPS, Outcome
 from taxi_ingest.history.writing import PartResult
 from taxi_ingest.report import say, words
@@ -32,9 +33,10 @@ def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: s
         out.file.write(f"Look at it: {hint}\n")  # to be pasted into a shell: rich would expand tabs
 
 
-def notes(results: Sequence[PartResult]) -> list[str]:
-    """What a person should know: the news of all parts, and the notes of those that were worked on; a line each."""
-    return [f"  {result.part}: {note}" for result in results for note in result.told]
+def notes(results: Sequence[PartResult], but_not: Collection[tuple[Part, str]] = ()) -> list[str]:
+    """What a person should know of the parts, a line each, without what `but_not` says of them."""
+    told = [(result.part, note) for result in results for note in result.told]
+    return [f"  {part}: {note}" for part, note in told if (part, note) not in but_not]
 
 
 def _results_table(results: Sequence[PartResult]) -> Table:

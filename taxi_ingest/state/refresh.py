@@ -43,7 +43,7 @@ class Refreshed:
         if not self.asked:
             return ""
         gone = f", {len(self.gone):,} no longer there" if self.gone else ""
-        return f"asked about {self.asked:,} published files, none of them fetched: {len(self.reasons):,} changed{gone}"
+        return f"asked about {_files(self.asked)}, fetched none: {len(self.reasons):,} changed{gone}"
 
 
 def refresh(
@@ -59,7 +59,7 @@ def refresh(
     held = {part: held[part] for part in chosen if part in parts}
     if not held:
         return Refreshed()
-    tell(f"asking about {len(held):,} published files")
+    tell(f"asking what became of {_files(len(held))}")
     inquiry = _Inquiry(job, publisher)
     replies = inquiry.ask(held)
     changed = {part: reply for part, reply in replies.items() if reply.verdict == "changed"}
@@ -114,6 +114,10 @@ def _amounts(before: PartReceipts, after: PartReceipts) -> str:
         return f"{rows[0]:,} → {rows[1]:,} rows"
     sizes = [theirs.download.bytes for theirs in (before, after) if theirs.download]
     return f"{sizes[0]:,} → {sizes[1]:,} bytes"
+
+
+def _files(count: int) -> str:
+    return f"{count:,} published file{'' if count == 1 else 's'}"
 
 
 def _asked_for(job: Job, part: Part, receipts: Receipts) -> Downloaded | None:
@@ -171,7 +175,7 @@ class _Inquiry:
     def unanswered(self) -> list[str]:
         """A sentence for each publisher that could not be asked."""
         return [
-            f"Whether {self._unasked[host]:,} published files of {host or 'this disk'} changed could not be asked; "
+            f"{host or 'this disk'} could not be asked whether it changed {_files(self._unasked[host])}; "
             f"what is here stays. {why}"
             for host, why in self._silent.items()
         ]
