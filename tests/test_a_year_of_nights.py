@@ -153,6 +153,7 @@ def whole_year(taxi: Command, publishers: Publishers, folder: Path) -> Year:
     return Year(said, folder / "data", publishers.moved)
 
 
+@pytest.mark.timeout(1800)
 def test_a_year_of_nights_leaves_the_right_table_a_readable_history_and_nothing_that_grows(
     taxi: Command, publishers: Publishers, tmp_path: Path
 ) -> None:
