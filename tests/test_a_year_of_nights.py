@@ -7,7 +7,9 @@ something happens, and the ones after them.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -217,6 +219,11 @@ def check_history(taxi: Command, year: Year) -> None:
     assert {path.name for path in (year.data / "logs").iterdir()} <= known
 
 
+def query_history(data: Path, sql: str) -> int:
+    with contextlib.closing(sqlite3.connect(data / "state" / "history.sqlite")) as db:
+        return int(db.execute(sql).fetchone()[0])
+
+
 def check_sizes(year: Year, anew: Path) -> None:
     """Nothing is left over, and nothing is much larger than after a single run."""
     parts = 2 * len(MONTHS)
@@ -228,4 +235,5 @@ def check_sizes(year: Year, anew: Path) -> None:
         path.relative_to(year.data) for path in year.data.rglob("lake/**/*")
     }
     assert (year.data / "taxi.duckdb").stat().st_size <= 2 * (anew / "taxi.duckdb").stat().st_size
-    assert (year.data / "state" / "history.sqlite").stat().st_size < 1_000_000
+    ends = query_history(year.data, "SELECT count(*) FROM outcomes")
+    assert (year.data / "state" / "history.sqlite").stat().st_size < 100_000 + 150 * ends

@@ -276,7 +276,6 @@ def as_version_1(database: Path) -> None:
     with sqlite3.connect(database) as db:
         db.execute("ALTER TABLE attempts DROP COLUMN settled")
         db.execute("DROP TABLE notes")
-        db.execute("DROP INDEX outcomes_of_part")
         db.execute("PRAGMA user_version = 1")
 
 

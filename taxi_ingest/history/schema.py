@@ -37,7 +37,6 @@ UPDATE attempts SET settled = 1 WHERE outcome != 'running';
 _NOTES = """
 CREATE TABLE notes (run TEXT NOT NULL REFERENCES runs, dataset TEXT, month TEXT, note TEXT NOT NULL);
 CREATE INDEX notes_of_run ON notes (run);
-CREATE INDEX outcomes_of_part ON outcomes (dataset, month, step);
 """
 
 MIGRATIONS = (_FIRST, _SETTLED, _NOTES)

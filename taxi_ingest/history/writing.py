@@ -6,6 +6,7 @@ What such a run left as `running`, the next run marks `interrupted`.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import re
@@ -131,12 +132,13 @@ class History:
             "SELECT outcome, started FROM outcomes JOIN runs USING (run)"
             " WHERE dataset = ? AND month IS ? AND step = ? ORDER BY outcomes.rowid DESC"
         )
-        count, since = 0, ""
-        for outcome, started in self._use(lambda db: db.execute(query, [part.dataset, part.month, step]).fetchall()):
-            if outcome != "failed":
-                break
-            count, since = count + 1, started[:10]
-        return Streak(count, since)
+
+        def newest_failures(db: sqlite3.Connection) -> list[str]:
+            ends = db.execute(query, [part.dataset, part.month, step])  # read no further than the last other end
+            return [started for _, started in itertools.takewhile(lambda end: end[0] == "failed", ends)]
+
+        starts = self._use(newest_failures)
+        return Streak(len(starts), starts[-1][:10] if starts else "")
 
     def told_before(self) -> frozenset[tuple[Part, str]]:
         """What the run before this one told of parts."""
