@@ -84,6 +84,7 @@ class Download:
     timeout_seconds: Annotated[float, Range(0.1, 3600)] = 60.0
     slowest_bytes_per_second: Annotated[float, Range(1, 1_000_000_000)] = 1000.0
     grace_days: _Days = 120
+    refresh_months: Annotated[int, Range(0, 10_000)] = 0
 
 
 @dataclass(frozen=True)

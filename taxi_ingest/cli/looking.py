@@ -23,6 +23,7 @@ from taxi_ingest.cli.options import (
     Last,
     Month,
     OnlyFailed,
+    Refresh,
     Source,
     Store,
     Strict,
@@ -45,25 +46,28 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     store: Store = None,
     warehouse: Warehouse = None,
     force: Force = False,
+    refresh: Refresh = False,
     strict: Strict = False,
     config: Config = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Foresee `run` with the same options."""
-    from taxi_ingest import report
+    from taxi_ingest import exits, report
     from taxi_ingest.job import make_job
     from taxi_ingest.report import plans
     from taxi_ingest.state.plan import make_plan
 
     given = Given(month, dataset, source, store, warehouse, strict=strict, config=config, data_dir=data_dir)
-    job, notices = make_job(given.settings(), verb="run", force=force)
+    job, notices = make_job(given.settings(), verb="run", force=force, refresh=refresh)
     planned = make_plan(job)
     report.say(report.console(stderr=as_json), notices)
     if as_json:
         _print_json(_plan_document(planned))
     else:
         plans.plan(report.console(), planned)
+    if refresh and planned.refreshed.unanswered:
+        raise typer.Exit(exits.FAILED)
 
 
 def status(
@@ -124,12 +128,15 @@ def history(
                 report.say(report.console(), ["No run left anything undone."])
             return
         one = past.named(run)
-        attempts, outcomes = past.attempts(one, failed=failed), past.outcomes(one)
+        attempts, outcomes, notes = past.attempts(one, failed=failed), past.outcomes(one), past.notes(one)
     if as_json:
         ends = [{"dataset": p.dataset, "month": p.month, "step": s, "outcome": o} for p, s, o in outcomes]
-        _print_json({"run": asdict(one), "attempts": [asdict(a) for a in attempts], "outcomes": ends})
+        said = [
+            {"dataset": n.part and n.part.dataset, "month": n.part and n.part.month, "note": n.sentence} for n in notes
+        ]
+        _print_json({"run": asdict(one), "attempts": [asdict(a) for a in attempts], "outcomes": ends, "notes": said})
     else:
-        reporting.run(report.console(), one, attempts, outcomes)
+        reporting.run(report.console(), one, attempts, outcomes, notes)
 
 
 def logs(
@@ -270,7 +277,10 @@ def _plan_document(planned: Plan) -> dict[str, object]:
         for one in planned.parts
     ]
     sums = {name: getattr(planned, name) for name in ("rows", "download_bytes", "disk_bytes", "disk_free")}
-    return {"parts": parts} | sums | {"disks": [asdict(disk) for disk in planned.disks]}
+    refreshed = planned.refreshed
+    gone = [{"dataset": part.dataset, "month": part.month, "note": note} for part, note in refreshed.gone.items()]
+    asked = {"asked": refreshed.asked, "gone": gone, "unanswered": refreshed.unanswered}
+    return {"parts": parts} | sums | {"disks": [asdict(disk) for disk in planned.disks], "refresh": asked}
 
 
 def _layout(config: str | None, data_dir: str | None) -> Layout:

@@ -15,7 +15,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.watching import Nobody, Watcher
-from taxi_ingest.errors import ContentError, RejectsError, SchemaError
+from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TransientError
 from taxi_ingest.graph import Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
@@ -25,6 +25,7 @@ from taxi_ingest.sources import Publisher, identity, is_named
 from taxi_ingest.state.decide import IN_USE, Decision, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
+from taxi_ingest.state.refresh import Refreshed, refresh
 from taxi_ingest.state.wanted import wanted
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ class Workplace:
         """A workplace that asks store and warehouse what they hold; `announce` hears what they wait for."""
         options = replace(job.warehouse_options, announce=announce) if announce else job.warehouse_options
         return cls(job, Observer(job, "everything", options))
+
+    def refresh(self, parts: Sequence[Part], tell: Callable[[str], None] = lambda sentence: None) -> Refreshed:
+        """Ask publishers what they changed of those of `parts` that the job wants asked for, before any is observed."""
+        refreshed = refresh(self.job, parts, self.observer.receipts, self.publisher, tell)
+        self.observer.note_republished(refreshed.reasons)
+        return refreshed
 
     @functools.cached_property
     def converters(self) -> Converters:
@@ -97,6 +104,9 @@ def run_part(
     """
     if workplace is None:
         with Workplace.of(job) as own:
+            unanswered = own.refresh((part,)).unanswered
+            if unanswered and job.refresh:
+                raise TransientError(" ".join(unanswered))
             return run_part(job, part, steps, workplace=own, watcher=watcher)
     outcomes = {step: _run_step(workplace, part, step, watcher or Nobody()) for step in steps or job.steps}
     return PartRun(workplace.observer.observe(part).receipts, outcomes)

@@ -46,7 +46,12 @@ class Observer:
         self._objects: dict[str, Mapping[str, Held]] = {}
         self._months: dict[str, Months] = {}
         self._observed: dict[Part, Observed] = {}
+        self._republished: Mapping[Part, str] = {}
         self._unanswered: set[Part] = set()
+
+    def note_republished(self, reasons: Mapping[Part, str]) -> None:
+        """Know which published files are taken for others than ours, and why; before any part is observed."""
+        self._republished = reasons
 
     def observe(self, part: Part) -> Observed:
         """What is known of `part`; looked at once, and kept up to date by `finished`."""
@@ -116,6 +121,7 @@ class Observer:
             receipts=receipts,
             raw_present=_is_raw_present(self._job.layout.data_dir, receipts.download),
             may_be_replaced=_may_be_replaced(self._job.layout.data_dir, receipts.download),
+            republished=self._republished.get(part, ""),
             parquet=parquet,
             parquet_damaged=damaged,
             stored=self._stored(part, receipts) if "upload" in self._job.steps else None,
