@@ -18,8 +18,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, sources
@@ -45,7 +46,7 @@ def identity(source: Place, part: Part, demo: Mapping[str, int]) -> str:
     if part.month is None and not _names_one_file(source):
         return auto_source(part)
     if name == DEMO:
-        return f"demo:{part.dataset}/{part.month}?rows={demo['rows']}&seed={demo['seed']}"
+        return f"{DEMO}:{part.dataset}/{part.month}?rows={demo['rows']}&seed={demo['seed']}"
     return auto_source(part) if name == AUTO else name
 
 
@@ -62,7 +63,7 @@ class Publisher:
 
         Raises SourceError for an identity that no source has, as a receipt that somebody changed may hold it.
         """
-        if identity.startswith(f"{DEMO}:"):
+        if is_demo(identity):
             return self._demo_url(part, identity)
         if is_named(identity):
             return sources()[identity].url_of(part)
@@ -90,9 +91,20 @@ class Publisher:
         return self._server.url(part, int(recorded["rows"]), int(recorded["seed"]))
 
 
+def is_demo(identity: str) -> bool:
+    """Whether this is the identity of a made-up month."""
+    return identity.startswith(f"{DEMO}:")
+
+
 def is_named(source: str) -> bool:
     """Whether `source` is the name of a source in the catalog."""
     return source in sources()
+
+
+def local_path(url: str) -> Path | None:
+    """The file on this disk that `url` names; None when it names none."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def check_source(source: Place, parts: Sequence[Part]) -> None:
