@@ -55,7 +55,7 @@ def damage(database: Path, how: str) -> None:
     elif how == "no tables":
         database.unlink()
         with sqlite3.connect(database) as db:
-            db.execute("PRAGMA user_version = 2")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         return
     else:  # every page but the first
         for start in range(page, len(content), page):
