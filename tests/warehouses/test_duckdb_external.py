@@ -134,6 +134,28 @@ def test_columns_of_the_user_stay_and_are_null_in_new_rows(bench: Bench) -> None
     assert bench.query("SELECT VendorID, note FROM trips WHERE note IS NOT NULL") == [(1, "mine")]
 
 
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ('CREATE INDEX mine ON trips ("VendorID")', "mine"),
+        ('CREATE UNIQUE INDEX mine ON trips ("VendorID")', "mine"),
+        ('ALTER TABLE trips ALTER "VendorID" SET NOT NULL', "NOT NULL of VendorID"),
+        ('ALTER TABLE trips ADD PRIMARY KEY ("VendorID")', "NOT NULL of VendorID, PRIMARY KEY of VendorID"),
+    ],
+)
+def test_a_table_with_an_index_or_constraint_of_the_user_stays_a_table(
+    bench: Bench, statement: str, named: str
+) -> None:
+    bench.load("2021-01", [1])
+    bench.query("CREATE OR REPLACE TABLE trips AS FROM trips")
+    bench.query(statement)
+    assert refused(bench) == (
+        f"trips cannot become a view: a view cannot have its indexes and constraints: {named}. It was left as it is. "
+        "Drop them, or stay with load.method = table."
+    )
+    assert (bench.vendors(), bench.query("SELECT view_name FROM duckdb_views() WHERE view_name = 'trips'")) == ([1], [])
+
+
 def test_a_table_that_becomes_a_view_gives_its_room_back(bench: Bench) -> None:
     bench.load("2021-01", random.Random(1).sample(range(10**12), 1_000_000))
     (file,) = files(bench, "2021-01")
