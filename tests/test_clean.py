@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from conftest import ALL_UP_TO_DATE, MONTH, REPOSITORY, Command, Loaded, Publisher, Ran, process
+
+from taxi_ingest.sources.partial import DAYS_KEPT
 
 RAW, PARQUET = "raw/yellow/yellow_tripdata_2020-01.csv", "parquet/yellow/yellow_tripdata_2020-01.parquet"
 
@@ -108,16 +111,40 @@ def test_what_nothing_else_holds_is_kept_and_the_reason_told(loaded: Loaded) -> 
     }  # fmt: skip
 
 
-def test_the_copy_of_a_file_of_ones_own_stays_once_that_is_gone(taxi: Command, tmp_path: Path) -> None:
+def gone(mine: Path) -> None:
+    mine.rename(mine.with_name("elsewhere"))
+
+
+def longer(mine: Path) -> None:
+    mine.write_bytes(mine.read_bytes() + b"\n")
+
+
+def of_the_same_size(mine: Path) -> None:
+    mine.write_bytes(mine.read_bytes().replace(b"2020", b"2021", 1))
+
+
+@pytest.fixture
+def mine(taxi: Command, tmp_path: Path) -> Path:
+    """A file of one's own, loaded from where it lies."""
     mine = tmp_path / "mine" / "yellow_2020-01.csv"
     mine.parent.mkdir()
     shutil.copy(MONTH, mine)
-    source = f"file://{mine.parent}/{{dataset}}_{{month}}.csv"
-    assert taxi("run", "--month", "2020-01", "--source", source).code == 0
-    mine.rename(mine.with_name("elsewhere"))
+    assert taxi("run", "--month", "2020-01", "--source", f"file://{mine.parent}/{{dataset}}_{{month}}.csv").code == 0
+    return mine
+
+
+@pytest.mark.parametrize("change", [gone, longer, of_the_same_size])
+def test_the_copy_of_a_file_of_ones_own_stays_once_that_is_gone_or_changed(
+    taxi: Command, mine: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    change(mine)
     document = taxi("clean", "--raw", "--yes", "--json").document
     assert (document["files"], "is gone or changed" in document["kept"][0]["why"]) == ([], True)
-    mine.with_name("elsewhere").rename(mine)
+    assert (tmp_path / "data" / RAW).read_bytes() == MONTH.read_bytes()
+
+
+def test_the_copy_of_a_file_of_ones_own_may_go_while_that_is_as_it_was(taxi: Command, mine: Path) -> None:
+    mine.rename(mine.with_name("elsewhere")).rename(mine)
     assert len(taxi("clean", "--raw", "--yes", "--json").document["files"]) == 1
     assert mine.read_bytes() == MONTH.read_bytes()
 
@@ -275,9 +302,9 @@ DAY = 86_400
 
 
 @pytest.mark.parametrize(("name", "days", "orphan"), [
-    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part", 1, False),
-    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part", 8, True),
-    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part.json", 8, True),
+    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part", DAYS_KEPT - 1, False),
+    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part", DAYS_KEPT + 1, True),
+    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part.json", DAYS_KEPT + 1, True),
     ("raw/yellow/.yellow_tripdata_2020-02.csv.abcdefgh.tmp", 0, True),
     ("rejects/yellow/yellow_tripdata_2020-01.csv", 1, True),
     ("rejects/yellow/yellow_tripdata_2020-01.csv", 0, False),

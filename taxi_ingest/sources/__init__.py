@@ -18,8 +18,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, sources
@@ -93,6 +94,12 @@ class Publisher:
 def is_named(source: str) -> bool:
     """Whether `source` is the name of a source in the catalog."""
     return source in sources()
+
+
+def local_path(url: str) -> Path | None:
+    """The file on this disk that `url` names; None when it names none."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def check_source(source: Place, parts: Sequence[Part]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import date
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Dataset, Part
@@ -67,8 +65,8 @@ def _is_published(part: Part, source: Place, retries: Retries, timeout_seconds: 
 
 def _is_there(url: str, timeout_seconds: float) -> bool:
     """Whether there is a file at `url`; none of it is fetched."""
-    if urlsplit(url).scheme == "file":
-        return Path(unquote(urlsplit(url).path)).is_file()
+    if (path := publishers.local_path(url)) is not None:
+        return path.is_file()
     for method in ("HEAD", "GET"):
         with answer(method, url, {}, Patience(timeout_seconds)) as found:
             status, retry_after = found.status, seconds_to_wait(found.header("Retry-After"))

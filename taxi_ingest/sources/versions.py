@@ -12,9 +12,9 @@ from email.utils import formatdate, parsedate_to_datetime
 from os import stat_result
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import unquote, urlsplit
 
 from taxi_ingest.errors import SourceError, TransientError
+from taxi_ingest.sources import local_path
 from taxi_ingest.sources.http import answer
 from taxi_ingest.sources.patience import Patience
 from taxi_ingest.sources.refusals import denied_by_storage, passing_fault, throttle
@@ -61,8 +61,8 @@ def ask(url: str, held: Version, patience: Patience) -> Reply:
     Raises TransientError when the publisher cannot be asked now (a throttle, a web page in the file's place), and
     SourceError when it does not answer such a question.
     """
-    if urlsplit(url).scheme == "file":
-        return _look(Path(unquote(urlsplit(url).path)), held)
+    if (path := local_path(url)) is not None:
+        return _look(path, held)
     with answer("HEAD", url, _conditions(held), patience) as found:
         reply = _settled(found, held)
     if reply is not None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
@@ -18,6 +17,8 @@ from taxi_ingest.files import crc32c, sha256
 from taxi_ingest.graph import Artefact, Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import object_name
+from taxi_ingest.sources import local_path
+from taxi_ingest.sources.versions import compared, version_of
 from taxi_ingest.state.decide import Observed
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Receipts, Uploaded
 from taxi_ingest.stores import Held, open_store
@@ -121,7 +122,7 @@ class Observer:
             part=part,
             receipts=receipts,
             raw_present=_is_raw_present(self._job.layout.data_dir, receipts.download),
-            may_be_replaced=_may_be_replaced(self._job.layout.data_dir, receipts.download),
+            may_be_replaced=_may_be_replaced(receipts.download),
             republished=self._republished.get(part, ""),
             parquet=parquet,
             parquet_damaged=damaged,
@@ -195,28 +196,31 @@ def _is_raw_present(data_dir: Path, receipt: Downloaded | None) -> bool:
     return bool(stat.st_mtime_ns == receipt.mtime_ns or sha256(path) == receipt.sha256)
 
 
-def _may_be_replaced(data_dir: Path, receipt: Downloaded | None) -> bool:
+def _may_be_replaced(receipt: Downloaded | None) -> bool:
     """Whether a file that was refused may be another one by now; a file on this disk is looked at."""
     if receipt is None or not receipt.refused:
         return False
-    if not receipt.url.startswith("file:"):
-        return True
-    try:
-        now, copied = Path(unquote(urlsplit(receipt.url).path)).stat(), Path(f"{data_dir}/{receipt.file}").stat()
-    except OSError:
-        return False
-    return now.st_size != receipt.bytes or now.st_ctime_ns > copied.st_mtime_ns
+    original = local_path(receipt.url)
+    return original is None or (original.exists() and not _is_as_it_was(original, receipt))
 
 
 def missing_original(receipt: Downloaded | None) -> Path | None:
     """The file on this disk that was downloaded, if it is not there any more as it was; None for any other source."""
-    if receipt is None or not receipt.url.startswith("file:"):
+    original = local_path(receipt.url) if receipt else None
+    if receipt is None or original is None or _is_as_it_was(original, receipt):
         return None
-    original = Path(unquote(urlsplit(receipt.url).path))
+    return original
+
+
+def _is_as_it_was(original: Path, receipt: Downloaded) -> bool:
+    """Whether a file on this disk is the version that was downloaded; receipts of 0.1 tell only its bytes."""
     try:
-        return None if original.stat().st_size == receipt.bytes else original
+        now = version_of(original.stat())
+        if receipt.etag:
+            return compared(receipt.version, now) == "unchanged"
+        return now.size == receipt.bytes and sha256(original) == receipt.sha256
     except OSError:
-        return original
+        return False
 
 
 def _parquet_file(path: Path, receipt: Parquetized | None) -> tuple[Parquetized | None, bool]:

@@ -21,13 +21,11 @@ from taxi_ingest.catalog.reading import datasets
 from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import NO_MONTH, stem
+from taxi_ingest.sources import partial
 from taxi_ingest.state.receipts import Downloaded, Loaded, Receipt, Receipts
 from taxi_ingest.state.receipts import read as read_receipt
 from taxi_ingest.stores import Removes, Store
 from taxi_ingest.writers.provenance import read_provenance
-
-_UNFINISHED_DAYS = 7
-"""A download that was cut may go on for so long; after that nobody is going to."""
 
 _SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 _PARTIAL = re.compile(r"(?P<file>.+)\.part(\.json)?")
@@ -160,7 +158,7 @@ class _Search:
 def _age(path: Path) -> Verdict:
     """What a download that was cut is: the next run goes on with it, unless it is old."""
     days = (time.time() - path.stat().st_mtime) / 86_400
-    return f"a download that was cut {days:.0f} days ago" if days > _UNFINISHED_DAYS else "owned"
+    return f"a download that was cut {days:.0f} days ago" if days > partial.DAYS_KEPT else "owned"
 
 
 def _tells_nothing_newer(rejects: Path, mtime_ns: int) -> bool:

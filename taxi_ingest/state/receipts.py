@@ -20,6 +20,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.files import write_text
 from taxi_ingest.graph import Step
 from taxi_ingest.layout import Layout
+from taxi_ingest.sources.versions import Version
 from taxi_ingest.writers.provenance import Provenance
 
 
@@ -94,6 +95,11 @@ class Downloaded:
     refused: bool = False
     temporary: bool = False
     distrusted: bool = False
+
+    @property
+    def version(self) -> Version:
+        """Which version of the published file it was."""
+        return Version(self.etag, self.last_modified, self.bytes)
 
 
 @dataclass(frozen=True, kw_only=True)

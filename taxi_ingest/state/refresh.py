@@ -89,18 +89,13 @@ def republished(before: PartReceipts, after: PartReceipts) -> str:
     old, new = before.download, after.download
     if old is None or new is None or old.source != new.source:
         return ""
-    dates = _dates(version(old), version(new))
+    dates = _dates(old.version, new.version)
     dates = f" ({dates})" if dates else ""
     if old.sha256 == new.sha256:
-        changed = compared(version(old), version(new)) == "changed"
+        changed = compared(old.version, new.version) == "changed"
         return f"published anew with the same bytes: nothing is reloaded{dates}" if changed else ""
     who = sources()[new.source].title if is_named(new.source) else "the publisher"
     return f"{who} republished it: {_amounts(before, after)}{dates}"
-
-
-def version(receipt: Downloaded) -> Version:
-    """The version of the published file that a receipt is about."""
-    return Version(receipt.etag, receipt.last_modified, receipt.bytes)
 
 
 def _amounts(before: PartReceipts, after: PartReceipts) -> str:
@@ -131,12 +126,12 @@ def _asked_for(job: Job, part: Part, receipts: Receipts) -> Downloaded | None:
 
 
 def _reason(held: Downloaded, now: Version) -> str:
-    dates = _dates(version(held), now)
+    dates = _dates(held.version, now)
     return f"republished: {dates}" if dates else "republished"
 
 
 def _of_gone(held: Downloaded) -> str:
-    day = version(held).day
+    day = held.version.day
     return f"the publisher no longer has this file; the copy{f' of {day}' if day else ''} stays"
 
 
@@ -187,7 +182,7 @@ class _Inquiry:
             try:
                 url = self._publisher.url(part, receipt.source)
                 return with_retries(
-                    self._retries, lambda _: ask(url, version(receipt), self._patience), wait=self._stopped.wait
+                    self._retries, lambda _: ask(url, receipt.version, self._patience), wait=self._stopped.wait
                 )
             except TaxiError as error:
                 with self._lock:

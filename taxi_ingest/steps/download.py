@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
@@ -20,6 +20,7 @@ from taxi_ingest.layout import Layout
 from taxi_ingest.readers import Inspected
 from taxi_ingest.readers.inspecting import inspect, look
 from taxi_ingest.redaction import public_url
+from taxi_ingest.sources import local_path
 from taxi_ingest.sources.bounds import Bound, bound, check_room
 from taxi_ingest.sources.coding import ends_early, undo
 from taxi_ingest.sources.http import answer
@@ -90,8 +91,8 @@ def download(
     target = layout.raw(part, "".join(suffixes) or ".csv")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Partial(target.with_name(target.name + SUFFIX), url)
-    if urlsplit(url).scheme == "file":
-        published = _copy(url, partial, progress, expect)
+    if (source := local_path(url)) is not None:
+        published = _copy(url, source, partial, progress, expect)
     else:
         patience = Patience(timeout_seconds, slowest_bytes_per_second)
         absence = _Absence(url, part.month, grace_days, origin.known_to_exist)
@@ -137,8 +138,9 @@ def _accept(
     )
 
 
-def _copy(url: str, partial: Partial, tell: Callable[[int], None], expect: Callable[[int], None]) -> Published:
-    source = Path(unquote(urlsplit(url).path))
+def _copy(
+    url: str, source: Path, partial: Partial, tell: Callable[[int], None], expect: Callable[[int], None]
+) -> Published:
     if source.is_dir():
         raise SourceError(
             f"{source} is a folder, not a file. Name the file in it; if there are several, as Spark writes them, "
