@@ -52,11 +52,17 @@ def prune(observer: Observer, job: Job, part: Part, artefact: Artefact) -> None:
     observer.removed(part, artefact)
 
 
-def reason_to_keep(observer: Observer, job: Job, part: Part, artefact: Artefact) -> str:
-    """As `why_kept`, of what is known of `part` now; a file is kept while the table cannot be asked."""
-    if artefact == "parquet" and not observer.answers(part):
+def reason_to_keep(observer: Observer, job: Job, part: Part, artefact: Artefact, *, raw_goes: bool = False) -> str:
+    """As `why_kept`, of what is known of `part` now; with `raw_goes`, of what will be there without its raw file.
+
+    A file stays while the table cannot be asked, but for a raw file whose Parquet is there: that makes it needless.
+    """
+    needs_answer = artefact == "parquet" or not is_there(observer, part, "parquet")
+    if needs_answer and not observer.answers(part):
         return "another program has the table open"
     now = observer.observe(part)
+    if raw_goes:
+        now = replace(now, raw_present=False)
     return why_kept(artefact, now, wanted(job, part), missing_original(now.receipts.download))
 
 

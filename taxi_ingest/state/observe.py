@@ -52,8 +52,9 @@ class Observer:
         self._unanswered: set[Part] = set()
 
     def note_republished(self, reasons: Mapping[Part, str]) -> None:
-        """Know which published files are taken for others than ours, and why; before any part is observed."""
+        """Know which published files are taken for others than ours, and why, also of parts observed before."""
         self._republished = reasons
+        self._observed = {part: replace(now, republished=reasons.get(part, "")) for part, now in self._observed.items()}
 
     def observe(self, part: Part) -> Observed:
         """What is known of `part`; looked at once, and kept up to date by `finished`."""
