@@ -151,7 +151,7 @@ _EXCHANGED = (
 def columns() -> list[tuple[str, str]]:
     """Name and SQL type of every column of the table."""
     from taxi_ingest.catalog.reading import dataset
-    from taxi_ingest.warehouses.duckdb.tables import SQL_TYPES
+    from taxi_ingest.warehouses.duckdb.sql import SQL_TYPES
 
     return [(column.name, SQL_TYPES[column.type]) for column in dataset("yellow").columns] + [("file_month", "DATE")]
 
