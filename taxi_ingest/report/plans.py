@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from taxi_ingest.report import say, words
+from taxi_ingest.sources import DEMO, is_demo
 from taxi_ingest.state.plan import Plan, PlannedPart
 from taxi_ingest.state.refresh import Refreshed
 
@@ -53,7 +54,7 @@ def _work(one: PlannedPart) -> tuple[object, ...]:
 
 
 def _publisher(one: PlannedPart) -> str:
-    return "demo" if one.source.startswith("demo:") else one.source
+    return DEMO if is_demo(one.source) else one.source
 
 
 def _group(out: Console, alike: Sequence[PlannedPart]) -> None:

@@ -116,6 +116,13 @@ class Observer:
                 self._months |= {name: held[table] for name, table in tables.items()}
             return self._months[dataset]
 
+    def held_objects(self, dataset: str) -> Mapping[str, Held]:
+        """What the store holds of `dataset`, by object name; it is asked once."""
+        with self._asking:
+            if dataset not in self._objects:
+                self._objects[dataset] = self.store.held(f"{dataset}/")
+            return self._objects[dataset]
+
     def _look(self, part: Part) -> Observed:
         receipts = self.receipts.of(part)
         parquet, damaged = _parquet_file(self._job.layout.parquet(part), receipts.parquetize)
@@ -135,10 +142,7 @@ class Observer:
         at, name = str(self.store.place), object_name(part)
         if not self._asks_store:
             return receipts.upload if receipts.upload and receipts.upload.at == at else None
-        with self._asking:
-            if part.dataset not in self._objects:
-                self._objects[part.dataset] = self.store.held(f"{part.dataset}/")
-            held = self._objects[part.dataset].get(name)
+        held = self.held_objects(part.dataset).get(name)
         return Uploaded(at=at, object=name, mark=held.mark, crc32c=held.crc32c, bytes=held.size) if held else None
 
     def _with_month_or_receipt(self, now: Observed) -> Observed:

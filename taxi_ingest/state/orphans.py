@@ -1,8 +1,8 @@
 """Files that a run once left and that no part owns any more.
 
 A file counts as ours only by evidence: a receipt that names it, the provenance in its footer, its mark in the store, or
-a name that only a run gives. What has neither is somebody else's: it is counted, and never removed. A store outside the
-data directory may belong to several of them, and is not looked into.
+a name that only a run gives. What has none of these is somebody else's: it is counted, and never removed. A store
+outside the data directory may belong to several of them, and is not looked into.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Found:
     notes: tuple[str, ...]
 
 
-Verdict = Literal["owned", "unknown"] | str
-"""Of one file: owned by a part, not known to be ours, or why it is an orphan."""
+Verdict = Literal["owned", "unknown"] | Orphan
+"""Of one file: owned by a part, not known to be ours, or an orphan."""
 
 
 def find_orphans(job: Job, store: Store) -> Found:
@@ -64,7 +64,7 @@ def find_orphans(job: Job, store: Store) -> Found:
         if verdict == "unknown":
             unknown.append(path)
         elif verdict != "owned":
-            orphans.append(Orphan(path, verdict))
+            orphans.append(verdict)
     if isinstance(store, Removes) and Path(job.store.path).is_relative_to(job.layout.data_dir):
         for name, held in sorted(store.held("").items()):
             dataset, path = name.partition("/")[0], Path(store.url(name))
@@ -96,7 +96,7 @@ class _Search:
                     if not entry.is_file(follow_symlinks=False):
                         yield path, "unknown"
                     elif _SCRATCH.fullmatch(entry.name):
-                        yield path, "a run that was killed left it unfinished"
+                        yield path, Orphan(path, "a run that was killed left it unfinished")
                     else:
                         yield path, judge(path)
 
@@ -119,7 +119,7 @@ class _Search:
         if dataset not in datasets():
             names = {past.file for past in self._downloads(dataset)}
             ours = f"raw/{dataset}/{unfinished['file'] if unfinished else path.name}" in names
-            return _GONE.format(dataset) if ours else "unknown"
+            return Orphan(path, _GONE.format(dataset)) if ours else "unknown"
         part = _part(dataset, path.name)
         if part is None:
             return "unknown"
@@ -128,13 +128,13 @@ class _Search:
             return _age(path) if unfinished else "unknown"
         current = PurePosixPath(receipt.file).name
         if (unfinished["file"] if unfinished else path.name) != current:
-            return f"{part} comes as {current} now"
+            return Orphan(path, f"{part} comes as {current} now")
         return _age(path) if unfinished else "owned"
 
     def _parquet(self, path: Path) -> Verdict:
         dataset = path.parent.name
         if dataset not in datasets():
-            return _GONE.format(dataset) if read_provenance(path) else "unknown"
+            return Orphan(path, _GONE.format(dataset)) if read_provenance(path) else "unknown"
         part = _part(dataset, path.name)
         return "owned" if part and path.name == f"{stem(part)}.parquet" else "unknown"
 
@@ -142,13 +142,13 @@ class _Search:
         dataset = path.parent.name
         if dataset not in datasets():
             names = {f"{PurePosixPath(past.file).name.partition('.')[0]}.csv" for past in self._downloads(dataset)}
-            return _GONE.format(dataset) if path.name in names else "unknown"
+            return Orphan(path, _GONE.format(dataset)) if path.name in names else "unknown"
         part = _part(dataset, path.name)
         if part is None or path.name != f"{stem(part)}.csv":
             return "unknown"
         converted = self._receipts.of(part).parquetize
         stale = converted is not None and not converted.rejects and _tells_nothing_newer(path, converted.mtime_ns)
-        return f"{part} has no rejects now" if stale else "owned"
+        return Orphan(path, f"{part} has no rejects now") if stale else "owned"
 
     def _downloads(self, dataset: str) -> list[Downloaded]:
         """What was downloaded of a dataset that the catalog does not have any more."""
@@ -158,7 +158,7 @@ class _Search:
 def _age(path: Path) -> Verdict:
     """What a download that was cut is: the next run goes on with it, unless it is old."""
     days = (time.time() - path.stat().st_mtime) / 86_400
-    return f"a download that was cut {days:.0f} days ago" if days > partial.DAYS_KEPT else "owned"
+    return Orphan(path, f"a download that was cut {days:.0f} days ago") if days > partial.DAYS_KEPT else "owned"
 
 
 def _tells_nothing_newer(rejects: Path, mtime_ns: int) -> bool:

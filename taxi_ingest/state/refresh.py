@@ -14,7 +14,7 @@ from taxi_ingest.errors import TaxiError
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import Retries, with_retries
-from taxi_ingest.sources import DEMO, Publisher, is_named
+from taxi_ingest.sources import Publisher, is_demo, is_named
 from taxi_ingest.sources.patience import Patience
 from taxi_ingest.sources.versions import Reply, Version, ask, compared
 from taxi_ingest.state.receipts import Downloaded, PartReceipts, Receipts
@@ -118,7 +118,7 @@ def _asked_for(job: Job, part: Part, receipts: Receipts) -> Downloaded | None:
     if "download" in job.forced or not (job.refresh or job.refresh_months):
         return None
     receipt = receipts.of(part).download
-    if receipt is None or receipt.source.startswith(f"{DEMO}:"):
+    if receipt is None or is_demo(receipt.source):
         return None
     return receipt if wanted(job, part).source in {"", receipt.source} else None
 

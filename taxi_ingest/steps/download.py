@@ -20,7 +20,7 @@ from taxi_ingest.layout import Layout
 from taxi_ingest.readers import Inspected
 from taxi_ingest.readers.inspecting import inspect, look
 from taxi_ingest.redaction import public_url
-from taxi_ingest.sources import local_path
+from taxi_ingest.sources import is_demo, local_path
 from taxi_ingest.sources.bounds import Bound, bound, check_room
 from taxi_ingest.sources.coding import ends_early, undo
 from taxi_ingest.sources.http import answer
@@ -125,7 +125,7 @@ def _accept(
     partial.discard()
     return Downloaded(
         source=origin.source,
-        url=origin.source if origin.source.startswith("demo:") else public_url(origin.url),
+        url=origin.source if is_demo(origin.source) else public_url(origin.url),
         file=str(target.relative_to(layout.data_dir)),
         bytes=size,
         mtime_ns=target.stat().st_mtime_ns,
