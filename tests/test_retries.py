@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import struct
 import time
@@ -90,6 +91,16 @@ def test_a_passing_fault_is_tried_again_and_both_tries_are_in_the_history(
     ran = taxi("run", "--month", "2020-01", "--source", publisher.template, "--json", **QUICK)
     assert (ran.code, ran.document["parts"][0]["rows"]) == (0, 999), ran.err
     assert [(one["attempt"], one["outcome"]) for one in attempts(taxi)] == [(1, "failed"), (2, "done")]
+
+
+def test_a_gzip_file_that_was_published_cut_fails_and_is_fetched_again_by_the_next_run(
+    taxi: Command, publisher: Publisher
+) -> None:
+    whole = gzip.compress(BODY)
+    for published, code, rows in ((whole[:-100], 1, None), (whole, 0, 999)):
+        publisher.files[NAME] = published
+        ran = taxi("run", "--month", "2020-01", "--source", publisher.template, "--json", **QUICK)
+        assert (ran.code, ran.document["parts"][0]["rows"]) == (code, rows), ran.err
 
 
 @pytest.mark.parametrize("fault", LASTING)

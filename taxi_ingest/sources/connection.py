@@ -106,6 +106,15 @@ class Answer:
             raise SourceError(f"{self.shown}: the publisher announced a Content-Length that is no size.")
         return size
 
+    def beginning(self, size: int) -> bytes:
+        """Up to `size` bytes of the body, fewer only if it has no more. Raises as `pieces` does."""
+        start = b""
+        for piece in self.pieces():
+            start += piece
+            if len(start) >= size:
+                break
+        return start[:size]
+
     def pieces(self) -> Iterator[bytes]:
         """The body as it came over the wire, packed or not. Raises TransientError when it comes too slowly."""
         self._deadline.body_begins()

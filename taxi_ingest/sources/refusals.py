@@ -10,6 +10,9 @@ from taxi_ingest.sources.headers import seconds_to_wait
 if TYPE_CHECKING:
     from taxi_ingest.sources.connection import Answer
 
+_ERROR_PAGE = 4096
+"""Bytes of an error page that are read; the storage's own have some 300."""
+
 _WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -27,7 +30,7 @@ def throttle(found: Answer) -> TransientError:
 
 def denied_by_storage(found: Answer) -> bool:
     """Whether a 403 is the storage's own "no such object" (XML, AccessDenied) and not a throttle's page."""
-    return b"<Code>AccessDenied</Code>" in next(found.pieces(), b"")
+    return b"<Code>AccessDenied</Code>" in found.beginning(_ERROR_PAGE)
 
 
 def _wait(found: Answer) -> float | None:

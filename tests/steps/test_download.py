@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import threading
+import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -49,6 +51,16 @@ def test_a_file_arrives_byte_for_byte(publisher: Publisher, tmp_path: Path) -> N
 def test_a_gzip_file_is_kept_as_it_was_published(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv.gz"] = GZ
     fetch(publisher.url + "/a.csv.gz", tmp_path)
+    assert raw(tmp_path, ".csv.gz").read_bytes() == GZ
+
+
+@pytest.mark.parametrize("spoilt", [GZ[:-100], GZ[:-8] + b"\0" * 8], ids=["cut", "of another checksum"])
+def test_a_damaged_gzip_file_never_replaces_a_good_one(publisher: Publisher, tmp_path: Path, spoilt: bytes) -> None:
+    url = publisher.url + "/a.csv.gz"
+    for content, error in ((GZ, contextlib.nullcontext()), (spoilt, pytest.raises(ContentError))):
+        publisher.files["/a.csv.gz"] = content
+        with error:
+            download(PART, Origin("somewhere", url, is_converted_next=True), Layout(tmp_path))
     assert raw(tmp_path, ".csv.gz").read_bytes() == GZ
 
 
@@ -142,6 +154,20 @@ DENIED = b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code><Message>Acces
 
 def test_a_403_of_the_storage_means_that_the_file_is_not_there(publisher: Publisher, tmp_path: Path) -> None:
     publisher.files["/a.csv"] = lambda to: answer(to, 403, DENIED)
+    with pytest.raises(SourceError, match="no such file"):
+        fetch(publisher.url + "/a.csv", tmp_path)
+
+
+def test_a_403_of_the_storage_is_understood_however_its_page_arrives(publisher: Publisher, tmp_path: Path) -> None:
+    def in_two(to: BaseHTTPRequestHandler) -> None:
+        to.send_response(403)
+        to.send_header("Content-Length", str(len(DENIED)))
+        to.end_headers()
+        to.wfile.write(DENIED[:40])
+        time.sleep(0.1)
+        to.wfile.write(DENIED[40:])
+
+    publisher.files["/a.csv"] = in_two
     with pytest.raises(SourceError, match="no such file"):
         fetch(publisher.url + "/a.csv", tmp_path)
 
