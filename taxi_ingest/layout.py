@@ -131,6 +131,15 @@ def object_name(part: Part) -> str:
     return f"{part.dataset}/{stem(part)}.parquet"
 
 
+def is_object_name(name: str) -> bool:
+    """Whether `name` is the name of an object of some part of the catalog."""
+    folder, _, file = name.partition("/")
+    if folder not in datasets():
+        return False
+    month = file.removesuffix(".parquet").rpartition("_")[2] if datasets()[folder].monthly else None
+    return (month is None or is_month(month)) and name == object_name(Part(folder, month))
+
+
 def stem(part: Part) -> str:
     """The name that a part's files share, without folder and suffix."""
     table = dataset_named(part.dataset).table

@@ -264,6 +264,49 @@ def test_months_of_two_stores_stand_in_one_view_and_move_into_one_table(lake: La
     assert (lake.kind, lake.rows) == ("BASE TABLE", rows)
 
 
+def files_shown(lake: Lake) -> set[Path]:
+    """The folders whose files the view shows."""
+    return {Path(file).parent.parent for (file,) in lake.query("SELECT file FROM _loads")}
+
+
+def test_a_run_to_another_store_shows_the_files_of_that_store(lake: Lake) -> None:
+    lake.run("external")
+    rows, marks, other = lake.rows, lake.marks, lake.folder / "other"
+    assert lake.run("external", global__store=str(other)) == [outcomes("upload", "load")] * 3
+    assert (files_shown(lake), lake.rows, lake.marks) == ({other}, rows, marks)
+    assert lake.run("external", global__store=str(other)) == [ALL_UP_TO_DATE] * 3
+    shutil.rmtree(lake.folder / "data" / "lake")
+    assert lake.rows == rows
+
+
+def test_a_copied_data_directory_shows_its_own_files(tmp_path: Path) -> None:
+    original = Lake(tmp_path / "one", global__warehouse=f"duckdb:{tmp_path / 'one' / 'w.duckdb'}")
+    original.run("external")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    copied = Lake(tmp_path / "two")
+    assert copied.run("external") == [outcomes("load")] * 3
+    assert files_shown(copied) == {tmp_path / "two" / "data" / "lake"}
+    assert files_shown(original) == {tmp_path / "one" / "data" / "lake"}
+
+
+def test_the_plan_says_that_a_view_shows_files_of_another_store(lake: Lake) -> None:
+    lake.run("external")
+    (part,) = make_plan(lake.job("external", shared__month="2020-01", global__store=str(lake.folder / "other"))).parts
+    assert part.steps["load"].why == f"the view shows a file of another store: {lake.object('2020-01')}"
+
+
+def test_a_store_named_through_a_link_is_the_same_store(lake: Lake) -> None:
+    lake.run("external")
+    (lake.folder / "link").symlink_to(lake.folder / "data" / "lake")
+    assert lake.run("external", global__store=str(lake.folder / "link")) == [ALL_UP_TO_DATE] * 3
+
+
+def test_a_store_named_by_a_relative_path_is_the_same_store(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.run("external")
+    monkeypatch.chdir(lake.folder)
+    assert lake.run("external", global__store="data/lake") == [ALL_UP_TO_DATE] * 3
+
+
 def test_a_table_whose_objects_are_in_no_store_stays_a_table(lake: Lake) -> None:
     lake.run("table")
     rows, marks = lake.rows, lake.marks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -161,7 +162,14 @@ class Observer:
             return replace(now, month=None, month_whole=True, month_stale="")
         at, table = str(self.warehouse.place), dataset_named(now.part.dataset).table
         month = Loaded(at=at, table=table, mark=held.mark, rows=held.rows)
-        return replace(now, month=month, month_whole=held.rows == held.loaded, month_stale=held.stale)
+        stale = held.stale or self._shown_from_elsewhere(now.part, held.file)
+        return replace(now, month=month, month_whole=held.rows == held.loaded, month_stale=stale)
+
+    def _shown_from_elsewhere(self, part: Part, file: str) -> str:
+        """Why a month whose rows a view takes from `file` must be loaded again: "" if that is its object."""
+        if not file or _is_same_path(file, self.store.url(object_name(part))):
+            return ""
+        return f"the view shows a file of another store: {file}"
 
 
 def known_parts(job: Job, attempted: Iterable[Part]) -> list[Part]:
@@ -172,6 +180,11 @@ def known_parts(job: Job, attempted: Iterable[Part]) -> list[Part]:
 
 def _is_asked(scope: Scope, *, needs_network: bool) -> bool:
     return scope == "everything" or (scope == "this disk" and not needs_network)
+
+
+def _is_same_path(one: str, another: str) -> bool:
+    """Whether two paths lead to one place, through whatever links; neither need exist."""
+    return one == another or os.path.realpath(one) == os.path.realpath(another)
 
 
 def _is_raw_present(data_dir: Path, receipt: Downloaded | None) -> bool:

@@ -60,7 +60,7 @@ class LocalStore:
         checksum, size = crc32c(file), file.stat().st_size
         mark_file = marks.path_of(name, marks.make_folder_of_marks(self._root))
         # in this order, because a sweep of another run may be moving the one to the other
-        Path(marks.sidecar_of(target)).unlink(missing_ok=True)
+        marks.remove_sidecar(target)
         mark_file.unlink(missing_ok=True)
         with replacing(target, owner=owner, scratch_in=mark_file.parent) as scratch:
             link_or_copy(file, scratch)
@@ -90,7 +90,7 @@ class LocalStore:
     def remove(self, name: str) -> None:
         """Remove an object, its mark first; see `Removes.remove`."""
         target = self._path(name)
-        Path(marks.sidecar_of(target)).unlink(missing_ok=True)
+        marks.remove_sidecar(target)
         marks.path_of(name, marks.folder_of_marks(self._root)).unlink(missing_ok=True)
         target.unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ would count the rows of an object twice while it is being replaced.
 A lake whose parent cannot be written, or which is a mount point, has its marks in `lake/.marks` instead.
 
 Earlier builds kept a mark beside its object, as `lake/yellow/x.parquet.json`. Such a *sidecar* is read while there is
-no mark; `take_over` moves it.
+no mark; `take_over` moves it. Other JSON in the store is somebody else's, whatever its name, and is left alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from taxi_ingest.files import write_text
+from taxi_ingest.layout import is_object_name
 
 _SUFFIX = ".json"
 _FOLDER = ".marks"
@@ -72,6 +73,13 @@ def path_of(name: str, marks: Path) -> Path:
 def sidecar_of(target: str | Path) -> str:
     """Where earlier builds kept the mark of the object at `target`; a str, because a listing asks for thousands."""
     return f"{target}{_SUFFIX}"
+
+
+def remove_sidecar(target: Path) -> None:
+    """Remove the sidecar of the object at `target`; a file of that name that holds no mark of ours stays."""
+    sidecar = Path(sidecar_of(target))
+    if read(sidecar) is not None:
+        sidecar.unlink(missing_ok=True)
 
 
 def read(path: Path) -> Recorded | None:
@@ -125,11 +133,13 @@ def files_below(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _sidecars(root: Path) -> Iterator[Path]:
-    """The sidecars in a store: JSON files named after an object beside them, or with a mark in them."""
-    paths = {entry.path for entry in files_below(str(root))}
-    for path in paths:
-        if path.endswith(_SUFFIX) and (path.removesuffix(_SUFFIX) in paths or read(Path(path)) is not None):
-            yield Path(path)
+    """The sidecars in a store: files named after an object of the catalog that have a mark in them."""
+    for entry in files_below(str(root)):
+        if entry.name.endswith(_SUFFIX):
+            path = Path(entry.path)
+            name = path.relative_to(root).as_posix().removesuffix(_SUFFIX)
+            if is_object_name(name) and read(path) is not None:
+                yield path
 
 
 def _places(root: Path) -> tuple[Path, Path]:

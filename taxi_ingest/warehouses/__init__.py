@@ -27,6 +27,8 @@ class HeldMonth:
     `mark`, `loaded` (number of rows) and `source` were recorded when it was loaded; `rows` is the number of rows in
     the table now. `mark` is "" when other rows are shown now than those that were recorded. `stale` tells why the month
     must be loaded again although nothing is missing: "" unless the table is kept otherwise than the method asks for.
+    `file` is the path of the file that a view shows, "" where the rows were copied; where the rows lie makes no month
+    another one, so it does not count in a comparison.
     """
 
     mark: str
@@ -34,6 +36,7 @@ class HeldMonth:
     loaded: int
     source: str
     stale: str = ""
+    file: str = field(default="", compare=False)
 
 
 Months = Mapping[str | None, HeldMonth]

@@ -38,16 +38,16 @@ READERS: dict[str, Callable[[Path], int]] = {
     "DuckDB lake/**": lambda lake: _duckdb(f"{lake}/**"),
     "DuckDB lake/*/*": lambda lake: _duckdb(f"{lake}/*/*"),
     "DuckDB lake/**/*.parquet": lambda lake: _duckdb(f"{lake}/**/*.parquet"),
-    "pyarrow lake/trips": lambda lake: int(ds.dataset(lake / "trips").count_rows()),
-    "pyarrow lake/trips, as Parquet": lambda lake: int(ds.dataset(lake / "trips", format="parquet").count_rows()),
+    "pyarrow lake/yellow": lambda lake: int(ds.dataset(lake / "yellow").count_rows()),
+    "pyarrow lake/yellow, as Parquet": lambda lake: int(ds.dataset(lake / "yellow", format="parquet").count_rows()),
     "pyarrow lake": lambda lake: int(ds.dataset(lake).count_rows()),
-    "Polars lake/trips": lambda lake: _polars(lake / "trips"),
-    "Polars lake/trips/*": lambda lake: _polars(lake / "trips" / "*"),
+    "Polars lake/yellow": lambda lake: _polars(lake / "yellow"),
+    "Polars lake/yellow/*": lambda lake: _polars(lake / "yellow" / "*"),
     "Polars lake/**/*.parquet": lambda lake: _polars(lake / "**" / "*.parquet"),
     "Polars lake": _polars,
-    "pandas lake/trips": lambda lake: len(pd.read_parquet(lake / "trips")),
+    "pandas lake/yellow": lambda lake: len(pd.read_parquet(lake / "yellow")),
 }
-"""Each counts the rows of a lake whose only dataset is `trips`."""
+"""Each counts the rows of a lake whose only dataset is `yellow`."""
 
 
 @pytest.fixture

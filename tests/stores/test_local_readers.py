@@ -14,7 +14,7 @@ from taxi_ingest.stores.local import LocalStore
 
 __all__ = ["elsewhere"]
 
-JANUARY, FEBRUARY = "trips/trips_2021-01.parquet", "trips/trips_2021-02.parquet"
+JANUARY, FEBRUARY = "yellow/yellow_tripdata_2021-01.parquet", "yellow/yellow_tripdata_2021-02.parquet"
 
 reader = pytest.mark.parametrize("rows", READERS.values(), ids=READERS)
 
@@ -26,7 +26,7 @@ def store_of(lake: Path) -> LocalStore:
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
     """A lake with 3 rows in January."""
-    january = parquet(tmp_path / "parquet" / "trips" / "january.parquet", 3)
+    january = parquet(tmp_path / "parquet" / "yellow" / "january.parquet", 3)
     store_of(tmp_path / "lake").put(january, JANUARY, mark="m1", facts={})
     return tmp_path / "lake"
 
@@ -49,10 +49,10 @@ def test_a_lake_opens_in_every_reader_while_a_half_copied_object_is_there(
 def killed_puts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The folders of January being replaced by 5 rows, each killed a moment later than the one before."""
     folder = tmp_path_factory.mktemp("before")
-    january = parquet(folder / "parquet" / "trips" / "january.parquet", 3)
+    january = parquet(folder / "parquet" / "yellow" / "january.parquet", 3)
     store_of(folder / "lake").put(january, JANUARY, mark="m1", facts={})
-    parquet(folder / "parquet" / "trips" / "new.parquet", 5)
-    put = f'store.put(lake.parent / "parquet/trips/new.parquet", {JANUARY!r}, mark="m2", facts={{}})'
+    parquet(folder / "parquet" / "yellow" / "new.parquet", 5)
+    put = f'store.put(lake.parent / "parquet/yellow/new.parquet", {JANUARY!r}, mark="m2", facts={{}})'
     return killed_at_every_moment(put, folder, tmp_path_factory.mktemp("killed"))
 
 
@@ -81,11 +81,11 @@ def test_a_sweep_removes_what_a_put_leaves_whenever_it_is_killed(killed_puts: li
 def repeated_puts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The folders of the first put ever, killed at one moment or another and then repeated."""
     folder = tmp_path_factory.mktemp("new")
-    parquet(folder / "parquet" / "trips" / "new.parquet", 5)
-    put = f'store.put(lake.parent / "parquet/trips/new.parquet", {JANUARY!r}, mark="m1", facts={{}})'
+    parquet(folder / "parquet" / "yellow" / "new.parquet", 5)
+    put = f'store.put(lake.parent / "parquet/yellow/new.parquet", {JANUARY!r}, mark="m1", facts={{}})'
     killed = killed_at_every_moment(put, folder, tmp_path_factory.mktemp("killed"))
     for copy in killed:
-        store_of(copy / "lake").put(copy / "parquet" / "trips" / "new.parquet", JANUARY, mark="m1", facts={})
+        store_of(copy / "lake").put(copy / "parquet" / "yellow" / "new.parquet", JANUARY, mark="m1", facts={})
     return killed
 
 

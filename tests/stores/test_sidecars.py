@@ -15,7 +15,7 @@ from taxi_ingest.place import Place
 from taxi_ingest.stores import Held, sweep
 from taxi_ingest.stores.local import LocalStore
 
-JANUARY, FEBRUARY = "trips/trips_2021-01.parquet", "trips/trips_2021-02.parquet"
+JANUARY, FEBRUARY = "yellow/yellow_tripdata_2021-01.parquet", "yellow/yellow_tripdata_2021-02.parquet"
 
 
 def store_of(lake: Path) -> LocalStore:
@@ -41,12 +41,12 @@ def lake(tmp_path: Path) -> Path:
 
 
 def held_by(lake: Path) -> dict[str, str]:
-    return {name: held.mark for name, held in store_of(lake).held("trips/").items()}
+    return {name: held.mark for name, held in store_of(lake).held("yellow/").items()}
 
 
 def objects(lake: Path) -> dict[str, tuple[int, int]]:
     """Inode and modification time of every object."""
-    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (lake / "trips").glob("*.parquet")}
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (lake / "yellow").glob("*.parquet")}
 
 
 def files(folder: Path) -> set[str]:
@@ -117,6 +117,49 @@ def test_a_mark_wins_over_a_sidecar_and_a_sweep_removes_the_sidecar(lake: Path) 
     assert not (lake / f"{JANUARY}.json").exists()
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stats.csv.json",
+        "yellow/trips.parquet.json",
+        "yellow/deep/yellow_tripdata_2021-01.parquet.json",
+        f"mine/{JANUARY}.json",
+        f"{JANUARY}.json",
+    ],
+)
+def test_json_beside_a_file_of_its_name_is_neither_moved_nor_deleted(lake: Path, name: str) -> None:
+    theirs = lake / name
+    parquet(theirs.with_suffix(""), 3)
+    for content in ('{"doc": 1}', '{"doc": 2}'):
+        theirs.write_text(content)
+        sweep(store_of(lake), lake.parent)
+        assert theirs.read_text() == content
+
+
+@pytest.mark.parametrize("name", ["backup/yellow_tripdata_2021-01.parquet", f"backup/{JANUARY}"])
+def test_a_sidecar_in_a_folder_that_is_no_dataset_stays_there(lake: Path, name: str) -> None:
+    parquet(lake / name, 3)
+    write_sidecar(lake, name, "m1")
+    before = (lake / f"{name}.json").read_bytes()
+    sweep(store_of(lake), lake.parent)
+    assert (lake / f"{name}.json").read_bytes() == before
+
+
+def test_the_json_of_others_outlives_a_put_and_a_removal_of_the_object_of_its_name(lake: Path) -> None:
+    theirs = lake / f"{JANUARY}.json"
+    theirs.write_text('{"doc": 1}')
+    store = store_of(lake)
+    store.put(parquet(lake.parent / "new.parquet", 5), JANUARY, mark="m3", facts={})
+    assert (held_by(lake)[JANUARY], theirs.read_text()) == ("m3", '{"doc": 1}')
+    store.remove(JANUARY)
+    assert (JANUARY in held_by(lake), theirs.read_text()) == (False, '{"doc": 1}')
+
+
+def test_a_removal_takes_the_sidecar_along(lake: Path) -> None:
+    store_of(lake).remove(JANUARY)
+    assert files(lake) == {FEBRUARY, f"{FEBRUARY}.json"}
+
+
 def test_a_put_over_an_object_with_a_sidecar_leaves_only_the_new_mark(lake: Path) -> None:
     file = parquet(lake.parent / "new.parquet", 5)
     put = store_of(lake).put(file, JANUARY, mark="m3", facts={})
@@ -126,6 +169,6 @@ def test_a_put_over_an_object_with_a_sidecar_leaves_only_the_new_mark(lake: Path
 
 def test_a_sweep_moves_the_sidecar_of_a_deleted_object_and_leaves_the_json_of_others(lake: Path) -> None:
     (lake / JANUARY).unlink()
-    (lake / "trips" / "notes.json").write_text('{"mine": true}')
+    (lake / "yellow" / "notes.json").write_text('{"mine": true}')
     sweep(store_of(lake), lake.parent)
-    assert files(lake) == {FEBRUARY, "trips/notes.json"}
+    assert files(lake) == {FEBRUARY, "yellow/notes.json"}

@@ -245,7 +245,7 @@ def _held(db: DuckDBPyConnection, table: str, *, makes_views: bool) -> Months:
 
 
 def _held_month(load: Load, now: Load, stale: str) -> HeldMonth:
-    return HeldMonth(now.mark, now.rows, load.rows, load.source, stale)
+    return HeldMonth(now.mark, now.rows, load.rows, load.source, stale, load.file.path if load.file else "")
 
 
 def _held_in_table(db: DuckDBPyConnection, table: str, loads: Sequence[Load], stale: str) -> Months:

@@ -15,12 +15,20 @@ from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import WarehouseError
 from taxi_ingest.warehouses import Table, month_key
 from taxi_ingest.warehouses.duckdb.loads import Load, name_of_loads, record, recorded
-from taxi_ingest.warehouses.duckdb.sql import column_types, quoted, relation_types
+from taxi_ingest.warehouses.duckdb.sql import HERE, column_types, quoted, relation_types
 from taxi_ingest.warehouses.duckdb.tables import create_table
 from taxi_ingest.warehouses.duckdb.views import file_now, is_whole, mark_of, rows_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+_OF_THE_USER = f"""
+SELECT index_name FROM duckdb_indexes() WHERE {HERE} AND lower(table_name) = lower($table)
+UNION SELECT constraint_type || ' of ' || array_to_string(constraint_column_names, ', ')
+FROM duckdb_constraints() WHERE {HERE} AND lower(table_name) = lower($table)
+ORDER BY 1
+"""  # noqa: S608
+"""The indexes and constraints of a table; we make none."""
 
 _Contents = dict[date | None, tuple[int, int]]
 """Rows and the sum of their hashes, by month: equal for equal rows in any order."""
@@ -30,9 +38,10 @@ def table_to_view(db: DuckDBPyConnection, table: Table, day: date | None, file: 
     """Drop the table and record the files of its months, which lie beside `file`, that of the month `day`.
 
     The caller creates the view. Raises WarehouseError, naming the months, where a month's rows are in no file beside
-    `file`: what would be lost stays in the table.
+    `file`, and where the table has columns, indexes or constraints of the user's: what would be lost stays.
     """
     _refuse_other_columns(db, table)
+    _refuse_indexes_and_constraints(db, table)
     loads = [load for load in recorded(db, table.name) if load.day != day]
     found = [replace(load, file=file_now(_beside(file, day, load.day))) for load in loads]
     lacking = [load.day for load in found if load.file is None or mark_of(load.file.path) != load.mark]
@@ -78,6 +87,14 @@ def _refuse_other_columns(db: DuckDBPyConnection, table: Table) -> None:
         raise _cannot_become(
             table, "view", f"it has columns that no file has: {', '.join(theirs)}",
             "Move them to a table of your own, or stay with load.method = table.",
+        )  # fmt: skip
+
+
+def _refuse_indexes_and_constraints(db: DuckDBPyConnection, table: Table) -> None:
+    if theirs := [str(name) for (name,) in db.execute(_OF_THE_USER, {"table": table.name}).fetchall()]:
+        raise _cannot_become(
+            table, "view", f"a view cannot have its indexes and constraints: {', '.join(theirs)}",
+            "Drop them, or stay with load.method = table.",
         )  # fmt: skip
 
 
