@@ -53,8 +53,7 @@ class Observed:
     `receipts` are what we remember; the rest is what is there now, each in the form of the receipt it deserves: the
     Parquet file, the object in the store, the month in the table, None where there is none. A Parquet file that is not
     what its receipt or footer says is `parquet_damaged`; a raw file that was refused and may be another one where it
-    came from is `may_be_replaced`; a month without all of the rows it was loaded with, or with
-    more, is not `month_whole`.
+    came from is `may_be_replaced`; a month that has not just the rows it was loaded with is not `month_whole`.
     """
 
     part: Part
@@ -155,7 +154,7 @@ def _load(now: Observed, _wanted: Wanted) -> Decision:
     if now.month.mark != now.mark:
         return Decision("run", "the table holds the month from another file")
     if not now.month_whole:
-        return Decision("run", "rows of the month are missing from the table, or too many")
+        return Decision("run", "rows of the month are missing from the table, changed, or too many")
     receipt = now.receipts.load
     agrees = receipt is not None and (receipt.at, receipt.mark) == (now.month.at, now.month.mark)
     return _proven(agrees, "the table proves it")

@@ -132,7 +132,7 @@ class Observer:
         if held is None:
             return None, True
         at, table = str(self.warehouse.place), dataset_named(part.dataset).table
-        return Loaded(at=at, table=table, mark=held.mark, rows=held.rows), held.rows == held.loaded
+        return Loaded(at=at, table=table, mark=held.mark, rows=held.rows), held.is_whole
 
 
 def known_parts(job: Job, attempted: Iterable[Part]) -> list[Part]:

@@ -25,13 +25,19 @@ class HeldMonth:
     """One month in a warehouse.
 
     `mark`, `loaded` (number of rows) and `source` were recorded when it was loaded; `rows` is the number of rows in
-    the table now.
+    the table now. `changed` tells that some are not those that were loaded, for a warehouse that can tell.
     """
 
     mark: str
     rows: int
     loaded: int
     source: str
+    changed: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether just the rows that were loaded are there."""
+        return self.rows == self.loaded and not self.changed
 
 
 Months = Mapping[str | None, HeldMonth]
@@ -174,6 +180,14 @@ def _bigquery(place: Place, options: Options) -> JobWarehouse:
     return BigQuery(place, options)
 
 
+def _postgres(place: Place, options: Options) -> Warehouse:
+    try:
+        from taxi_ingest.warehouses.postgres import Postgres
+    except ImportError as error:
+        raise UsageError(f"{place} needs psycopg ({error}): pip install 'taxi-ingest[postgres]'.") from error
+    return Postgres(place, options)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of warehouse: an example of its URL, and how to open one, which touches nothing yet."""
@@ -185,6 +199,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "duckdb": Kind("duckdb:FILE", _duckdb),
     "bigquery": Kind("bigquery://project/dataset", _bigquery),
+    "postgresql": Kind("postgresql://user@host/database", _postgres),
 }
 """URL scheme → kind. An opener imports its module, and the client that needs, when called."""
 
