@@ -154,7 +154,7 @@ def _load(now: Observed, _wanted: Wanted) -> Decision:
     if now.month.mark != now.mark:
         return Decision("run", "the table holds the month from another file")
     if not now.month_whole:
-        return Decision("run", "rows of the month are missing from the table, changed, or too many")
+        return Decision("run", "rows of the month are missing, changed or too many")
     receipt = now.receipts.load
     agrees = receipt is not None and (receipt.at, receipt.mark) == (now.month.at, now.month.mark)
     return _proven(agrees, "the table proves it")

@@ -81,7 +81,7 @@ def refuse_stranger(session: Session, name: str) -> None:
     if existing is not None:
         raise WarehouseError(
             f"{session.place} has {_KINDS.get(existing.kind, 'a table')} {name} that is no partition of its table. It "
-            "was left as it was. Rename or drop it, and run again."
+            "was left as it is. Rename or drop it, and run again."
         )
 
 
