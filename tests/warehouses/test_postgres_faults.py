@@ -122,7 +122,7 @@ def test_a_role_without_the_right_to_make_tables_is_told_what_it_lacks(
         db.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         db.execute(f"ALTER DATABASE {database} OWNER TO admin")
         db.execute("ALTER SCHEMA public OWNER TO admin")
-    with pytest.raises(WarehouseError, match="lacks a right.*GRANT CREATE, USAGE ON SCHEMA"):
+    with pytest.raises(WarehouseError, match=r"lacks a right.*GRANT CREATE, USAGE ON SCHEMA"):
         bench.load("2021-01", [1])
     failed = [check.sentence for check in bench.warehouse.checks(bench.store) if not check.ok]
     assert ["may not make tables in schema public" in sentence for sentence in failed] == [True]
@@ -156,8 +156,8 @@ def test_a_database_that_can_only_be_read_is_told(bench: Bench, postgres_server:
 def test_limits_meant_for_people_do_not_end_a_load(bench: Bench, postgres_server: PostgresServer) -> None:
     with postgres_server.connect() as db:
         for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
-            db.execute(f"ALTER DATABASE {str(bench.warehouse.place).rpartition('/')[2]} SET {limit} = '1ms'")
-    bench.load("2021-01", [1] * 50_000)
+            db.execute(f"ALTER DATABASE {str(bench.warehouse.place).rpartition('/')[2]} SET {limit} = '50ms'")
+    bench.load("2021-01", [1] * 200_000)
     assert bench.warehouse.held("trips")["trips"]["2021-01"].is_whole
 
 

@@ -23,12 +23,14 @@ OLDEST = 13
 """The oldest major version of PostgreSQL that is used."""
 
 _SETTINGS = """
-    SELECT set_config(name, '0', false) FROM pg_catalog.pg_settings
-    WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout');
-    SET DateStyle = ISO; SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6
+    SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET DateStyle = ISO;
+    SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6
 """
 """No limits that were meant for queries of people; dates as they are parsed here; and the server finds out within two
 minutes that this machine is gone, and lets its locks go."""
+
+_SETTINGS_SINCE = {17: "SET transaction_timeout = 0"}
+"""Settings of newer servers, by major version."""
 
 _QUEUE_MILLISECONDS = 200
 """How long one try waits for a lock: as long, others who want the table wait behind it."""
@@ -165,7 +167,7 @@ class Sessions:
                     f"{self._place} is PostgreSQL {major}, which is too old: {OLDEST} or newer is needed. Upgrade it, "
                     "or name another server."
                 )
-            db.execute(_SETTINGS)
+            db.execute("; ".join([_SETTINGS, *(more for since, more in _SETTINGS_SINCE.items() if major >= since)]))
             session = Session(self._place, db, self._schema(db), self._patience)
             session.limit_waits()
             yield session
