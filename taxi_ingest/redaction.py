@@ -73,6 +73,12 @@ def public_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}{query}"
 
 
+def has_password(address: str) -> bool:
+    """Whether a well-formed address brings a password with it."""
+    parts = urlsplit(address)
+    return bool(parts.password) or any("password" in name for name, _ in parse_qsl(parts.query))
+
+
 def public_text(text: str) -> str:
     """The value of an option or setting as it may be shown: an address as its `public_url`, other texts as they are.
 
