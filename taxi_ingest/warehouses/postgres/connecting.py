@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors as answers
+from psycopg import sql
 from psycopg.rows import TupleRow
 
 from taxi_ingest.errors import InUseError, WarehouseError
@@ -44,6 +46,9 @@ _HOLDER = """
             SELECT inhrelid FROM pg_catalog.pg_inherits WHERE inhparent = %(table)s::oid)
     ORDER BY a.xact_start LIMIT 1
 """
+
+# what it says of a connection that was lost is said by the error; without a handler it would be printed
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 _Result = TypeVar("_Result")
 Database = psycopg.Connection[TupleRow]
@@ -190,7 +195,7 @@ class Sessions:
         return str(schema)
 
 
-def one(db: Database, statement: str, parameters: list[str] | None = None) -> object:
+def one(db: Database, statement: str | sql.Composed, parameters: list[str] | None = None) -> Any:
     """The one value that a statement returns; None for no row."""
     row = db.execute(statement, parameters).fetchone()
     return row[0] if row else None

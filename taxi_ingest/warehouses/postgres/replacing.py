@@ -99,13 +99,13 @@ def _copied(session: Session, load: Load, target: sql.Composable, *, title: str 
     """Copy and count the rows and sign the table, in the transaction at hand. Raises unless all rows are there."""
     db = session.db
     copy_rows(db, target, load.table, load.file, frozen=frozen)
-    counted = int(str(db.execute(sql.SQL("SELECT count(*) FROM {}").format(target)).fetchone()[0]))  # type: ignore[index]
+    counted = int(one(db, sql.SQL("SELECT count(*) FROM {}").format(target)))
     if counted != load.rows:
         raise WarehouseError(
             f"{load.name} would have {counted:,} rows of {load.file}, which should hold {load.rows:,}. The table was "
             "left as it was. Run parquetize --force for this month."
         )
-    transaction = int(str(one(db, "SELECT pg_current_xact_id()::xid::text")))
+    transaction = int(one(db, "SELECT pg_current_xact_id()::xid::text"))
     mark = Mark(load.mark, load.rows, load.source, transaction, len(columns_of(load.table)))
     db.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(target, sql.Literal(title + mark.signed())))
     return counted
