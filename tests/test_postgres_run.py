@@ -164,7 +164,7 @@ def test_doctor_tells_the_server_and_the_right_to_make_tables(loaded: Loaded) ->
     assert loaded.taxi("doctor", "--warehouse", loaded.url + "x").code == 1
 
 
-def test_a_server_that_is_gone_fails_the_load_and_nothing_before_it(loaded: Loaded) -> None:
+def test_a_server_that_is_gone_is_told_in_a_sentence(loaded: Loaded) -> None:
     gone = "postgresql://u@127.0.0.1:9/db"
     ran = loaded.run("run", url=gone, TAXI_INGEST_LOAD__TRIES="1")
     assert (ran.code, "nothing listens there" in ran.err) == (1, True)

@@ -21,7 +21,7 @@ from conformance_of_warehouses import TRIPS, Bench, write
 from postgres_bench import bench
 from postgres_server import PASSWORD, ROLE, PostgresServer, serving_postgres
 
-from taxi_ingest.errors import TaxiError, TransientError, WarehouseError
+from taxi_ingest.errors import TaxiError, TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import HeldMonth, open_warehouse
 
@@ -36,6 +36,22 @@ def said(url: str) -> str:
     checked = [check.sentence for check in warehouse.checks(Place.parse("lake")) if not check.ok]
     assert checked == [str(raised.value)]
     return str(raised.value)
+
+
+def test_without_psycopg_the_remedy_is_told() -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None; from taxi_ingest.place import Place; "
+        "from taxi_ingest.warehouses import open_warehouse; open_warehouse(Place.parse('postgresql://host/db'))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "UsageError: postgresql://host/db needs psycopg" in ran.stderr
+    assert "pip install 'taxi-ingest[postgres]'" in ran.stderr
+
+
+def test_a_parameter_that_libpq_does_not_know_is_refused_without_its_value() -> None:
+    with pytest.raises(UsageError, match="something that libpq does not understand") as raised:
+        open_warehouse(Place.parse("postgresql://host/db?sslmoed=hunter2-secret"))
+    assert "hunter2" not in str(raised.value)
 
 
 def free_port() -> int:

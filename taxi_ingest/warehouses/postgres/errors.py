@@ -136,8 +136,7 @@ _MISSING = {
 
 
 def _not_connected(place: Place, error: psycopg.Error) -> TaxiError:
-    said = _said(error)
-    folded = said.casefold()
+    said, folded = _said(error), str(error).casefold()
     for missing, remedy in _MISSING.items():
         if f'fatal:  {missing} "' in folded and "does not exist" in folded:
             return WarehouseError(f"{place}: {remedy} ({said})")
@@ -148,9 +147,9 @@ def _not_connected(place: Place, error: psycopg.Error) -> TaxiError:
 
 
 def _said(error: psycopg.Error) -> str:
-    """The server's or libpq's own message, in one line."""
-    text = (error.diag.message_primary or str(error) or type(error).__name__).strip()
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip()).rstrip(".")
+    """The server's own message, or the first line of libpq's."""
+    lines = (error.diag.message_primary or str(error)).strip().splitlines() or [type(error).__name__]
+    return lines[0].removeprefix("connection failed: ").rstrip(".")
 
 
 def _details(error: psycopg.Error) -> str:
