@@ -6,6 +6,7 @@ The way of a request, from the command line down. A module imports only from lin
     report/, cron           everything a person sees; a crontab line
     engine/                 takes parts through steps: part (one part), session (one run), lock, doit_tasks
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
+    verification/           is every copy of a part what its receipt says?
     state/                  receipts, observe (what is there), decide (must a step run?), plan, status, mark
     job                     settings and flags → one job of plain values; refuses what makes no sense
     settings                built-in defaults < config.toml < environment < flags
@@ -42,5 +43,7 @@ import sys
 __version__ = "0.1.0"
 
 if sys.platform == "linux":
-    # Arrow reads this once, at its first import. jemalloc keeps least memory when one thread frees what another made.
+    # Arrow reads these once, at its first import. jemalloc keeps least memory when one thread frees what another made,
+    # and with one arena it does not keep some for each thread that has ended: 252 MB instead of 316 for 12 months.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+    os.environ.setdefault("JE_ARROW_MALLOC_CONF", "narenas:1")

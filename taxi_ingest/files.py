@@ -12,21 +12,25 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 _CHUNK = 1 << 20
 _OWNED_SCRATCH = re.compile(r"\..+\.([0-9a-f]{16})\.[a-z0-9_]+\.tmp")
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, owner: str = "") -> Iterator[Path]:
+def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None) -> Iterator[Path]:
     """Yield a scratch path beside `path`; on success it takes the place of `path`, on any exception it vanishes.
 
+    With `scratch_in`, a folder on the same filesystem, the scratch path is in there instead.
     Content and name are on disk when the block has ended: a crash leaves the old file or the new one, and the scratch
     file. Its name then tells `path` and `owner`; see `scratch_owner`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch_folder = scratch_in or path.parent
+    for folder in (path.parent, scratch_folder):
+        folder.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}.{owner}." if owner else f".{path.name}."
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=scratch_folder)
     os.close(handle)
     scratch = Path(name)
     try:
@@ -73,6 +77,39 @@ def link_or_copy(source: Path, target: Path) -> None:
         target.hardlink_to(source)
     except OSError:
         shutil.copyfile(source, target)
+
+
+class Checksums:
+    """The sha256 and crc32c, in hex, of bytes that come piece by piece."""
+
+    def __init__(self) -> None:
+        import google_crc32c
+
+        self._sha256, self._crc32c = hashlib.sha256(), google_crc32c.Checksum()
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Those of a whole file."""
+        checksums = cls()
+        with path.open("rb") as file:
+            while piece := file.read(_CHUNK):
+                checksums.update(piece)
+        return checksums
+
+    def update(self, piece: bytes) -> None:
+        """Go on with the next piece."""
+        self._sha256.update(piece)
+        self._crc32c.update(piece)
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 of what came so far."""
+        return self._sha256.hexdigest()
+
+    @property
+    def crc32c(self) -> str:
+        """The crc32c of what came so far, as 8 hex digits."""
+        return bytes(self._crc32c.digest()).hex()
 
 
 def sha256(path: Path) -> str:

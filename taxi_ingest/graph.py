@@ -10,6 +10,11 @@ Step = Literal["download", "parquetize", "upload", "load"]
 STEPS: tuple[Step, ...] = get_args(Step)
 """Every step, in order: each needs the one before it."""
 
+Artefact = Literal["raw", "parquet"]
+
+ARTEFACTS: tuple[Artefact, ...] = get_args(Artefact)
+"""The files that steps leave on this disk for later steps, and that need not stay there."""
+
 Outcome = Literal["done", "up_to_date", "failed", "blocked", "not_published"]
 """How a step of a part ended in a run."""
 

@@ -38,14 +38,16 @@ class Job:
     """One request as plain values: which parts, how far, from where, to where, and how.
 
     `targets` are the steps asked for, `forced` those that are redone whatever is known, `kept` the artefacts that are
-    made again when missing. `source` counts for parts that have a source already only when `source_given`. `at_once`
-    limits how many parts may be in a step at the same time, `jobs` how many steps in all.
+    left on this disk; Parquet among them is made again when missing. `source` counts for parts that have a source
+    already only when `source_given`. `at_once` limits how many parts may be in a step at the same time, `jobs` how many
+    steps in all. With `check_disk`, a run that needs more room than there is does not begin.
     """
 
     parts: tuple[Part, ...]
     targets: frozenset[Step]
     forced: frozenset[Step]
     kept: frozenset[str]
+    check_disk: bool
     layout: Layout
     source: Place
     source_given: bool
@@ -96,6 +98,7 @@ def job_for(
         targets=targets,
         forced=forced,
         kept=frozenset(settings.global_.keep),
+        check_disk=settings.global_.check_disk and not forced,
         layout=layout,
         source=Place.parse(settings.global_.source),
         source_given=given_explicitly(settings, "global.source") and settings.global_.source != publishers.AUTO,

@@ -6,6 +6,7 @@
     parquet/<dataset>/…         the same rows in the canonical schema
     rejects/<dataset>/….csv     lines that could not be read, each with its reason
     lake/<dataset>/…            the store, unless another is named
+    lake.marks/<dataset>/…      the marks of its objects
     taxi.duckdb                 the warehouse, unless another is named
     state/                      receipts, history.sqlite, doit's own file, the lock
     logs/<run>/….log            one log file an attempt
@@ -21,9 +22,11 @@ from taxi_ingest.catalog import Dataset, Part
 from taxi_ingest.catalog.months import is_month
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.catalog.reading import datasets
+from taxi_ingest.files import scratch_owner
 from taxi_ingest.graph import Step
 
-_NO_MONTH = "all"
+NO_MONTH = "all"
+"""The folder of receipts of a dataset without months."""
 _SCRATCH = ".*.tmp"
 """How `files.replacing` names what is not finished yet."""
 
@@ -93,7 +96,7 @@ class Layout:
 
     def receipt(self, part: Part, step: Step) -> str:
         """The receipt of a step of a part; a str, because there are thousands of them and a Path costs more."""
-        return f"{self.data_dir}/state/receipts/{part.dataset}/{part.month or _NO_MONTH}/{step}.json"
+        return f"{self.data_dir}/state/receipts/{part.dataset}/{part.month or NO_MONTH}/{step}.json"
 
     def parts_with_receipts(self) -> list[Part]:
         """The parts that have any receipt, by dataset and month; folders that no part can have are passed over."""
@@ -106,12 +109,16 @@ class Layout:
 
     def scratch_files(self) -> Iterator[Path]:
         """What killed runs left unfinished; only right while no run is at work."""
-        for folder in ("raw", "parquet", "rejects", "lake", "state/receipts/*"):
+        for folder in ("raw", "parquet", "rejects", "state/receipts/*"):
             yield from self.data_dir.glob(f"{folder}/*/{_SCRATCH}")
+        # other data directories may write into our lake; what bears an owner is left to the store's own sweep
+        for path in self.data_dir.glob(f"lake/*/{_SCRATCH}"):
+            if not scratch_owner(path.name):
+                yield path
 
 
 def _is_folder_of(dataset: Dataset, name: str) -> bool:
-    return is_month(name) if dataset.monthly else name == _NO_MONTH
+    return is_month(name) if dataset.monthly else name == NO_MONTH
 
 
 def object_name(part: Part) -> str:

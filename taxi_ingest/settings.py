@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
 from taxi_ingest.errors import UsageError
+from taxi_ingest.graph import ARTEFACTS
 from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_text, remember
 from taxi_ingest.retrying import LONGEST_WAIT
@@ -56,7 +57,8 @@ class Global:
     source: str = "auto"
     store: str = ""
     warehouse: str = ""
-    keep: Annotated[tuple[str, ...], OneOf(("parquet",))] = ("parquet",)
+    keep: Annotated[tuple[str, ...], OneOf(ARTEFACTS)] = ARTEFACTS
+    check_disk: bool = True
     jobs: _AtOnce = 4
     strict: bool = False
     wait: bool = False
@@ -110,7 +112,7 @@ class Load:
     """Parameters of the load step."""
 
     method: Annotated[str, OneOf(("partition", "merge"))] = "partition"
-    memory_limit_mb: Annotated[int, Range(200, 1_000_000)] = 400
+    memory_limit_mb: Annotated[int, Range(100, 1_000_000)] = 200
     tries: _Tries = 3
     backoff_seconds: _Backoff = 1.0
 

@@ -157,3 +157,14 @@ def test_doctor_looks_at_bucket_and_dataset(cloud: Cloud) -> None:
     where = ("--store", f"gs://{BUCKET}/x", "--warehouse", f"bigquery://{PROJECT}/{cloud.name}")
     ran = cloud.taxi("doctor", *where, **cloud.environment)
     assert (ran.code, f"dataset {PROJECT}:{cloud.name} exists" in ran.out) == (0, True), ran.out
+
+
+def test_verify_counts_the_rows_of_a_month_and_says_that_it_did_no_more(cloud: Cloud) -> None:
+    cloud.run("yellow")
+    where = ("--store", f"gs://{BUCKET}/{cloud.name}", "--warehouse", f"bigquery://{PROJECT}/{cloud.name}", "--json")
+    counted = cloud.taxi("verify", *where, **cloud.environment)
+    assert (counted.code, counted.document["parts"][0]["copies"]["table"]) == (0, "counted")
+    assert "only counted" in counted.document["parts"][0]["notes"][0]
+    cloud.ask("DELETE FROM $.yellow_tripdata WHERE VendorID = 1")
+    found = cloud.taxi("verify", *where, **cloud.environment)
+    assert (found.code, [one["copy"] for one in found.document["parts"][0]["findings"]]) == (1, ["table"])

@@ -168,3 +168,14 @@ def test_doctor_names_what_is_wrong_and_ends_1(cloud: Cloud) -> None:
 def test_doctor_looks_at_a_folder_too(taxi: Command) -> None:
     ran = taxi("doctor")
     assert (ran.code, "can be written" in ran.out) == (0, True)
+
+
+def test_verify_finds_an_object_that_somebody_replaced_and_repairs_it(cloud: Cloud) -> None:
+    cloud.run("green")
+    cloud.stranger("green", b"not ours")
+    where = ("--store", f"gs://{BUCKET}/{cloud.prefix}", "--json")
+    ran = cloud.taxi("verify", "--repair", *where, STORAGE_EMULATOR_HOST=cloud.wire.url)
+    assert [(one["copy"], one["where"]) for one in ran.document["parts"][0]["findings"]] == [
+        ("object", f"gs://{BUCKET}/{cloud.name('green')}")
+    ]
+    assert (ran.code, cloud.content("green")) == (0, cloud.parquet("green"))

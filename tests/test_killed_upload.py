@@ -41,7 +41,8 @@ def killed_upload(folder: Path, data: str, store: Path) -> None:
 
 
 def scratch(store: Path) -> list[str]:
-    return sorted(path.name for path in store.rglob(".*"))
+    """The names of hidden files in the store and in its folder of marks, which is beside it."""
+    return sorted(path.name for path in store.parent.rglob(".*"))
 
 
 def test_the_next_run_removes_what_killed_ones_left_and_nothing_of_another_data_directory(

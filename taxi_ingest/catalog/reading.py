@@ -124,6 +124,7 @@ def estimated_size(dataset: str, month: str | None) -> tuple[int, int]:
     return _counts()[dataset, nearest]
 
 
+@functools.cache
 def largest_month(dataset: str) -> int:
     """The number of rows of the largest of TLC's Parquet files of a dataset; 0 if none is known."""
     return max((rows for (name, _), (rows, _) in _counts().items() if name == dataset), default=0)

@@ -1,6 +1,7 @@
 """The verbs: parse, call, exit code. What each promises is in README.md.
 
-`options` holds what can be typed; `working` the verbs that change something, `looking` those that only look.
+`options` holds what can be typed; `working` the verbs that run steps, `looking` those that only look, `verifying` the
+one that looks at everything, `cleaning` the one that removes files.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from taxi_ingest import __version__, exits
-from taxi_ingest.cli import looking, working
+from taxi_ingest.cli import cleaning, looking, verifying, working
 from taxi_ingest.errors import LockedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
 from taxi_ingest.redaction import remember, without_known
@@ -38,7 +39,9 @@ _VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "status": ("How far every step of every month is.", looking.status),
     "history": ("The runs, or the attempts of one run.", looking.history),
     "logs": ("The log files of attempts: of a run, a part, a step.", looking.logs),
+    "clean": ("Remove raw or Parquet files that are not needed, or what no part owns; asks first.", cleaning.clean),
     "catalog": ("Datasets, months, vintages, sources; with --dataset also its columns.", looking.catalog),
+    "verify": ("Compare every copy with its receipt: files, objects, tables by content.", verifying.verify),
     "doctor": ("Check that store and warehouse can be used; changes nothing.", looking.doctor),
     "config": ("The settings in force and where each came from.", looking.config),
     "cron": ("A crontab line that runs the pipeline, quiet when there is nothing to do.", looking.cron),

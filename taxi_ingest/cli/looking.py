@@ -272,7 +272,7 @@ def _plan_document(planned: Plan) -> dict[str, object]:
         for one in planned.parts
     ]
     sums = {name: getattr(planned, name) for name in ("rows", "download_bytes", "disk_bytes", "disk_free")}
-    return {"parts": parts} | sums
+    return {"parts": parts} | sums | {"disks": [asdict(disk) for disk in planned.disks]}
 
 
 def _layout(config: str | None, data_dir: str | None) -> Layout:

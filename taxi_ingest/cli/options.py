@@ -35,6 +35,12 @@ DataDir = Annotated[str | None, typer.Option(help="Where everything lives that i
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing when there is nothing to do.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, the rest to stderr.")]
 OnlyFailed = Annotated[bool, typer.Option("--failed", help="Only what failed or was interrupted.")]
+Raw = Annotated[bool, typer.Option("--raw", help="Published files whose Parquet is there, or in store and table.")]
+Parquet = Annotated[bool, typer.Option("--parquet", help="Parquet files that are whole in the store and in the table.")]
+Orphans = Annotated[bool, typer.Option("--orphans", help="Files that a run once left and that no part owns any more.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Remove it without asking.")]
+NoDiskCheck = Annotated[bool, typer.Option("--no-disk-check", help="Begin also when the disk seems too small.")]
 At = Annotated[str, typer.Option(help="When, in cron's five fields.")]
 Last = Annotated[int, typer.Option(min=0, help="How many runs, the newest first; 0 for all.")]
 
@@ -55,6 +61,7 @@ class Given:
     data_dir: str | None = None
     quiet: bool = False
     allow_empty: bool = False
+    no_disk_check: bool = False
 
     def settings(self) -> Settings:
         """The settings in force with these flags on top."""
@@ -71,6 +78,7 @@ class Given:
             "global.strict": self.strict or None,
             "global.wait": self.wait or None,
             "global.quiet": self.quiet or None,
+            "global.check_disk": False if self.no_disk_check else None,
             "parquetize.allow_empty": self.allow_empty or None,
         }
         given = {name: value for name, value in flags.items() if value is not None}

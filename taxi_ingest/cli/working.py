@@ -23,6 +23,7 @@ from taxi_ingest.cli.options import (
     Given,
     Jobs,
     Month,
+    NoDiskCheck,
     Quiet,
     Source,
     Store,
@@ -49,6 +50,7 @@ def command(verb: str) -> Callable[..., None]:
         force: Force = False,
         strict: Strict = False,
         allow_empty: AllowEmpty = False,
+        no_disk_check: NoDiskCheck = False,
         wait: Wait = False,
         config: Config = None,
         data_dir: DataDir = None,
@@ -56,8 +58,9 @@ def command(verb: str) -> Callable[..., None]:
         as_json: AsJson = False,
     ) -> None:
         given = Given(
-            month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty
-        )
+            month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty,
+            no_disk_check,
+        )  # fmt: skip
         raise typer.Exit(_work_or_stop(verb, given, force=force, as_json=as_json))
 
     return work

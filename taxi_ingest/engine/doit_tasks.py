@@ -103,12 +103,11 @@ _SUMMARIES: dict[Step, str] = {
 
 def _task(session: Session, part: Part, step: Step) -> dict[str, Any]:
     layout, needed = session.job.layout, before(step)
-    kept = [str(layout.parquet(part))] if step == "parquetize" and "parquet" in session.job.kept else []
     return {
         "name": str(part),
         "actions": [(_do, [session, part, step])],
         "file_dep": [layout.receipt(part, needed)] if needed else [],
-        "targets": [*kept, layout.receipt(part, step)],
+        "targets": [layout.receipt(part, step)],  # files may be pruned; `_UpToDate` looks at them
         "uptodate": [_UpToDate(session, part, step)],
         "clean": [(_clean, [layout, part, step])],
         "io": {"capture": False},

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
+from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.watching import Nobody, Watcher
 from taxi_ingest.errors import ContentError, RejectsError, SchemaError
 from taxi_ingest.graph import Outcome, Step, before
@@ -104,6 +105,7 @@ def run_part(
 def _run_step(workplace: Workplace, part: Part, step: Step, watcher: Watcher) -> Outcome:
     decision = workplace.decision(part, step)
     if decision.action == "up_to_date":
+        remove_unkept(workplace.observer, workplace.job, part, step)
         return "up_to_date"
     if decision.action == "adopt":
         proven = workplace.observer.observe(part).proven(step)
@@ -111,10 +113,12 @@ def _run_step(workplace: Workplace, part: Part, step: Step, watcher: Watcher) ->
             raise RuntimeError(f"{part} {step} was adopted, but nothing proves it")
         log.info("%s %s is adopted: %s", part, step, decision.why)
         workplace.observer.finished(part, step, proven)
+        remove_unkept(workplace.observer, workplace.job, part, step)
         return "up_to_date"
     with watcher.at_work(part, step, decision.why):
         receipt = _try(workplace, part, step, decision.why, watcher)
     workplace.observer.finished(part, step, receipt)
+    remove_unkept(workplace.observer, workplace.job, part, step)
     return "done"
 
 
@@ -186,9 +190,9 @@ def _download(work: _Work) -> Downloaded:
     url = work.workplace.publisher.url(part, source)
     if "parquetize" in job.steps and ".parquet" in url:
         work.workplace.converters.prepare()
-    return download(
+    receipt = download(
         part,
-        Origin(source, url, known_to_exist=_known_rows(part, source) is not None),
+        Origin(source, url, _known_rows(part, source) is not None, "parquetize" in job.steps),
         job.layout,
         timeout_seconds=job.timeout_seconds,
         slowest_bytes_per_second=job.slowest_bytes_per_second,
@@ -196,6 +200,7 @@ def _download(work: _Work) -> Downloaded:
         progress=work.moved,
         expect=work.expects,
     )
+    return replace(receipt, temporary="raw" not in job.kept)
 
 
 def _parquetize(work: _Work) -> Parquetized:
@@ -219,7 +224,7 @@ def _parquetize(work: _Work) -> Parquetized:
         note_refusal(refused=isinstance(error, ContentError) or downloaded.url.startswith("file:"))
         raise
     note_refusal(refused=False)
-    return receipt
+    return replace(receipt, temporary="parquet" not in job.kept)
 
 
 def _upload(work: _Work) -> Uploaded:

@@ -17,6 +17,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.part import Workplace, run_part
+from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.errors import HistoryError, InUseError, NotPublishedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
@@ -27,6 +28,7 @@ from taxi_ingest.redaction import redacted
 from taxi_ingest.sources import DEMO
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
+from taxi_ingest.state.plan import check_disks
 from taxi_ingest.state.receipts import Parquetized
 
 log = logging.getLogger("taxi_ingest")
@@ -54,7 +56,10 @@ class Session:
         self._watcher: _Watcher | None = None
 
     def begin(self) -> None:
-        """Take the lock and open the run in the history. Raises LockedError, or UsageError for a mixed-up table."""
+        """Take the lock and open the run in the history.
+
+        Raises LockedError, UsageError for a mixed-up table, and SpaceError for a disk that is too small.
+        """
         job = self.job
         job.layout.state.mkdir(parents=True, exist_ok=True)
         self._open.enter_context(locked(job.layout.lock, wait=self._wait))
@@ -63,6 +68,8 @@ class Session:
         _remove_scratch_files(self._workplace)
         with contextlib.suppress(InUseError):  # every load asks again
             _refuse_demo_among_real(self._workplace)
+        if job.check_disk:
+            check_disks(job, self._workplace.observer)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
         self._watcher = _Watcher(job, self._history, self.view)
@@ -122,6 +129,7 @@ class Session:
 
     def skipped(self, part: Part, step: Step) -> None:
         """A step was up to date without being looked at more closely."""
+        remove_unkept(self._workplace.observer, self.job, part, step)
         self._ended(part, step, "up_to_date", "")
 
     def blocked(self, part: Part, step: Step) -> None:

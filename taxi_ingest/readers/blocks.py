@@ -117,26 +117,10 @@ class Blocks:
         return block
 
 
-def count_line_ends(block: BytesLike, *, ascii_only: bool) -> int:
-    """Count the LFs of a block; faster when it is known to be ASCII.
-
-    All counting here uses Arrow, which releases the GIL.
-    """
-    if not ascii_only:
-        found: int = _equals(block, _LF).true_count
-        return found
-    # Eight bytes at a time: in ASCII, (byte ^ LF) + 0x7F has its highest bit set unless the byte is LF.
-    words = len(block) // 8
-    data = pa.Array.from_buffers(pa.uint64(), words, [None, pa.py_buffer(block)])
-    others = pc.bit_wise_and(pc.add(pc.bit_wise_xor(data, _repeated(_LF)), _repeated(0x7F)), _repeated(0x80))
-    bits = pa.Array.from_buffers(pa.bool_(), words * 64, [None, others.buffers()[1]])
-    rest = block.count(b"\n", words * 8)
-    return words * 8 - int(bits.true_count) + rest
-
-
-def _repeated(byte: int) -> pa.UInt64Scalar:
-    """A 64-bit word of eight equal bytes."""
-    return pa.scalar(int.from_bytes([byte] * 8), pa.uint64())
+def count_line_ends(block: BytesLike) -> int:
+    """Count the LFs of a block. All counting here uses Arrow, which releases the GIL."""
+    found: int = _equals(block, _LF).true_count
+    return found
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -103,7 +103,7 @@ def _shape(path: Path, header: tuple[str, ...], first: bytearray, dataset: Datas
             f"{path.name} has no column of {dataset.name}: its header begins with {','.join(header)[:80]!r}. "
             "Check that this is the right file for the dataset."
         )
-    return row_shape(header, positions, dataset.columns, islice(first.split(b"\n"), _SAMPLE))
+    return row_shape(header, positions, dataset.columns, first.split(b"\n", _SAMPLE)[:_SAMPLE])
 
 
 def _in_order(source: Iterator[bytearray], work: Callable[[bytearray], T], threads: int) -> Iterator[T]:

@@ -49,9 +49,9 @@ def inspect(path: Path, name: str = "") -> Inspected:
     return _inspect(path, name or path.name, to_its_end=True)
 
 
-def look(path: Path) -> Inspected:
-    """As `inspect`, but gzip is not read to its end: for a file that was inspected before."""
-    return _inspect(path, path.name, to_its_end=False)
+def look(path: Path, name: str = "") -> Inspected:
+    """As `inspect`, but gzip is not read to its end: for a file that is converted next, or was inspected before."""
+    return _inspect(path, name or path.name, to_its_end=False)
 
 
 def _inspect(path: Path, name: str, *, to_its_end: bool) -> Inspected:

@@ -87,7 +87,7 @@ class Lines:
     @cached_property
     def physical(self) -> int:
         """The number of published lines, including blank ones."""
-        return count_line_ends(self.published, ascii_only=self.ascii)
+        return count_line_ends(self.published)
 
     @cached_property
     def non_blank(self) -> int:

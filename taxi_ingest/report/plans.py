@@ -28,8 +28,11 @@ def plan(out: Console, planned: Plan) -> None:
         f"{words.size(planned.download_bytes)} to download, {words.size(planned.disk_bytes)} of disk, "
         f"{words.size(planned.disk_free)} free."
     )
-    if not planned.fits:
-        out.print(Text("That is more than the disk has. Take fewer months, or another --data-dir.", "bright_red"))
+    for disk in planned.disks:
+        if not disk.fits:
+            sizes = f"{words.size(disk.needs)} is more than the {words.size(disk.free)} that are free"
+            remedy = "Take fewer months, or another --data-dir."
+            out.print(Text(f"{sizes} on the disk of {disk.folder}. {remedy}", "bright_red"))
 
 
 def _work(one: PlannedPart) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ disagrees with the notes is refused.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from taxi_ingest.errors import TransientError
-from taxi_ingest.files import write_text
+from taxi_ingest.files import Checksums, write_text
 from taxi_ingest.redaction import public_url
 from taxi_ingest.sources.coding import coding_of
 from taxi_ingest.sources.headers import content_range
@@ -43,10 +44,11 @@ class Notes:
 
 
 class Partial:
-    """A file that is still coming, at `path`, with notes beside it."""
+    """A file that is still coming, at `path`, with notes beside it, and the `checksums` of what was written to it."""
 
     def __init__(self, path: Path, url: str) -> None:
         self.path = path
+        self.checksums = Checksums()
         self._notes_path = path.with_name(path.name + ".json")
         self._url = public_url(url)
 
@@ -75,6 +77,18 @@ class Partial:
         self.discard()
         self._write(notes)
         return notes, 0
+
+    @contextlib.contextmanager
+    def appending(self, start: int) -> Iterator[Callable[[bytes], None]]:
+        """A function that appends a piece to the `start` bytes that are there already."""
+        self.checksums = Checksums.of(self.path) if start else Checksums()
+        with self.path.open("ab" if start else "wb") as out:
+
+            def append(piece: bytes) -> None:
+                out.write(piece)
+                self.checksums.update(piece)
+
+            yield append
 
     def discard(self) -> None:
         """Keep nothing."""

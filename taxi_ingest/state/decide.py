@@ -18,6 +18,7 @@ from taxi_ingest.writers.provenance import Writer
 
 RAW_MISSING = "the raw file is gone and parquetize needs it"
 IN_USE = "the table cannot be asked while another program has it open"
+DISTRUSTED = "verify found it changed"
 
 Action = Literal["run", "adopt", "up_to_date"]
 
@@ -35,7 +36,7 @@ class Wanted:
     """What a run wants of a part.
 
     `source` is "" when the part may keep the source it has; `targets` are the steps asked for (each with what it
-    needs); `kept` the artefacts that are made again when missing; `forced` the steps that are redone whatever is known.
+    needs); `kept` the artefacts that stay on this disk; `forced` the steps that are redone whatever is known.
     """
 
     source: str
@@ -94,7 +95,19 @@ def decide(step: Step, now: Observed, wanted: Wanted) -> Decision:
     """Whether `step` must run for this part, may be adopted, or is up to date; and why."""
     if step in wanted.forced:
         return Decision("run", "forced")
+    if _is_distrusted(step, now):
+        return Decision("run", DISTRUSTED)
     return _DECIDE[step](now, wanted)
+
+
+def _is_distrusted(step: Step, now: Observed) -> bool:
+    """Whether `verify` found that what `step` made is not what its receipt says, and it is still there."""
+    receipt, there = now.receipts.of(step), now.proven(step)
+    if receipt is None or (there is None and step != "download"):
+        return False
+    if isinstance(receipt, Uploaded | Loaded) and isinstance(there, Uploaded | Loaded) and receipt.at != there.at:
+        return False  # it was found in another store or warehouse
+    return receipt.distrusted
 
 
 def _download(now: Observed, wanted: Wanted) -> Decision:
@@ -126,15 +139,17 @@ def _parquetize(now: Observed, wanted: Wanted) -> Decision:
 
 
 def _missing_parquet(now: Observed, wanted: Wanted) -> Decision:
-    if "parquet" in wanted.kept or "parquetize" in wanted.targets:
-        return Decision("run", "the Parquet file is missing" if now.receipts.parquetize else "not converted yet")
+    had = now.receipts.parquetize
+    pruned = had is not None and had.pruned
+    if "parquetize" in wanted.targets or ("parquet" in wanted.kept and not pruned):
+        return Decision("run", "the Parquet file is missing" if had else "not converted yet")
     later: tuple[Step, ...] = ("upload", "load")
     for step in later:
         if step == "load" and _is_in_store(now):
             continue
         if _is_needed(step, wanted) and decide(step, now, wanted).action == "run":
             return Decision("run", f"the Parquet file is missing and {step} needs it")
-    return Decision("up_to_date", "not kept, and no later step needs it")
+    return Decision("up_to_date", f"{'pruned' if pruned else 'not kept'}, and no later step needs it")
 
 
 def _is_in_store(now: Observed) -> bool:
@@ -148,11 +163,13 @@ def _is_in_store(now: Observed) -> bool:
 def _upload(now: Observed, _wanted: Wanted) -> Decision:
     if now.stored is None:
         return Decision("run", "the store has no such object")
-    if now.stored.mark != now.mark:
+    if now.stored.mark and now.stored.mark != now.mark:
         return Decision("run", "the object in the store has other rows")
     ours = now.parquet or now.receipts.upload
     if now.parquet_damaged or (ours is not None and ours.crc32c != now.stored.crc32c):
         return Decision("run", "the object's bytes are not those of the Parquet file")
+    if not now.stored.mark:
+        return Decision("run", "the object in the store has no mark")
     receipt = now.receipts.upload
     agrees = receipt is not None and (receipt.at, receipt.mark) == (now.stored.at, now.stored.mark)
     return _proven(agrees, "the store proves it")

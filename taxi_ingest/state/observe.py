@@ -13,7 +13,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import InUseError
 from taxi_ingest.files import crc32c, sha256
-from taxi_ingest.graph import Step
+from taxi_ingest.graph import Artefact, Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import object_name
 from taxi_ingest.state.decide import Observed
@@ -79,6 +79,12 @@ class Observer:
         now, noted = self.observe(part), replace(downloaded, refused=refused)
         self.receipts.put(part, "download", noted)
         self._observed[part] = replace(now, receipts=replace(now.receipts, download=noted))
+
+    def removed(self, part: Part, artefact: Artefact) -> None:
+        """Keep in what is known of `part` that a file of it was removed from this disk."""
+        now = self.observe(part)
+        gone = replace(now, raw_present=False) if artefact == "raw" else replace(now, parquet=None)
+        self._observed[part] = gone
 
     def held_months(self, dataset: str) -> Months:
         """What the warehouse holds of `dataset`; it is asked once, for all datasets of the job."""
@@ -170,6 +176,17 @@ def _may_be_replaced(data_dir: Path, receipt: Downloaded | None) -> bool:
     except OSError:
         return False
     return now.st_size != receipt.bytes or now.st_ctime_ns > copied.st_mtime_ns
+
+
+def missing_original(receipt: Downloaded | None) -> Path | None:
+    """The file on this disk that was downloaded, if it is not there any more as it was; None for any other source."""
+    if receipt is None or not receipt.url.startswith("file:"):
+        return None
+    original = Path(unquote(urlsplit(receipt.url).path))
+    try:
+        return None if original.stat().st_size == receipt.bytes else original
+    except OSError:
+        return original
 
 
 def _parquet_file(path: Path, receipt: Parquetized | None) -> tuple[Parquetized | None, bool]:

@@ -7,26 +7,27 @@ to come reads `maybe`.
 from __future__ import annotations
 
 import dataclasses
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, estimated_size, sources
+from taxi_ingest.errors import TaxiError
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
 from taxi_ingest.state.decide import IN_USE, RAW_MISSING, Observed, Wanted, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Parquetized, PartReceipts
+from taxi_ingest.state.room import Disk, Home, Writes, check_room, disks, shares_disk
 from taxi_ingest.state.wanted import wanted
 
 DEPENDS = "depends on the file that is downloaded"
 
 _CSV_GZ = 1.2  # bytes of the archive's CSV.gz for one of TLC's Parquet (yellow 2021-01: 25 MB, 21.7 MB)
-_DEMO_ROW = 30  # bytes of a made-up row, compressed
+_DEMO_ROW = 18  # bytes of a made-up row as Parquet
+_DEMO_CSV_GZ = 1.7  # bytes of the demo's CSV.gz for one of its Parquet
 
 Action = Literal["run", "maybe", "up_to_date"]
 
@@ -41,14 +42,23 @@ class Foreseen:
 
 @dataclass(frozen=True)
 class PlannedPart:
-    """One part: about how many rows it has, and what its steps will write, in bytes, where they will run."""
+    """One part: about how many rows it has, and what its steps will write, in bytes, where they will run.
+
+    `certain` tells that these bytes are more than a guess: those of a file of one's own are not known beforehand.
+    """
 
     part: Part
     source: str
     steps: Mapping[Step, Foreseen]
     rows: int
     download_bytes: int
-    disk_bytes: int
+    writes: Writes
+    certain: bool
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes that will be written and stay on disks of this machine."""
+        return sum(self.writes.adds.values())
 
     @property
     def idle(self) -> bool:
@@ -58,10 +68,15 @@ class PlannedPart:
 
 @dataclass(frozen=True)
 class Plan:
-    """All parts, and the bytes free on the disk of the data directory."""
+    """All parts, and the disks that they will write to, that of the data directory first."""
 
     parts: tuple[PlannedPart, ...]
-    disk_free: int
+    disks: tuple[Disk, ...]
+
+    @property
+    def disk_free(self) -> int:
+        """Bytes that are free on the disk of the data directory."""
+        return self.disks[0].free
 
     @property
     def rows(self) -> int:
@@ -80,15 +95,26 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Whether the disk has room for it."""
-        return self.disk_bytes <= self.disk_free
+        """Whether the disks have room for it."""
+        return all(disk.fits for disk in self.disks)
 
 
 def make_plan(job: Job) -> Plan:
     """What running `job` would do."""
     observer = Observer(job, "everything", dataclasses.replace(job.warehouse_options, lock_timeout=0))
-    parts = tuple(_planned(job, observer, part) for part in job.parts)
-    return Plan(parts, shutil.disk_usage(_nearest_folder(job.layout.data_dir)).free)
+    linked = shares_disk(job)
+    parts = tuple(_planned(job, observer, part, linked=linked) for part in job.parts)
+    return Plan(parts, disks(job, (one.writes for one in parts)))
+
+
+def check_disks(job: Job, observer: Observer) -> None:
+    """Raise SpaceError when a disk has too little room for what `job` would do, as far as that can be known."""
+    linked = shares_disk(job)
+    try:
+        parts = [_planned(job, observer, part, linked=linked) for part in job.parts]
+    except (TaxiError, OSError):  # the steps will tell, each for itself
+        return
+    check_room(disks(job, [one.writes for one in parts if one.certain]))
 
 
 def foresee(now: Observed, want: Wanted, steps: tuple[Step, ...]) -> dict[Step, Foreseen]:
@@ -134,7 +160,7 @@ def _foreseen_parquet(now: Observed, want: Wanted) -> Parquetized:
     )  # fmt: skip
 
 
-def _planned(job: Job, observer: Observer, part: Part) -> PlannedPart:
+def _planned(job: Job, observer: Observer, part: Part, *, linked: bool) -> PlannedPart:
     now, want = observer.observe(part), wanted(job, part)
     steps = foresee(now, want, job.steps)
     if not observer.answers(part):
@@ -143,21 +169,43 @@ def _planned(job: Job, observer: Observer, part: Part) -> PlannedPart:
     source = want.source or (had.source if had else publishers.identity(job.source, part, job.demo))
     rows, parquet = _size(job, now.receipts, part)
     raw = had.bytes if had else round(parquet * _raw_share(source, part))
-    writes: Mapping[Step, int] = {
-        "download": raw,
-        "parquetize": parquet if "parquet" in job.kept or "parquetize" in job.targets else 0,
-        "upload": 0,  # a hard link, or bytes on another disk or machine
-        "load": round(parquet * observer.warehouse.traits.disk_per_parquet),
-    }
-    will_run = [step for step, foreseen in steps.items() if foreseen.action != "up_to_date"]
+    will_run = {step for step, foreseen in steps.items() if foreseen.action != "up_to_date"}
     return PlannedPart(
         part=part,
         source=source,
         steps=steps,
         rows=rows,
         download_bytes=raw if "download" in will_run else 0,
-        disk_bytes=sum(writes[step] for step in will_run),
+        writes=_writes(job, now, will_run, _Sizes(raw, parquet, observer.warehouse.traits.disk_per_parquet), linked),
+        certain=now.receipts.parquetize is not None or not _is_template(source),
     )
+
+
+class _Sizes(NamedTuple):
+    """Bytes of a part's published file and of its Parquet, and bytes of table for each of its Parquet."""
+
+    raw: int
+    parquet: int
+    table_share: float
+
+
+def _writes(job: Job, now: Observed, will_run: Set[Step], sizes: _Sizes, linked: bool) -> Writes:
+    """What the steps that will run add to the disks of this machine, beyond what they replace.
+
+    `linked`: an object in the store has its bytes in common with the Parquet file.
+    """
+    had_raw = now.receipts.download.bytes if now.receipts.download and now.raw_present else 0
+    raw = max(0, sizes.raw - had_raw) if "download" in will_run else 0
+    parquet = max(0, sizes.parquet - (now.parquet.bytes if now.parquet else 0)) if "parquetize" in will_run else 0
+    stored = max(0, sizes.parquet - (now.stored.bytes if now.stored else 0)) if "upload" in will_run else 0
+    keeps_raw = "raw" in job.kept or "download" in job.targets
+    keeps_parquet = "parquet" in job.kept or "load" not in job.targets or linked
+    adds: dict[Home, int] = {
+        "data_dir": raw * keeps_raw + parquet * keeps_parquet,
+        "store": 0 if linked or not job.store.path else stored,
+        "warehouse": round(sizes.parquet * sizes.table_share) if "load" in will_run and now.month is None else 0,
+    }
+    return Writes(adds, passing=raw * (not keeps_raw) + parquet * (not keeps_parquet))
 
 
 def _size(job: Job, receipts: PartReceipts, part: Part) -> tuple[int, int]:
@@ -171,9 +219,11 @@ def _size(job: Job, receipts: PartReceipts, part: Part) -> tuple[int, int]:
 
 def _raw_share(source: str, part: Part) -> float:
     """Bytes of the published file for one of its Parquet."""
-    named = source if publishers.is_named(source) else auto_source(part)
+    if source.startswith("demo:"):
+        return _DEMO_CSV_GZ
+    named = auto_source(part) if _is_template(source) else source
     return _CSV_GZ if sources()[named].format_of(part) == "csv" else 1.0
 
 
-def _nearest_folder(path: Path) -> Path:
-    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+def _is_template(source: str) -> bool:
+    return not publishers.is_named(source) and not source.startswith("demo:")

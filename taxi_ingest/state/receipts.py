@@ -1,11 +1,13 @@
 """Receipts: the small JSON file that a finished step leaves, saying what went in and what came out.
 
 A step takes the receipt of the step before it and returns its own, so receipts are also what an engine hands from one
-worker to another. They can be pickled, and turned into JSON and back.
+worker to another. They can be pickled, and turned into JSON and back. `distrusted` is written into one by `verify`:
+what is there is not what the receipt says, so the step is to be done again.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,7 +77,7 @@ class Downloaded:
     below the data directory, `format` "csv" or "parquet", `columns` their names as published. `sha256` identifies the
     bytes; `crc32c`, four times as fast, is compared whenever they are read ("" in receipts of 0.1). `etag` and
     `last_modified` are the publisher's own words, "" where it said nothing. `refused` tells that no Parquet could be
-    made of the file.
+    made of the file, `temporary` that the run which fetched it was told not to keep it.
     """
 
     source: str
@@ -90,6 +92,8 @@ class Downloaded:
     etag: str = ""
     last_modified: str = ""
     refused: bool = False
+    temporary: bool = False
+    distrusted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +101,9 @@ class Parquetized(Provenance):
     """A Parquet file that was written, and what a person should know of the conversion.
 
     `empty_lines` had no value; `unterminated` tells that the last line had no line end; `shares` tell in which
-    month the pickups lie. What the footer does not say (from `lines` on) is empty when the receipt was
-    restored from the file.
+    month the pickups lie. `temporary` tells that the run which wrote the file was told not to keep it, `pruned` that it
+    was removed on purpose. What the footer does not say (from `lines` on) is empty when the receipt was restored from
+    the file.
     """
 
     bytes: int
@@ -114,6 +119,9 @@ class Parquetized(Provenance):
     shares: MonthShares | None = None
     unknown_codes: tuple[UnknownCode, ...] = ()
     changed_values: tuple[ChangedValues, ...] = ()
+    temporary: bool = False
+    pruned: bool = False
+    distrusted: bool = False
 
     @property
     def passes_strict(self) -> bool:
@@ -131,6 +139,7 @@ class Uploaded:
     mark: str
     crc32c: str
     bytes: int
+    distrusted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +150,7 @@ class Loaded:
     table: str
     mark: str
     rows: int
+    distrusted: bool = False
 
 
 Receipt = Downloaded | Parquetized | Uploaded | Loaded
@@ -156,6 +166,7 @@ TYPES: Mapping[Step, type[Receipt]] = {
 _DECODERS = {step: msgspec.json.Decoder(kind) for step, kind in TYPES.items()}
 
 _CHECKSUM = b',\n "checksum": "'
+_ENDS_IN_CHECKSUM = re.compile(rb': "[0-9a-f]{8}"\n}\n$')
 
 _LARGEST = 2**63 - 1
 """No count, size or time is larger; a receipt that says so is damaged."""
@@ -193,6 +204,8 @@ def from_json(step: Step, text: bytes | str) -> Receipt | None:
     body, found, checksum = text.rpartition(_CHECKSUM)
     if found and checksum[:8] != b"%08x" % zlib.crc32(body):
         return None
+    if not found and _ENDS_IN_CHECKSUM.search(text):
+        return None  # the name of the checksum is damaged
     try:
         receipt = _DECODERS[step].decode(text)
     except (ValueError, RecursionError):
@@ -229,12 +242,13 @@ class Receipts:
 
     def _get(self, part: Part, step: Step, kind: type[_Kind]) -> _Kind | None:
         if (part, step) not in self._known:
-            self._known[part, step] = _read(self._layout.receipt(part, step), step)
+            self._known[part, step] = read(self._layout.receipt(part, step), step)
         found = self._known[part, step]
         return found if isinstance(found, kind) else None
 
 
-def _read(path: str, step: Step) -> Receipt | None:
+def read(path: str, step: Step) -> Receipt | None:
+    """The receipt of `step` in the file `path`; None when there is none, or a damaged one."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - making a Path takes longer than reading the file
             return from_json(step, file.read())

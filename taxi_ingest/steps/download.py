@@ -15,9 +15,10 @@ from urllib.parse import unquote, urlsplit
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
 from taxi_ingest.errors import NotPublishedError, SourceError, TaxiError, TransientError
-from taxi_ingest.files import crc32c, replacing, sha256
+from taxi_ingest.files import Checksums, replacing
 from taxi_ingest.layout import Layout
-from taxi_ingest.readers.inspecting import inspect
+from taxi_ingest.readers import Inspected
+from taxi_ingest.readers.inspecting import inspect, look
 from taxi_ingest.redaction import public_url
 from taxi_ingest.sources.bounds import Bound, bound, check_room
 from taxi_ingest.sources.coding import ends_early, undo
@@ -48,12 +49,14 @@ class Published:
 class Origin:
     """Where a part's file comes from: the identity of its source, and the URL, which may hold secrets.
 
-    `known_to_exist`: the file was published once, so that a 403 can only be a throttle.
+    `known_to_exist`: the file was published once, so that a 403 can only be a throttle. `is_converted_next`: it will be
+    read to its end by the next step.
     """
 
     source: str
     url: str = field(repr=False)
     known_to_exist: bool = False
+    is_converted_next: bool = False
 
 
 def _ignore(_: int) -> None:
@@ -74,8 +77,9 @@ def download(
     """Fetch the part's published file (http, https or file) to its place below `raw/`, and return the receipt.
 
     A cut download goes on where it stopped, also in a new process. The file replaces an older one only when its length
-    is right and its content is CSV or Parquet. `timeout_seconds` is how long the line may be silent, or slower than
-    `slowest_bytes_per_second`. `progress` gets the bytes of each piece, a kept beginning first; `expect` gets the
+    is right and its content is CSV or Parquet. gzip is read to its end to see that, unless there is no older one and
+    it `is_converted_next`, which reads it anyway. `timeout_seconds` is how long the line may be silent, or slower
+    than `slowest_bytes_per_second`. `progress` gets the bytes of each piece, a kept beginning first; `expect` gets the
     whole size in bytes, where it is announced.
 
     Raises NotPublishedError for a month that may still come (until `grace_days` after its end), SourceError when there
@@ -88,26 +92,33 @@ def download(
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Partial(target.with_name(target.name + _PARTIAL), url)
     if urlsplit(url).scheme == "file":
-        published = _copy(url, part, partial.path, progress, expect)
+        published = _copy(url, partial, progress, expect)
     else:
         patience = Patience(timeout_seconds, slowest_bytes_per_second)
         absence = _Absence(url, part.month, grace_days, origin.known_to_exist)
         published = _fetch(partial, part, patience, absence, _Listeners(expect, progress))
-    return _accept(partial, part, target, origin, layout, published)
+    recognise = look if origin.is_converted_next and not target.exists() else inspect
+    return _accept(partial, part, target, origin, layout, published, recognise)
 
 
 def _accept(
-    partial: Partial, part: Part, target: Path, origin: Origin, layout: Layout, published: Published
+    partial: Partial,
+    part: Part,
+    target: Path,
+    origin: Origin,
+    layout: Layout,
+    published: Published,
+    recognise: Callable[[Path, str], Inspected],
 ) -> Downloaded:
     """Look at what came; only CSV or Parquet takes the place of `target`, anything else is thrown away."""
     came, shown = partial.path, public_url(origin.url)
     try:
         undo(came, shown, published.coding, bound(part, origin.url, came.parent, None, 0))
-        found = inspect(came, shown)
+        found = recognise(came, shown)
     except TaxiError:
         partial.discard()
         raise
-    digest, checksum = sha256(came), crc32c(came)
+    checksums = Checksums.of(came) if published.coding else partial.checksums
     size = came.stat().st_size
     with replacing(target) as scratch:
         came.replace(scratch)
@@ -118,16 +129,16 @@ def _accept(
         file=str(target.relative_to(layout.data_dir)),
         bytes=size,
         mtime_ns=target.stat().st_mtime_ns,
-        sha256=digest,
+        sha256=checksums.sha256,
         format=found.format,
         columns=tuple(found.columns),
-        crc32c=checksum,
+        crc32c=checksums.crc32c,
         etag=published.etag,
         last_modified=published.last_modified,
     )
 
 
-def _copy(url: str, part: Part, partial: Path, tell: Callable[[int], None], expect: Callable[[int], None]) -> Published:
+def _copy(url: str, partial: Partial, tell: Callable[[int], None], expect: Callable[[int], None]) -> Published:
     source = Path(unquote(urlsplit(url).path))
     if source.is_dir():
         raise SourceError(
@@ -137,11 +148,11 @@ def _copy(url: str, part: Part, partial: Path, tell: Callable[[int], None], expe
     if not source.is_file():
         raise SourceError(f"There is no file {source}. Check the --source template, or copy the file there.")
     size = source.stat().st_size
-    check_room(url, partial.parent, size, 0)
+    check_room(url, partial.path.parent, size, 0)
     expect(size)
-    with source.open("rb") as file, partial.open("wb") as out:
+    with source.open("rb") as file, partial.appending(0) as append:
         while chunk := file.read(_CHUNK):
-            out.write(chunk)
+            append(chunk)
             tell(len(chunk))
     return Published()
 
@@ -192,13 +203,13 @@ def _receive(found: Answer, partial: Partial, part: Part, url: str, listeners: _
 def _store(found: Answer, partial: Partial, start: int, allowed: Bound, listeners: _Listeners) -> int:
     """Append the body to the `start` bytes that are there already, and return the size of the file."""
     size = start
-    with partial.path.open("ab" if start else "wb") as out:
+    with partial.appending(start) as append:
         for piece in found.pieces():
             size += len(piece)
             if size > allowed.most:
                 partial.discard()
                 raise allowed.beyond
-            out.write(piece)
+            append(piece)
             listeners.tell(len(piece))
     return size
 

@@ -17,7 +17,7 @@ from taxi_ingest.place import Place
 from taxi_ingest.state.receipts import Loaded, Parquetized
 from taxi_ingest.steps.checking import checked
 from taxi_ingest.stores import open_store
-from taxi_ingest.warehouses import Options, Table, Warehouse, open_warehouse
+from taxi_ingest.warehouses import Options, Warehouse, open_warehouse, table_of
 
 
 def load(
@@ -34,13 +34,11 @@ def load(
     """Replace the part's month in `warehouse` by the rows of `parquetized`, and return the receipt.
 
     They are read from the Parquet file on this disk (fetched for this from `store`, where it is not kept) or from its
-    object in `store`, as the warehouse can. Raises
-    ContentError when that file is not the one that was written, WarehouseError unless exactly as many rows are counted
-    in the table afterwards. `opened` is `warehouse`, for a caller that has it open; `record` gets the id of each job
-    that runs elsewhere, before it is sent.
+    object in `store`, as the warehouse can. Raises ContentError when that file is not the one that was written,
+    WarehouseError unless exactly as many rows are counted in the table afterwards. `opened` is `warehouse`, for a
+    caller that has it open; `record` gets the id of each job that runs elsewhere, before it is sent.
     """
     known = dataset_named(part.dataset)
-    table = Table(known.table, known.title, known.columns, known.monthly, known.cluster_by)
     there = opened or open_warehouse(warehouse, options)
     with contextlib.ExitStack() as fetched:
         if there.traits.reads:
@@ -48,7 +46,7 @@ def load(
         else:
             file = str(fetched.enter_context(_parquet_file(part, parquetized, layout, store)))
         counted = there.replace(
-            table,
+            table_of(known),
             part.month,
             file=file,
             rows=parquetized.rows,

@@ -120,8 +120,9 @@ def _parquetize(
         tables = _counted(batches, tally, limits, rejected, progress)
         threads = _ENCODING_THREADS[downloaded.format]
         failure: TaxiError | None = None
+        written = ""
         try:
-            parquet.write(tables, scratch, known, part.month, writer, provenance, threads=threads)
+            written = parquet.write(tables, scratch, known, part.month, writer, provenance, threads=threads)
         except _HopelessError:
             failure = _too_many(tally, limits, rejects, so_far=True)
         if not is_as_downloaded.result():
@@ -133,7 +134,7 @@ def _parquetize(
             raise failure
     if not tally.rejects:
         rejects.unlink()
-    return _receipt(path, provenance(), fitted, tally, limits)
+    return _receipt(path, written, provenance(), fitted, tally, limits)
 
 
 def _fitted(part: Part, downloaded: Downloaded, known: Dataset) -> Fit:
@@ -197,13 +198,15 @@ def _provenance(part: Part, downloaded: Downloaded, fitted: Fit, writer: Writer,
     )
 
 
-def _receipt(path: Path, provenance: Provenance, fitted: Fit, tally: Tally, limits: Limits) -> Parquetized:
+def _receipt(
+    path: Path, checksum: str, provenance: Provenance, fitted: Fit, tally: Tally, limits: Limits
+) -> Parquetized:
     stat = path.stat()
     return Parquetized(
         **vars(provenance),
         bytes=stat.st_size,
         mtime_ns=stat.st_mtime_ns,
-        crc32c=crc32c(path),
+        crc32c=checksum,
         lines=tally.lines,
         empty_lines=tally.empty,
         unterminated=tally.unterminated,

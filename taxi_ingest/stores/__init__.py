@@ -77,16 +77,45 @@ class KeepsScratch(Protocol):
     """The capability of a store in which a killed `put` leaves a file behind."""
 
     def sweep(self, folder: Path) -> None:
-        """Remove what killed puts of files below `folder` left; right only while nobody puts any of them."""
+        """Remove what killed puts of files below `folder` left; right only while nobody puts any of them.
+
+        The store also takes the form that `put` gives it, if an earlier build gave it another.
+        """
         ...
 
 
-class FolderStore(Store, KeepsScratch, Protocol):
+@runtime_checkable
+class Removes(Protocol):
+    """The capability of a store whose objects take up this disk, and can be removed from it."""
+
+    def remove(self, name: str) -> None:
+        """Remove the object `name` with its mark; nothing happens when there is none."""
+        ...
+
+
+@runtime_checkable
+class ReadsBack(Protocol):
+    """The capability of a store whose listing repeats what was recorded of an object; here its bytes are read."""
+
+    def read_back(self, name: str) -> Held:
+        """The object `name` with the checksum and size that its bytes have now. Raises OSError if it cannot be read."""
+        ...
+
+
+def read_back(store: Store, name: str, listed: Held) -> Held:
+    """The object `name` as its bytes are now, where they can be read for nothing; as `listed` elsewhere.
+
+    Elsewhere the far side keeps checksums of what it holds.
+    """
+    return store.read_back(name) if isinstance(store, ReadsBack) else listed
+
+
+class FolderStore(Store, KeepsScratch, ReadsBack, Removes, Protocol):
     """A store whose objects are files."""
 
 
 def sweep(store: Store, folder: Path) -> None:
-    """Remove from `store` what killed puts of files below `folder` left, if it is a store that keeps such things."""
+    """Put `store` in order for a run that puts files below `folder`, if it is a store that needs it."""
     if isinstance(store, KeepsScratch):
         store.sweep(folder)
 

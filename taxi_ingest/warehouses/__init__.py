@@ -17,7 +17,7 @@ from taxi_ingest.place import Check, Place
 from taxi_ingest.values import quoted
 
 if TYPE_CHECKING:  # this page is read for help texts, which must come at once
-    from taxi_ingest.catalog import Column
+    from taxi_ingest.catalog import Column, Dataset
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Table:
         return (*names, FILE_MONTH) if self.monthly else names
 
 
+def table_of(known: Dataset) -> Table:
+    """The table of a dataset."""
+    return Table(known.table, known.title, known.columns, known.monthly, known.cluster_by)
+
+
 def column_comment(column: Column) -> str:
     """What a column's comment says in every warehouse: its meaning and, in brackets, its unit."""
     return f"{column.meaning} [{column.unit}]" if column.unit else column.meaning
@@ -102,7 +107,7 @@ class Options:
 
     method: str = ""
     lock_timeout: float = 30.0
-    memory_limit_mb: int = 400
+    memory_limit_mb: int = 200
     announce: Callable[[str], None] = field(default=_ignore, compare=False, repr=False)
 
 
@@ -156,8 +161,43 @@ class SettlesJobs(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Compared:
+    """The rows of one month in the table, beside those of the Parquet file they were loaded from.
+
+    `file_rows` and `table_rows` are counted; `columns` are those whose values are not the same in both, as far as that
+    can be told column by column. `same`: whether the table has exactly the rows of the file, in whatever order.
+    """
+
+    same: bool
+    file_rows: int
+    table_rows: int
+    columns: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class ComparesContent(Protocol):
+    """The capability of a warehouse that can compare all values of a month with a Parquet file, at no charge."""
+
+    def compare(self, table: Table, month: str | None, *, file: str) -> Compared:
+        """Compare the rows of one month with those of the Parquet `file` on this disk.
+
+        A row that was added, removed, doubled or changed in any column shows, and so do values that changed places,
+        null beside an empty text or 0, and 0.0 beside -0.0. Takes no more memory than a load. Changes nothing.
+        """
+        ...
+
+    def unrecorded(self, table: Table) -> Mapping[date | None, int]:
+        """The values of `file_month` that no load recorded, each with its number of rows; none without months."""
+        ...
+
+
 class JobWarehouse(Warehouse, SettlesJobs, Protocol):
     """A warehouse that works through jobs."""
+
+
+class ComparingWarehouse(Warehouse, ComparesContent, Protocol):
+    """A warehouse that reads its rows at no charge."""
 
 
 def settle(warehouse: Warehouse, job: str) -> bool:
@@ -168,7 +208,7 @@ def settle(warehouse: Warehouse, job: str) -> bool:
     return True
 
 
-def _duckdb(place: Place, options: Options) -> Warehouse:
+def _duckdb(place: Place, options: Options) -> ComparingWarehouse:
     from taxi_ingest.warehouses.duckdb import DuckDB
 
     return DuckDB(place, options)
@@ -180,7 +220,7 @@ def _bigquery(place: Place, options: Options) -> JobWarehouse:
     return BigQuery(place, options)
 
 
-def _postgres(place: Place, options: Options) -> Warehouse:
+def _postgres(place: Place, options: Options) -> ComparingWarehouse:
     try:
         from taxi_ingest.warehouses.postgres import Postgres
     except ImportError as error:

@@ -25,8 +25,8 @@ def write(
     provenance: Callable[[], Provenance],
     *,
     threads: int,
-) -> None:
-    """Write `tables`, in order, to `path` in row groups of `writer.row_group_rows` rows.
+) -> str:
+    """Write `tables`, in order, to `path` in row groups of `writer.row_group_rows` rows, and return its crc32c.
 
     `provenance` is asked for at the end, when rows and rejects are counted, and goes into the footer. Row groups are
     encoded by `threads` threads.
@@ -42,7 +42,7 @@ def write(
         "write_page_checksum": True,
         "max_rows_per_page": writer.row_group_rows,  # a page still ends at 1 MiB; each costs a compressor's start
     }
-    row_groups.write(
+    return row_groups.write(
         path,
         first.schema,
         itertools.chain([first], ready),

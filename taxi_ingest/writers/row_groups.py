@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+import google_crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -33,8 +34,8 @@ def write(
     *,
     constant: Collection[str],
     threads: int,
-) -> None:
-    """Write each table as one row group, in order; tables without rows are skipped.
+) -> str:
+    """Write each table as one row group, in order, and return the file's crc32c; tables without rows are skipped.
 
     Every table has the schema `schema`, except that any text column may be dictionary-encoded. The columns `constant`
     have the same value in all rows of the file. `options` go to Arrow's ParquetWriter. `metadata` is called after the
@@ -56,6 +57,7 @@ def write(
         for encoded in pending:
             output.append(encoded.result())
         output.close(metadata())
+    return output.crc32c
 
 
 class _Encoder:
@@ -105,6 +107,7 @@ class _OutputFile:
     """The output file, assembled from encoded column chunks; `empty` is its footer without row groups.
 
     `syncer` runs fsync in the background while groups are written, so that the final sync of the file is short.
+    `crc32c` is the checksum of what was written so far.
     """
 
     def __init__(self, out: BinaryIO, empty: FileMetaData, syncer: ThreadPoolExecutor) -> None:
@@ -112,8 +115,10 @@ class _OutputFile:
         self._syncer = syncer
         self._last_sync = syncer.submit(os.fsync, out.fileno())
         self._empty = empty
-        self._end = out.write(MAGIC)
+        self._checksum = google_crc32c.Checksum()
+        self._end = 0
         self._groups: list[RowGroup] = []
+        self._write(MAGIC)
 
     def append(self, chunks: list[_Chunk]) -> None:
         """Append a row group, given its column chunks in order."""
@@ -121,7 +126,7 @@ class _OutputFile:
         columns = []
         for data, chunk in chunks:
             columns.append(chunk.moved_to(self._end))
-            self._end += self._out.write(data)
+            self._write(data)
         group = RowGroup(
             columns=columns,
             total_byte_size=sum(column.meta_data.total_uncompressed_size for column in columns),
@@ -136,7 +141,16 @@ class _OutputFile:
     def close(self, metadata: dict[bytes, bytes]) -> None:
         """Write the footer, with this key-value metadata."""
         footer = self._empty.with_row_groups(self._groups, metadata).serialize()
-        self._out.write(footer + struct.pack("<I", len(footer)) + MAGIC)
+        self._write(footer + struct.pack("<I", len(footer)) + MAGIC)
+
+    @property
+    def crc32c(self) -> str:
+        """As 8 hex digits."""
+        return bytes(self._checksum.digest()).hex()
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self._end += self._out.write(data)
+        self._checksum.update(bytes(data))
 
 
 def _parse_footer(encoded: pa.Buffer) -> FileMetaData:

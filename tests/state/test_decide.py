@@ -65,6 +65,7 @@ def test_nothing_must_run_when_everything_agrees() -> None:
         (DAMAGED, "parquetize", "the Parquet file was changed by someone else"),
         (replace(DONE, stored=None), "upload", "the store has no such object"),
         (replace(DONE, stored=replace(STORED, mark="x")), "upload", "the object in the store has other rows"),
+        (replace(DONE, stored=replace(STORED, mark="")), "upload", "the object in the store has no mark"),
         (OTHER_BYTES, "upload", "the object's bytes are not those of the Parquet file"),
         (replace(DONE, month=None), "load", "the table lacks the month"),
         (replace(DONE, month=replace(MONTH, mark="x")), "load", "the table holds the month from another file"),
@@ -74,6 +75,23 @@ def test_nothing_must_run_when_everything_agrees() -> None:
 def test_a_step_runs_for_a_reason_that_can_be_told(now: Observed, step: Step, why: str) -> None:
     decision = decide(step, now, WANTED)
     assert (decision.action, decision.why) == ("run", why)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_verify_distrusts_runs_and_no_other(step: Step) -> None:
+    distrusted = replace(RECEIPTS, **{step: replace(RECEIPTS.of(step), distrusted=True)})  # type: ignore[type-var]
+    assert actions(replace(DONE, receipts=distrusted)) == all_but(**{step: "run"})
+
+
+def test_what_was_distrusted_and_is_gone_is_wanted_or_not_as_ever() -> None:
+    distrusted = replace(RECEIPTS, parquetize=replace(PARQUET, distrusted=True))
+    gone = replace(DONE, parquet=None, receipts=distrusted)
+    assert actions(gone, replace(WANTED, kept=frozenset())) == all_but()
+
+
+def test_what_verify_distrusts_in_one_place_says_nothing_of_another() -> None:
+    elsewhere = replace(RECEIPTS, load=replace(MONTH, at="duckdb:/other", distrusted=True))
+    assert actions(replace(DONE, receipts=elsewhere)) == all_but(load="adopt")
 
 
 @pytest.mark.parametrize("step", ["parquetize", "upload", "load"])

@@ -84,12 +84,12 @@ def test_fields_of_a_later_version_are_passed_over(step: Step) -> None:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_receipt_with_any_bit_changed_is_none_or_says_the_same(step: Step) -> None:
+def test_a_receipt_with_any_bit_changed_is_none(step: Step) -> None:
     text = to_json(RECEIPTS[step]).encode()
     for position in range(len(text) * 8):
         changed = bytearray(text)
         changed[position // 8] ^= 1 << position % 8
-        assert from_json(step, bytes(changed)) in {None, RECEIPTS[step]}, changed
+        assert from_json(step, bytes(changed)) is None, changed
 
 
 def test_a_letter_changed_in_a_receipt_never_blanks_a_column(taxi: Command, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from taxi_ingest.errors import StoreError
 from taxi_ingest.place import Place
-from taxi_ingest.stores import Held, Store, open_store, sweep
+from taxi_ingest.stores import Held, ReadsBack, Removes, Store, open_store, read_back, sweep
 
 NAME = "trips/trips_2021-01.parquet"
 
@@ -216,3 +216,23 @@ def test_a_sweep_leaves_every_object(bench: Bench) -> None:
     put = bench.put(b"content")
     sweep(bench.store, bench.folder)
     assert (bench.store.held("trips/"), bench.read(NAME)) == ({NAME: put}, b"content")
+
+
+def test_of_a_store_that_removes_objects_only_the_one_named_goes(bench: Bench) -> None:
+    name = "trips/trips_2021-02.parquet"
+    held = {NAME: bench.put(b"content"), name: bench.put(b"more", "m2", name)}
+    if isinstance(bench.store, Removes):
+        for _ in range(2):  # the second time there is none
+            bench.store.remove(name)
+        del held[name]
+    assert (bench.store.held(""), bench.read(NAME)) == (held, b"content")
+
+
+def test_what_is_read_back_is_what_the_bytes_are_whatever_the_listing_says(bench: Bench) -> None:
+    put = bench.put(b"content")
+    listed = Held("m1", checksum(b"listed"), 6)
+    if isinstance(bench.store, ReadsBack):
+        assert bench.store.read_back(NAME) == put
+        assert read_back(bench.store, NAME, listed) == put
+    else:
+        assert read_back(bench.store, NAME, listed) == listed

@@ -21,7 +21,17 @@ import pytest
 from taxi_ingest.catalog import Column
 from taxi_ingest.errors import TaxiError, UsageError, WarehouseError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import HeldMonth, SettlesJobs, Table, Warehouse, check_pair, open_warehouse, settle
+from taxi_ingest.warehouses import (
+    Compared,
+    ComparesContent,
+    HeldMonth,
+    SettlesJobs,
+    Table,
+    Warehouse,
+    check_pair,
+    open_warehouse,
+    settle,
+)
 
 COLUMNS = (
     Column("VendorID", "int64", "code", "who's meter"),
@@ -277,6 +287,48 @@ def test_a_recorded_job_that_is_unfinished_is_settled(bench: Bench) -> None:
         assert job.is_running()
         settle(job.warehouse, job.reference)
         assert not job.is_running()
+
+
+def compared(bench: Bench, *changes: str) -> Compared:
+    """Two months are loaded, the table is changed, and the first is compared; as wished where that cannot be done."""
+    if not isinstance(bench.warehouse, ComparesContent):
+        return Compared(same=not changes, file_rows=3, table_rows=3)
+    bench.load("2021-01", [1, 2, 3])
+    bench.load("2021-02", [4])
+    for change in changes:
+        bench.query(change)
+    (file,) = bench.folder.glob("trips_2021-01_m1_*.parquet")
+    return bench.warehouse.compare(TRIPS, "2021-01", file=str(file))
+
+
+def test_a_month_as_it_was_loaded_has_the_content_of_its_file(bench: Bench) -> None:
+    assert compared(bench) == Compared(same=True, file_rows=3, table_rows=3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE trips SET VendorID = 7 WHERE VendorID = 2",
+        "UPDATE trips SET flag = '' WHERE VendorID = 2",
+        "UPDATE trips SET fare_amount = NULL WHERE VendorID = 1",
+        "UPDATE trips SET VendorID = 2 WHERE VendorID = 3",
+        "UPDATE trips SET flag = CASE VendorID WHEN 2 THEN 'Y' ELSE NULL END WHERE VendorID < 3",
+        "DELETE FROM trips WHERE VendorID = 2",
+        "INSERT INTO trips SELECT * FROM trips WHERE VendorID = 2",
+        "UPDATE trips SET file_month = DATE '2021-02-01' WHERE VendorID = 2",
+    ],
+)
+def test_other_content_shows_wherever_it_can_be_compared(bench: Bench, change: str) -> None:
+    assert not compared(bench, change).same
+
+
+def test_rows_that_no_load_recorded_are_counted(bench: Bench) -> None:
+    if isinstance(bench.warehouse, ComparesContent):
+        bench.load("2021-01", [1, 2])
+        bench.query("INSERT INTO trips (VendorID, file_month) VALUES (9, DATE '2021-05-01')")
+        bench.query("INSERT INTO trips (VendorID) VALUES (9)")
+        assert bench.warehouse.unrecorded(TRIPS) == {date(2021, 5, 1): 1, None: 1}
+        assert bench.warehouse.unrecorded(ZONES) == {}
 
 
 def refused(bench: Bench, *, table: Table = TRIPS, month: str | None = "2021-01") -> str:

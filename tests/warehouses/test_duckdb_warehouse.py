@@ -15,11 +15,12 @@ from typing import Any
 import duckdb
 import pytest
 from conformance_of_warehouses import *  # noqa: F403
-from conformance_of_warehouses import TRIPS, Bench, refused, write
+from conformance_of_warehouses import TRIPS, ZONES, Bench, refused, write
 
+from taxi_ingest.catalog import Column
 from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import HeldMonth, Options, open_warehouse
+from taxi_ingest.warehouses import Compared, ComparesContent, HeldMonth, Options, open_warehouse
 
 
 @pytest.fixture
@@ -230,3 +231,23 @@ def test_a_relative_path_is_a_file_in_the_current_folder(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "f.parquet"])
     shown = subprocess.run(["sh", "-c", there.preview_command("trips")], capture_output=True, text=True, check=False)
     assert (shown.returncode, "file_month" in shown.stdout) == (0, True), shown.stderr
+
+
+def test_zero_with_the_other_sign_is_other_content(bench: Bench) -> None:
+    bench.query("CREATE TABLE source AS SELECT 0.0::DOUBLE AS zero")
+    file = bench.folder / "zeros.parquet"
+    numbers = replace(ZONES, name="numbers", columns=(Column("zero", "double", "", "a zero"),))
+    bench.query(f"COPY source TO '{file}'")
+    bench.warehouse.replace(numbers, None, file=str(file), rows=1, mark="m1", source="csv")
+    bench.query("DELETE FROM numbers")
+    bench.query("INSERT INTO numbers VALUES ('-0.0'::DOUBLE)")
+    assert isinstance(bench.warehouse, ComparesContent)
+    assert bench.warehouse.compare(numbers, None, file=str(file)) == Compared(False, 1, 1, ("zero",))
+
+
+def test_values_that_rows_exchanged_are_other_content_in_no_column(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    (file,) = bench.folder.glob("trips_2021-01_*.parquet")
+    bench.query("UPDATE trips SET VendorID = 3 - VendorID")
+    assert isinstance(bench.warehouse, ComparesContent)
+    assert bench.warehouse.compare(TRIPS, "2021-01", file=str(file)) == Compared(False, 2, 2, ())

@@ -18,9 +18,10 @@ from conformance_of_warehouses import COLUMNS, TRIPS, ZONES, Bench, refused, wri
 from postgres_bench import bench
 from postgres_server import PostgresServer
 
+from taxi_ingest.catalog import Column
 from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import HeldMonth, Options, open_warehouse
+from taxi_ingest.warehouses import Compared, ComparesContent, HeldMonth, Options, open_warehouse
 
 __all__ = ["bench"]
 
@@ -287,6 +288,24 @@ def test_a_file_without_a_column_is_refused(bench: Bench) -> None:
         bench.warehouse.replace(
             TRIPS, "2021-01", file=str(bench.folder / "narrow.parquet"), rows=1, mark="m", source="csv"
         )
+
+
+def test_zero_with_the_other_sign_is_other_content(bench: Bench) -> None:
+    numbers = replace(ZONES, name="numbers", columns=(Column("Zero", "double", "", "a zero"),))
+    file = bench.folder / "zeros.parquet"
+    pq.write_table(pa.table({"Zero": [0.0]}), file)
+    bench.warehouse.replace(numbers, None, file=str(file), rows=1, mark="m1", source="csv")
+    bench.query("UPDATE numbers SET zero = '-0.0'")
+    assert isinstance(bench.warehouse, ComparesContent)
+    assert bench.warehouse.compare(numbers, None, file=str(file)) == Compared(False, 1, 1, ("Zero",))
+
+
+def test_values_that_rows_exchanged_are_other_content_in_no_column(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    (file,) = bench.folder.glob("trips_2021-01_*.parquet")
+    bench.query("UPDATE trips SET vendorid = 3 - vendorid")
+    assert isinstance(bench.warehouse, ComparesContent)
+    assert bench.warehouse.compare(TRIPS, "2021-01", file=str(file)) == Compared(False, 2, 2, ())
 
 
 def test_external_tables_are_refused() -> None:

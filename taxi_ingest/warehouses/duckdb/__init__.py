@@ -1,7 +1,7 @@
 """A DuckDB file as warehouse: `duckdb:PATH`. A month's mark and rows are written in one transaction.
 
 In this folder: `connecting` (the file, and other programs that have it open), `tables` (whose they are, what they
-lack).
+lack), `comparing` (a month beside its Parquet file).
 """
 
 from __future__ import annotations
@@ -19,12 +19,21 @@ from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.errors import UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import Compared, HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses.duckdb.comparing import compare
 from taxi_ingest.warehouses.duckdb.connecting import Connections
 from taxi_ingest.warehouses.duckdb.tables import LOADS, LOADS_COLUMNS, LOADS_ELSEWHERE, as_pattern, prepare, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+_MOST_FREE = 1 / 3
+"""The share of the file that replaced rows may leave free: the file is then half as large again as it need be."""
+
+_BLOCKS = """
+SELECT free_blocks, greatest(total_blocks, 1) FROM pragma_database_size() WHERE database_name = current_database()
+"""
 
 
 @dataclass(frozen=True)
@@ -81,24 +90,64 @@ class DuckDB:
 
         `record` is never called, because nothing continues when this process is killed.
         """
-        day = first_day(month) if month else None
-        with self._connections.open(read_only=False) as db, _transaction(db):
+        load = _Load(first_day(month) if month else None, mark, rows, source)
+        with self._connections.open(read_only=False) as db:
+            if self._replace(db, table, file, load):
+                self._reclaim(db, table, file, load)
+        return rows
+
+    def _replace(self, db: DuckDBPyConnection, table: Table, file: str, load: _Load) -> int:
+        """Replace the month of `load` in one transaction, and return how many rows it had before."""
+        with _transaction(db):
             loads = prepare(db, table, self.place)
-            name, of_month = quoted(table.name), f"WHERE {FILE_MONTH} = ?" if month else ""
-            parameters = [day] if month else []
+            name, of_month = quoted(table.name), f"WHERE {FILE_MONTH} = ?" if load.day else ""
+            parameters = [load.day] if load.day else []
             columns = ", ".join(quoted(column) for column in table.column_names)
-            db.execute(f"DELETE FROM {name} {of_month}", parameters)  # noqa: S608
+            before = _number(db.execute(f"DELETE FROM {name} {of_month}", parameters))  # noqa: S608
             # as_pattern, hive_partitioning: a path with [ ] ? * names one file, and one with name=value no column
             rows_of_file = "read_parquet(?, hive_partitioning = false)"
             db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows_of_file}", [as_pattern(file)])  # noqa: S608
             counted = _number(db.execute(f"SELECT count(*) FROM {name} {of_month}", parameters))  # noqa: S608
-            if counted != rows:
+            if counted != load.rows:
                 raise WarehouseError(
-                    f"{table.name} {month or ''} would have {counted:,} rows, but {file} should hold {rows:,}. "
-                    "The table was left as it was. Run parquetize --force for this month."
+                    f"{table.name} {month_key(load.day) or ''} would have {counted:,} rows, but {file} should hold "
+                    f"{load.rows:,}. The table was left as it was. Run parquetize --force for this month."
                 )
-            _record(db, loads, table.name, _Load(day, mark, rows, source))
-        return counted
+            _record(db, loads, table.name, load)
+        return before
+
+    def _reclaim(self, db: DuckDBPyConnection, table: Table, file: str, load: _Load) -> None:
+        """Give the space of replaced rows back to the file system, when it is more than a third of the file.
+
+        The new rows were written behind the old ones, where they keep the file from becoming shorter. Written once
+        more, they take the place of the old ones.
+        """
+        import duckdb
+
+        with contextlib.suppress(duckdb.Error):  # the month is loaded, however large the file is
+            db.execute("CHECKPOINT")
+            if _share_free(db) <= _MOST_FREE:
+                return
+            db.execute("SET experimental_metadata_reuse = false")  # what is used again stays at the end of the file
+            self._replace(db, table, file, load)
+            db.execute("CHECKPOINT")
+            with _transaction(db):  # without a change, the next checkpoint would do nothing
+                _record(db, prepare(db, table, self.place), table.name, load)
+            db.execute("CHECKPOINT")
+
+    def compare(self, table: Table, month: str | None, *, file: str) -> Compared:
+        """Compare a month with a Parquet file by checksums; see the contract, `ComparesContent.compare`."""
+        with self._connections.open(read_only=True) as db:
+            return compare(db, table, first_day(month) if month else None, file)
+
+    def unrecorded(self, table: Table) -> dict[date | None, int]:
+        """Rows that no load recorded, by `file_month`; see the contract, `ComparesContent.unrecorded`."""
+        if not table.monthly or not self._connections.has_database:
+            return {}
+        with self._connections.open(read_only=True) as db:
+            recorded = {load.day for load in _recorded(db, table.name)}
+            rows = _rows_by_month(db, table.name) if recorded else None
+        return {day: count for day, count in (rows or {}).items() if day not in recorded}
 
     def preview_command(self, table: str) -> str:
         """A command that runs this Python, because the program `duckdb` may not be installed."""
@@ -192,6 +241,11 @@ def _rows_by_month(db: DuckDBPyConnection, table: str) -> dict[date | None, int]
         except duckdb.CatalogException:
             break
     return None
+
+
+def _share_free(db: DuckDBPyConnection) -> float:
+    """The share of the file that holds nothing."""
+    return max(float(free / total) for free, total in db.execute(_BLOCKS).fetchall())
 
 
 def _number(result: DuckDBPyConnection) -> int:

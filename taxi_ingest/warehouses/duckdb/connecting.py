@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import threading
 import time
@@ -28,11 +29,16 @@ _ONE_CONNECTION = threading.Lock()
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
+    "default_block_size": 128 << 10,
     "preserve_insertion_order": False,
 }
-"""Without extensions, a file of another database makes DuckDB ask no network. Without the order of insertion a load
-takes half the time, memory and space; a table has no order anyway."""
+"""Without extensions, a file of another database makes DuckDB ask no network. In blocks half as large as usual, 7.7
+million trips take 178 MB instead of 209. Without the order of insertion a load takes half the time, memory and space; a
+table has no order anyway."""
 
+
+_MEGABYTES_A_THREAD = 48
+"""Megabytes that a thread needs to write rows; with less than half of it, it ends for want of memory."""
 
 _HOLDER = re.compile(r"held in (.+?) \(PID ([0-9]+)\)")
 
@@ -49,7 +55,10 @@ class Connections:
         self._path = path
         self._announce = options.announce
         self._patience = options.lock_timeout
-        self._config = _CONFIG | {"memory_limit": f"{options.memory_limit_mb}MB"}
+        self._config = _CONFIG | {
+            "memory_limit": f"{options.memory_limit_mb}MB",
+            "threads": max(1, min(os.cpu_count() or 1, options.memory_limit_mb // _MEGABYTES_A_THREAD)),
+        }
         self._announced = False
 
     @property

@@ -1,21 +1,23 @@
 """PostgreSQL as warehouse: `postgresql://host/database?schema=…`, by psycopg, with libpq's own ways to connect.
 
 In this folder: `address` (the URL), `connecting` (sessions, patience), `errors` (sentences), `tables` (whose they are,
-what they lack), `marks` (what was loaded and is there), `copying` (rows), `replacing` (a month, whole).
+what they lack), `marks` (what was loaded and is there), `copying` (rows), `replacing` (a month, whole), `comparing` (a
+month beside its Parquet file).
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
+from datetime import date
 
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from taxi_ingest.errors import InUseError, TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import Months, Options, Table, Traits
-from taxi_ingest.warehouses.postgres import marks
+from taxi_ingest.warehouses import Compared, Months, Options, Table, Traits
+from taxi_ingest.warehouses.postgres import comparing, marks
 from taxi_ingest.warehouses.postgres.address import parse_address
 from taxi_ingest.warehouses.postgres.connecting import Session, Sessions
 from taxi_ingest.warehouses.postgres.copying import has_pgpq
@@ -57,6 +59,19 @@ class Postgres:
         load = Load(table, file, rows, mark, source)
         with self._sessions.open() as session:
             return replace_month(session, load, month) if month else replace_whole(session, load)
+
+    def compare(self, table: Table, month: str | None, *, file: str) -> Compared:
+        """Compare a month with a Parquet file by checksums; see the contract, `ComparesContent.compare`.
+
+        The file is copied into a temporary table, for which the role needs the right TEMPORARY on the database.
+        """
+        with self._sessions.open() as session:
+            return comparing.compare(session, table, month, file)
+
+    def unrecorded(self, table: Table) -> dict[date | None, int]:
+        """Rows that no load recorded, by `file_month`; see the contract, `ComparesContent.unrecorded`."""
+        with self._sessions.open() as session:
+            return comparing.unrecorded(session, table)
 
     def preview_command(self, table: str) -> str:
         """A `psql`, without the password."""

@@ -1,0 +1,186 @@
+"""The verb `verify`: every copy beside its receipt; with --repair, what was found changed is made again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from taxi_ingest import exits
+from taxi_ingest.cli.options import (
+    AsJson,
+    Config,
+    DataDir,
+    DatasetName,
+    Given,
+    Jobs,
+    Month,
+    Quiet,
+    Source,
+    Store,
+    Wait,
+    Warehouse,
+)
+from taxi_ingest.cli.working import keep
+from taxi_ingest.process import leave
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from taxi_ingest.catalog import Part
+    from taxi_ingest.engine.session import Session
+    from taxi_ingest.job import Job
+    from taxi_ingest.verification import Verdict
+
+Repair = Annotated[bool, typer.Option("--repair", help="Make again what was found changed, and nothing else.")]
+
+_ROUNDS = 2
+"""A table can be compared only once its Parquet is intact, so what a repair brings to light is repaired, too."""
+
+
+def verify(  # noqa: PLR0913, PLR0917 - typer makes an option of each
+    month: Month = None,
+    dataset: DatasetName = None,
+    source: Source = None,
+    store: Store = None,
+    warehouse: Warehouse = None,
+    jobs: Jobs = None,
+    repair: Repair = False,
+    wait: Wait = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every copy with its receipt.
+
+    Without --month, all parts that have receipts. What is found is noted in the receipts, under the lock, so that the
+    next `run` redoes those steps. Only a repair is a run of the history.
+    """
+    from taxi_ingest import report
+
+    given = Given(month, dataset, source, store, warehouse, jobs, False, wait, config, data_dir, quiet)
+    try:
+        raise typer.Exit(_verify(given, repair=repair, as_json=as_json))
+    except KeyboardInterrupt:
+        report.error("interrupted; what was found until now is noted")
+        leave(exits.INTERRUPTED)
+
+
+def _verify(given: Given, *, repair: bool, as_json: bool) -> int:
+    """Look, repair if that was asked for, and show what came of it; returns the exit code."""
+    from taxi_ingest import report
+    from taxi_ingest.report import verdicts as reporting
+
+    settings = given.settings()
+    quiet, wait = settings.global_.quiet, settings.global_.wait
+    job, notices = _job(given)
+    stream = sys.stderr if as_json else sys.stdout
+    out = report.console(stderr=as_json)
+    if not quiet:
+        report.say(out, notices)
+    begun = time.monotonic()
+    found = left = _look(job, stream, quiet=quiet, wait=wait)
+    if not quiet:
+        reporting.summary(out, found, time.monotonic() - begun, repairs=repair)
+    sessions: list[Session] = []
+    while repair and len(sessions) < _ROUNDS and (parts := _repairable(left)):
+        request = f"{given.request('verify', force=False, as_json=as_json)} --repair"
+        sessions.append(_repair(replace(job, parts=parts), request, stream, quiet=quiet))
+        again = _look(replace(job, parts=parts), stream, quiet=quiet, wait=True)
+        left = [*(verdict for verdict in left if verdict.part not in parts), *again]
+    code = _exit_code(left, sessions)
+    if sessions and not quiet:
+        reporting.summary(out, left, time.monotonic() - begun, repairs=True)
+    if as_json:
+        sys.stdout.write(json.dumps(_document(found, left, sessions, code), indent=2) + "\n")
+    return code
+
+
+def _job(given: Given) -> tuple[Job, list[str]]:
+    """The job of the parts that are looked at: those of --month, else all that have receipts."""
+    from taxi_ingest.errors import UsageError
+    from taxi_ingest.job import job_for, make_job, part_filter
+    from taxi_ingest.state.observe import known_parts
+    from taxi_ingest.warehouses import check_pair
+
+    settings = given.settings()
+    if given.month:
+        job, notices = make_job(settings, verb="run")
+    else:
+        job, notices = job_for(settings, ()), []
+        check_pair(job.store, job.warehouse, job.warehouse_options)
+        is_wanted = part_filter(months=[], datasets=given.dataset or [])
+        job = replace(job, parts=tuple(filter(is_wanted, known_parts(job, ()))))
+    if not job.parts:
+        raise UsageError(f"Nothing to verify: no receipts in {job.layout.data_dir}. Name another one with --data-dir.")
+    return replace(job, source_given=False), notices  # a part that is repaired keeps its source
+
+
+def _look(job: Job, stream: TextIO, *, quiet: bool, wait: bool) -> list[Verdict]:
+    """Look at every copy while no run is at work. Raises LockedError when one is, unless `wait` is set."""
+    from taxi_ingest.engine.lock import locked
+    from taxi_ingest.report import verdicts as reporting
+    from taxi_ingest.verification.verify import verify as look
+
+    lock = locked(job.layout.lock, wait=wait) if job.layout.state.exists() else nullcontext()
+    with lock, reporting.watching(stream, quiet=quiet) as watcher:
+        return look(job, watcher)
+
+
+def _repairable(verdicts: Sequence[Verdict]) -> tuple[Part, ...]:
+    """The parts with a finding that a step can mend."""
+    return tuple(verdict.part for verdict in verdicts if any(finding.step for finding in verdict.findings))
+
+
+def _repair(job: Job, request: str, stream: TextIO, *, quiet: bool) -> Session:
+    """An ordinary run of the parts of `job`: what was found is noted, so only that is redone."""
+    from taxi_ingest import report
+    from taxi_ingest.engine import doit_tasks
+    from taxi_ingest.engine.session import Session
+    from taxi_ingest.report import views
+
+    with views.view(stream, quiet=quiet) as view:
+        session = Session(job, view, request, wait=True)
+        doit_tasks.run(session)
+    for bug in session.bugs:
+        report.error(f"This is a bug in taxi-ingest; {keep(bug, job.layout.logs)}")
+    return session
+
+
+def _exit_code(left: Sequence[Verdict], sessions: Sequence[Session]) -> int:
+    if any(session.bugs for session in sessions):
+        return exits.BUG
+    return exits.FAILED if any(verdict.findings for verdict in left) else exits.OK
+
+
+def _document(
+    found: Sequence[Verdict], left: Sequence[Verdict], sessions: Sequence[Session], code: int
+) -> dict[str, object]:
+    return {
+        "exit": code,
+        "parts": [
+            {
+                "dataset": verdict.part.dataset,
+                "month": verdict.part.month,
+                "copies": {one.copy: one.state for one in verdict.checked if one.copy != "receipt"},
+                "findings": list(_findings(verdict)),
+                "notes": verdict.notes,
+            }
+            for verdict in found
+        ],
+        "runs": [session.run_id for session in sessions],
+        "left": [finding for verdict in left for finding in _findings(verdict)],
+    }
+
+
+def _findings(verdict: Verdict) -> Iterator[dict[str, str | None]]:
+    part = {"dataset": verdict.part.dataset, "month": verdict.part.month}
+    for one in verdict.findings:
+        yield part | {name: getattr(one, name) for name in ("copy", "step", "where", "wrong", "remedy")}

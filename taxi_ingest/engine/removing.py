@@ -1,0 +1,82 @@
+"""Takes files off this disk that were used up: what `keep` does not name, and what `clean` is told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.graph import Artefact, Step
+from taxi_ingest.job import Job
+from taxi_ingest.state.observe import Observer, missing_original
+from taxi_ingest.state.retention import why_kept
+from taxi_ingest.state.wanted import wanted
+
+log = logging.getLogger("taxi_ingest")
+
+_LAST_TO_NEED: Mapping[Step, Artefact] = {"parquetize": "raw", "load": "parquet"}
+"""The step after which a file is needed no more."""
+
+
+def remove_unkept(observer: Observer, job: Job, part: Part, step: Step) -> None:
+    """Remove what `step`, which has ended well, was the last to need, if no run was told to keep it.
+
+    What an earlier run was told to keep stays until `clean` removes it. A file that cannot be removed is left for the
+    next run.
+    """
+    artefact = _LAST_TO_NEED.get(step)
+    if artefact is None or artefact in job.kept or not _is_temporary(observer, part, artefact):
+        return
+    if why := reason_to_keep(observer, job, part, artefact):
+        log.info("%s: the %s file is not kept, but stays: %s", part, artefact, why)
+        return
+    try:
+        file_of(observer, job, part, artefact).unlink(missing_ok=True)
+    except OSError as error:
+        log.info("%s: the %s file cannot be removed: %s", part, artefact, error)
+        return
+    observer.removed(part, artefact)
+
+
+def prune(observer: Observer, job: Job, part: Part, artefact: Artefact) -> None:
+    """Remove a file that may go, so that no run makes it again just because it is missing.
+
+    The receipt is written first: a process killed in between leaves a file that is still good.
+    """
+    parquet = observer.observe(part).parquet
+    if artefact == "parquet" and parquet is not None:
+        observer.receipts.put(part, "parquetize", replace(parquet, pruned=True))
+    file_of(observer, job, part, artefact).unlink(missing_ok=True)
+    observer.removed(part, artefact)
+
+
+def reason_to_keep(observer: Observer, job: Job, part: Part, artefact: Artefact) -> str:
+    """As `why_kept`, of what is known of `part` now; a file is kept while the table cannot be asked."""
+    if artefact == "parquet" and not observer.answers(part):
+        return "another program has the table open"
+    now = observer.observe(part)
+    return why_kept(artefact, now, wanted(job, part), missing_original(now.receipts.download))
+
+
+def is_there(observer: Observer, part: Part, artefact: Artefact) -> bool:
+    """Whether the file is there and is the one that a step left."""
+    now = observer.observe(part)
+    return now.raw_present if artefact == "raw" else now.parquet is not None
+
+
+def file_of(observer: Observer, job: Job, part: Part, artefact: Artefact) -> Path:
+    """The path of a file of `part`, whose download has a receipt."""
+    downloaded = observer.observe(part).receipts.download
+    if artefact == "parquet":
+        return job.layout.parquet(part)
+    if downloaded is None:
+        raise RuntimeError(f"{part} has no receipt of a download")
+    return job.layout.data_dir / downloaded.file
+
+
+def _is_temporary(observer: Observer, part: Part, artefact: Artefact) -> bool:
+    now = observer.observe(part)
+    receipt = now.receipts.download if artefact == "raw" else now.parquet
+    return receipt is not None and receipt.temporary and is_there(observer, part, artefact)

@@ -1,0 +1,105 @@
+"""What `verify` finds: shown while it looks, and in sum."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, TextIO
+
+from taxi_ingest.redaction import redacted
+from taxi_ingest.report import words
+from taxi_ingest.verification import Verdict, Watcher
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+def watching(out: TextIO, *, quiet: bool) -> AbstractContextManager[Watcher]:
+    """A bar over the parts on a terminal, a line a part elsewhere; only findings when `quiet`."""
+    if quiet or not out.isatty():
+        return nullcontext(_Lines(out, quiet=quiet))
+    return _Bar(out)
+
+
+def sentences(verdict: Verdict) -> Iterator[str]:
+    """A line for each finding: whose copy, where it is, what is wrong, what to do."""
+    for one in verdict.findings:
+        name = f"{one.step} receipt" if one.copy == "receipt" else one.copy
+        yield redacted(f"{verdict.part} {name}: {one.where}: {one.wrong}; {one.remedy}.")
+
+
+def summary(out: Console, verdicts: Sequence[Verdict], seconds: float, *, repairs: bool) -> None:
+    """How many parts were looked at, how many are not as they should be and, unless it `repairs`, what mends them."""
+    known = [verdict for verdict in verdicts if verdict.is_known]
+    found = sum(len(verdict.findings) for verdict in known)
+    unknown = len(verdicts) - len(known)
+    left_out = f" Nothing is here of {words.count(unknown, 'other part')}." if unknown else ""
+    if not found:
+        out.print(f"{words.count(len(known), 'part')} intact, {words.took(seconds)}.{left_out}")
+        return
+    bad = sum(bool(verdict.findings) for verdict in known)
+    parts = f"{bad:,} of {words.count(len(known), 'part')}"
+    mendable = any(one.step for verdict in known for one in verdict.findings)
+    hint = " The next `run` of these parts mends them, and so does --repair." if mendable and not repairs else ""
+    out.print(f"{words.count(found, 'finding')} in {parts}, {words.took(seconds)}.{left_out}{hint}")
+
+
+def _outcome(verdict: Verdict) -> str:
+    """A part that is as it should be, in a line."""
+    if not verdict.is_known:
+        return f"{verdict.part}: nothing of it is here"
+    return "; ".join([f"{verdict.part}: intact", *verdict.notes])
+
+
+class _Lines:
+    def __init__(self, out: TextIO, *, quiet: bool) -> None:
+        self._out = out
+        self._quiet = quiet
+
+    def begun(self, parts: int) -> None:
+        """Nothing to say yet."""
+
+    def ended(self, verdict: Verdict) -> None:
+        """Say what was found."""
+        lines = list(sentences(verdict))
+        if not lines and not self._quiet:
+            lines = [_outcome(verdict)]
+        for line in lines:
+            self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        self._out.flush()
+
+
+class _Bar(AbstractContextManager["_Bar"]):
+    def __init__(self, out: TextIO) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(file=out, highlight=False, emoji=False, soft_wrap=True)
+        columns = (
+            TextColumn("verifying"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("parts"),
+            TimeRemainingColumn(),
+        )
+        self._progress: Progress = Progress(*columns, console=console, transient=True)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+    def begun(self, parts: int) -> None:
+        """Show the bar."""
+        self._task = self._progress.add_task("", total=parts)
+
+    def ended(self, verdict: Verdict) -> None:
+        """Move the bar, and say above it what was found."""
+        self._progress.advance(self._task)
+        for line in [*sentences(verdict), *(f"{verdict.part}: {note}" for note in verdict.notes)]:
+            self._progress.console.print(line, markup=False)

@@ -1,0 +1,193 @@
+"""Files that a run once left and that no part owns any more.
+
+A file counts as ours only by evidence: a receipt that names it, the provenance in its footer, its mark in the store, or
+a name that only a run gives. What has neither is somebody else's: it is counted, and never removed. A store outside the
+data directory may belong to several of them, and is not looked into.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal, cast
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.months import is_month
+from taxi_ingest.catalog.reading import datasets
+from taxi_ingest.graph import STEPS, Step
+from taxi_ingest.job import Job
+from taxi_ingest.layout import NO_MONTH, stem
+from taxi_ingest.state.receipts import Downloaded, Loaded, Receipt, Receipts
+from taxi_ingest.state.receipts import read as read_receipt
+from taxi_ingest.stores import Removes, Store
+from taxi_ingest.writers.provenance import read_provenance
+
+_UNFINISHED_DAYS = 7
+"""A download that was cut may go on for so long; after that nobody is going to."""
+
+_SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+_PARTIAL = re.compile(r"(?P<file>.+)\.part(\.json)?")
+_HEADING = b"line,reason,raw"
+_GONE = "the catalog has no dataset {} any more"
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A file that no part owns, and why; `object` is its name in the store, "" for any other file."""
+
+    path: Path
+    why: str
+    object: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """All orphans, files that are not known to be ours, and sentences about what is left alone."""
+
+    orphans: tuple[Orphan, ...]
+    unknown: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+Verdict = Literal["owned", "unknown"] | str
+"""Of one file: owned by a part, not known to be ours, or why it is an orphan."""
+
+
+def find_orphans(job: Job, store: Store) -> Found:
+    """Look through the data directory. Right only while no run is at work in it."""
+    search = _Search(job)
+    orphans: list[Orphan] = []
+    unknown: list[Path] = []
+    for path, verdict in search.verdicts():
+        if verdict == "unknown":
+            unknown.append(path)
+        elif verdict != "owned":
+            orphans.append(Orphan(path, verdict))
+    if isinstance(store, Removes) and Path(job.store.path).is_relative_to(job.layout.data_dir):
+        for name, held in sorted(store.held("").items()):
+            dataset, path = name.partition("/")[0], Path(store.url(name))
+            if dataset not in datasets() and held.mark:
+                orphans.append(Orphan(path, _GONE.format(dataset), name))
+            elif dataset not in datasets():
+                unknown.append(path)
+    orphans += search.past_receipts()  # last, because they prove the others
+    return Found(tuple(orphans), tuple(unknown), tuple(search.notes()))
+
+
+class _Search:
+    def __init__(self, job: Job) -> None:
+        self._layout = job.layout
+        self._warehouse = job.warehouse
+        self._receipts = Receipts(job.layout)
+        self._past = {
+            folder.name: dict(_receipts_below(folder))
+            for folder in _folders(job.layout.state / "receipts")
+            if folder.name not in datasets()
+        }
+
+    def verdicts(self) -> Iterator[tuple[Path, Verdict]]:
+        """Every file of raw, parquet and rejects, with what it is."""
+        for kind, judge in (("raw", self._raw), ("parquet", self._parquet), ("rejects", self._rejects)):
+            for folder in _folders(self._layout.data_dir / kind):
+                for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+                    path = Path(entry.path)
+                    if not entry.is_file(follow_symlinks=False):
+                        yield path, "unknown"
+                    elif _SCRATCH.fullmatch(entry.name):
+                        yield path, "a run that was killed left it unfinished"
+                    else:
+                        yield path, judge(path)
+
+    def past_receipts(self) -> Iterator[Orphan]:
+        """The receipts of datasets that the catalog does not have any more."""
+        for dataset, receipts in self._past.items():
+            for month, step in receipts:
+                path = self._layout.state / "receipts" / dataset / month / f"{step}.json"
+                yield Orphan(path, _GONE.format(dataset))
+
+    def notes(self) -> Iterator[str]:
+        """What stays although no part owns it."""
+        for dataset, receipts in self._past.items():
+            loaded = [receipt for receipt in receipts.values() if isinstance(receipt, Loaded)]
+            for table, at in sorted({(receipt.table, receipt.at) for receipt in loaded}):
+                yield f"Rows of {dataset} stay in the table {table} of {at}: drop it there if you do not need it."
+
+    def _raw(self, path: Path) -> Verdict:
+        dataset, unfinished = path.parent.name, _PARTIAL.fullmatch(path.name)
+        if dataset not in datasets():
+            names = {past.file for past in self._downloads(dataset)}
+            ours = f"raw/{dataset}/{unfinished['file'] if unfinished else path.name}" in names
+            return _GONE.format(dataset) if ours else "unknown"
+        part = _part(dataset, path.name)
+        if part is None:
+            return "unknown"
+        receipt = self._receipts.of(part).download
+        if receipt is None:
+            return _age(path) if unfinished else "unknown"
+        current = PurePosixPath(receipt.file).name
+        if (unfinished["file"] if unfinished else path.name) != current:
+            return f"{part} comes as {current} now"
+        return _age(path) if unfinished else "owned"
+
+    def _parquet(self, path: Path) -> Verdict:
+        dataset = path.parent.name
+        if dataset not in datasets():
+            return _GONE.format(dataset) if read_provenance(path) else "unknown"
+        part = _part(dataset, path.name)
+        return "owned" if part and path.name == f"{stem(part)}.parquet" else "unknown"
+
+    def _rejects(self, path: Path) -> Verdict:
+        dataset = path.parent.name
+        if dataset not in datasets():
+            names = {f"{PurePosixPath(past.file).name.partition('.')[0]}.csv" for past in self._downloads(dataset)}
+            return _GONE.format(dataset) if path.name in names else "unknown"
+        part = _part(dataset, path.name)
+        if part is None or path.name != f"{stem(part)}.csv":
+            return "unknown"
+        converted = self._receipts.of(part).parquetize
+        stale = converted is not None and not converted.rejects and _tells_nothing_newer(path, converted.mtime_ns)
+        return f"{part} has no rejects now" if stale else "owned"
+
+    def _downloads(self, dataset: str) -> list[Downloaded]:
+        """What was downloaded of a dataset that the catalog does not have any more."""
+        return [receipt for receipt in self._past.get(dataset, {}).values() if isinstance(receipt, Downloaded)]
+
+
+def _age(path: Path) -> Verdict:
+    """What a download that was cut is: the next run goes on with it, unless it is old."""
+    days = (time.time() - path.stat().st_mtime) / 86_400
+    return f"a download that was cut {days:.0f} days ago" if days > _UNFINISHED_DAYS else "owned"
+
+
+def _tells_nothing_newer(rejects: Path, mtime_ns: int) -> bool:
+    """Whether rejects are older than the Parquet file, or only a heading; newer ones tell of a failed conversion."""
+    return rejects.stat().st_mtime_ns < mtime_ns or rejects.read_bytes()[:64].strip() == _HEADING
+
+
+def _part(dataset: str, name: str) -> Part | None:
+    """The part of a dataset whose files are named like `name`."""
+    known = datasets()[dataset]
+    if not known.monthly:
+        return Part(dataset) if name.startswith(f"{known.table}.") else None
+    month, dot, _ = name.removeprefix(f"{known.table}_").partition(".")
+    return Part(dataset, month) if dot and is_month(month) and name.startswith(f"{known.table}_{month}.") else None
+
+
+def _folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def _receipts_below(folder: Path) -> Iterator[tuple[tuple[str, Step], Receipt]]:
+    """The receipts of one dataset, by month folder and step."""
+    for path in sorted(folder.glob("*/*.json")):
+        month, step = path.parent.name, cast("Step", path.stem)
+        if step in STEPS and (month == NO_MONTH or is_month(month)):
+            receipt = read_receipt(str(path), step)
+            if receipt is not None:
+                yield (month, step), receipt

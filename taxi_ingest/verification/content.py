@@ -1,0 +1,88 @@
+"""The month in the table beside its receipt, and all of its values beside the Parquet they were loaded from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+from taxi_ingest.catalog import Dataset, Part
+from taxi_ingest.catalog.months import first_day
+from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.errors import InUseError, WarehouseError
+from taxi_ingest.state.receipts import Loaded
+from taxi_ingest.verification import Checked, Verdict
+from taxi_ingest.warehouses import Compared, ComparesContent, HeldMonth, Warehouse, table_of
+
+_NOT_COMPARABLE = "the table was only counted: this warehouse compares no values"
+_NO_PARQUET = "the table was only counted: no intact copy of the Parquet it was loaded from is on this disk"
+
+
+def check_month(
+    warehouse: Warehouse, part: Part, held: HeldMonth | None, expected: Loaded | None, file: str, *, wanted: bool
+) -> Checked:
+    """The month that is `held` beside the receipt of its load, and its values beside those of the Parquet `file`.
+
+    Without a `file`, or in a warehouse that cannot compare, rows are only counted.
+    """
+    table = dataset_named(part.dataset).table
+    where = f"{table} in {warehouse.place}"
+    if held is None:
+        return Checked.absent("table", where, wanted=wanted)
+    if wrong := _wrong_with_record(held, expected):
+        return Checked.present("table", where, wrong)
+    if not isinstance(warehouse, ComparesContent):
+        return Checked("table", "counted", "load", where, note=_NOT_COMPARABLE)
+    if not file:
+        return Checked("table", "counted", "load", where, note=_NO_PARQUET)
+    compared = warehouse.compare(table_of(dataset_named(part.dataset)), part.month, file=file)
+    return Checked.present("table", where, "" if compared.same else _difference(compared))
+
+
+def unusable(warehouse: Warehouse, part: Part, error: WarehouseError) -> Checked:
+    """A table that cannot be looked at; a damaged file is beyond what a load can mend."""
+    where = f"{dataset_named(part.dataset).table} in {warehouse.place}"
+    remedy = (
+        "verify again when the other program has closed it"
+        if isinstance(error, InUseError)
+        else "restore it from a backup, or move it away: `run` then loads every month anew"
+    )
+    return Checked("table", "changed", None, where, f"cannot be verified: {error}", remedy)
+
+
+def _wrong_with_record(held: HeldMonth, expected: Loaded | None) -> str:
+    if expected is not None and held.mark != expected.mark:
+        return "has the mark of other rows"
+    if held.rows != held.loaded:
+        return f"has {held.rows:,} rows, and {held.loaded:,} were loaded"
+    if expected is not None and held.rows != expected.rows:
+        return f"has {held.rows:,} rows, not {expected.rows:,}"
+    return ""
+
+
+def _difference(compared: Compared) -> str:
+    if compared.table_rows != compared.file_rows:
+        return f"has {compared.table_rows:,} rows, and the Parquet {compared.file_rows:,}"
+    if not compared.columns:
+        return "has the values of the Parquet in other rows"
+    return f"has other values than the Parquet in {', '.join(compared.columns)}"
+
+
+def stray_rows(warehouse: Warehouse, known: Dataset, parts: Sequence[Part]) -> Verdict | None:
+    """Rows in the table of a dataset that are of no loaded month, and of none of `parts`, which are judged apart.
+
+    No step removes them: whose they are is not known.
+    """
+    if not isinstance(warehouse, ComparesContent):
+        return None
+    judged = {first_day(part.month) for part in parts if part.month and part.dataset == known.name}
+    found = {day: rows for day, rows in warehouse.unrecorded(table_of(known)).items() if day not in judged}
+    return Verdict(Part(known.name), tuple(_strays(warehouse, known, found))) if found else None
+
+
+def _strays(warehouse: Warehouse, known: Dataset, found: Mapping[date | None, int]) -> Iterator[Checked]:
+    where = f"{known.table} in {warehouse.place}"
+    for day, rows in found.items():
+        condition = f"file_month = DATE '{day}'" if day else "file_month IS NULL"
+        wrong = f"has {rows:,} rows that no load recorded, with {condition}"
+        remedy = f"remove them: DELETE FROM {known.table} WHERE {condition}"  # noqa: S608 - to be read by a person
+        yield Checked("table", "changed", None, where, wrong, remedy)

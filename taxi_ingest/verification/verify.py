@@ -1,0 +1,122 @@
+"""Many parts side by side: each copy is looked at, and what was found goes into the receipts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.errors import WarehouseError
+from taxi_ingest.job import Job
+from taxi_ingest.layout import object_name
+from taxi_ingest.state.decide import decide
+from taxi_ingest.state.observe import Observer
+from taxi_ingest.state.receipts import Loaded, PartReceipts, Uploaded
+from taxi_ingest.state.wanted import wanted
+from taxi_ingest.stores import Held, ReadsBack
+from taxi_ingest.verification import MADE_BY, Checked, Verdict, Watcher
+from taxi_ingest.verification.content import check_month, stray_rows, unusable
+from taxi_ingest.verification.copies import check_object, check_parquet, check_raw, check_receipts
+from taxi_ingest.verification.expected import expected
+
+
+def verify(job: Job, watcher: Watcher) -> list[Verdict]:
+    """Look at every copy of the job's parts, `job.jobs` parts at once, and keep what was found in the receipts.
+
+    A step whose copy was found changed is distrusted, which makes the next run redo it; one whose copy is intact is
+    trusted again. Nothing else is changed. Right only while nobody else changes the data directory: hold its lock.
+    Raises StoreError or TransientError when the store cannot be asked.
+    """
+    looking = _Looking(job)
+    verdicts: list[Verdict] = []
+    watcher.begun(len(job.parts))
+    pool = ThreadPoolExecutor(job.jobs, "verify")
+    try:
+        for verdict in pool.map(looking.at, job.parts):
+            looking.keep(verdict)
+            watcher.ended(verdict)
+            verdicts.append(verdict)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    for verdict in looking.strays():
+        watcher.ended(verdict)
+        verdicts.append(verdict)
+    return verdicts
+
+
+class _Looking:
+    """Looks at the parts of one job; store and warehouse are asked once for what they hold."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._observer = Observer(job, "receipts")
+        self._listing = threading.Lock()
+        self._objects: dict[str, Mapping[str, Held]] = {}
+
+    def at(self, part: Part) -> Verdict:
+        """Look at one part."""
+        job, now, should = self._job, self._observer.observe(part), self._expected(part)
+        needed = now.receipts.parquetize is not None and decide("parquetize", now, wanted(job, part)).action == "run"
+        raw = check_raw(job.layout, should.download, wanted="raw" in job.kept)
+        parquet = check_parquet(job.layout.parquet(part), part, should.parquetize, wanted=needed)
+        stored = self._object(part, should.upload, wanted=now.stored is not None)
+        file = _loaded_from(should, parquet, stored, readable=isinstance(self._observer.store, ReadsBack))
+        month = self._month(part, should.load, file, wanted=now.month is not None)
+        copies = (raw, parquet, stored, month)
+        there = {MADE_BY[copy.copy] for copy in copies if copy.state != "absent"}
+        return Verdict(part, (*check_receipts(job.layout, part, now.receipts, there), *copies))
+
+    def keep(self, verdict: Verdict) -> None:
+        """Distrust the steps whose copies were found changed, and trust those whose copies are intact, or gone."""
+        should = self._expected(verdict.part)
+        for one in verdict.checked:
+            if one.copy == "receipt" or one.step is None or one.state == "counted":
+                continue
+            receipt, distrusted = should.of(one.step), one.state == "changed"
+            if receipt is not None and receipt.distrusted != distrusted:
+                self._observer.receipts.put(verdict.part, one.step, replace(receipt, distrusted=distrusted))
+
+    def strays(self) -> Iterator[Verdict]:
+        """Rows that are of no part, dataset by dataset."""
+        for name in sorted({part.dataset for part in self._job.parts}):
+            try:
+                found = stray_rows(self._observer.warehouse, dataset_named(name), self._job.parts)
+            except WarehouseError:
+                continue  # told of each part
+            if found:
+                yield found
+
+    def _expected(self, part: Part) -> PartReceipts:
+        there = self._observer
+        return expected(there.observe(part), store=str(there.store.place), warehouse=str(there.warehouse.place))
+
+    def _object(self, part: Part, should: Uploaded | None, *, wanted: bool) -> Checked:
+        store, name = self._observer.store, object_name(part)
+        with self._listing:
+            if part.dataset not in self._objects:
+                self._objects[part.dataset] = store.held(f"{part.dataset}/")
+        return check_object(store, name, self._objects[part.dataset].get(name), should, wanted=wanted)
+
+    def _month(self, part: Part, should: Loaded | None, file: str, *, wanted: bool) -> Checked:
+        warehouse = self._observer.warehouse
+        try:
+            held = self._observer.held_months(part.dataset).get(part.month)
+            return check_month(warehouse, part, held, should, file, wanted=wanted)
+        except WarehouseError as error:
+            return unusable(warehouse, part, error)
+
+
+def _loaded_from(should: PartReceipts, parquet: Checked, stored: Checked, *, readable: bool) -> str:
+    """The path of an intact copy of the Parquet that the month was loaded from, "" if there is none on this disk.
+
+    `readable`: whether the object, too, is a file.
+    """
+    mark = should.load.mark if should.load else ""
+    if parquet.state == "intact" and should.parquetize and should.parquetize.mark == mark:
+        return parquet.where
+    if readable and stored.state == "intact" and should.upload and should.upload.mark == mark:
+        return stored.where
+    return ""

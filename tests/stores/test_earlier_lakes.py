@@ -1,0 +1,127 @@
+"""A lake of an earlier build has each mark in a sidecar beside its object: taken over, and no object is written."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conformance_of_stores import checksum
+from lakes import READERS, killed_at_every_moment, parquet
+
+from taxi_ingest.place import Place
+from taxi_ingest.stores import Held, sweep
+from taxi_ingest.stores.local import LocalStore
+
+JANUARY, FEBRUARY = "trips/trips_2021-01.parquet", "trips/trips_2021-02.parquet"
+
+
+def store_of(lake: Path) -> LocalStore:
+    return LocalStore(Place.parse(str(lake)))
+
+
+def write_sidecar(lake: Path, name: str, mark: str) -> None:
+    """What earlier builds wrote beside an object."""
+    stat, content = (lake / name).stat(), (lake / name).read_bytes()
+    known = {"crc32c": checksum(content), "facts": {"rows": "3"}, "mark": mark}
+    document = json.dumps(known | {"mtime_ns": stat.st_mtime_ns, "size": stat.st_size}, indent=1)
+    (lake / f"{name}.json").write_text(document + "\n")
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A lake of an earlier build, with 3 rows in January and 4 in February."""
+    lake = tmp_path / "lake"
+    for name, rows, mark in ((JANUARY, 3, "m1"), (FEBRUARY, 4, "m2")):
+        parquet(lake / name, rows)
+        write_sidecar(lake, name, mark)
+    return lake
+
+
+def held_by(lake: Path) -> dict[str, str]:
+    return {name: held.mark for name, held in store_of(lake).held("trips/").items()}
+
+
+def objects(lake: Path) -> dict[str, tuple[int, int]]:
+    """Inode and modification time of every object."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (lake / "trips").glob("*.parquet")}
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_marks_in_sidecars_are_held_and_a_listing_moves_nothing(lake: Path) -> None:
+    before = files(lake.parent)
+    assert (held_by(lake), files(lake.parent)) == ({JANUARY: "m1", FEBRUARY: "m2"}, before)
+
+
+def test_a_sidecar_is_believed_only_for_the_bytes_it_was_written_for(lake: Path) -> None:
+    parquet(lake / JANUARY, 9)
+    assert held_by(lake) == {JANUARY: "", FEBRUARY: "m2"}
+
+
+def test_a_sweep_moves_every_sidecar_and_touches_no_object(lake: Path) -> None:
+    before = objects(lake)
+    sweep(store_of(lake), lake.parent)
+    assert files(lake.parent) == {
+        f"lake/{JANUARY}", f"lake/{FEBRUARY}", f"lake.marks/{JANUARY}.json", f"lake.marks/{FEBRUARY}.json"
+    }  # fmt: skip
+    assert (objects(lake), held_by(lake)) == (before, {JANUARY: "m1", FEBRUARY: "m2"})
+
+
+@pytest.mark.parametrize("rows", READERS.values(), ids=READERS)
+def test_after_a_sweep_an_earlier_lake_opens_in_every_reader(lake: Path, rows: Callable[[Path], int]) -> None:
+    sweep(store_of(lake), lake.parent)
+    assert rows(lake) == 7
+
+
+def test_a_sweep_killed_at_any_moment_loses_no_mark_and_the_next_one_goes_on(
+    lake: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copies = killed_at_every_moment("sweep(store, lake.parent)", lake.parent, tmp_path_factory.mktemp("killed"))
+    places = set()
+    for folder in copies:
+        killed, before = held_by(folder / "lake"), objects(folder / "lake")
+        places.add(sum(name.startswith("lake/") and name.endswith(".json") for name in files(folder)))
+        sweep(store_of(folder / "lake"), folder)
+        after = READERS["DuckDB lake/**"](folder / "lake"), objects(folder / "lake"), held_by(folder / "lake")
+        assert (killed, after) == ({JANUARY: "m1", FEBRUARY: "m2"}, (7, before, killed))
+    assert places == {0, 1, 2}  # sidecars still there
+
+
+def test_no_listing_misses_a_mark_while_a_sweep_moves_it(lake: Path) -> None:
+    for _ in range(30):
+        for name, mark in ((JANUARY, "m1"), (FEBRUARY, "m2")):
+            (lake.parent / "lake.marks" / f"{name}.json").unlink(missing_ok=True)
+            write_sidecar(lake, name, mark)
+        sweeping = threading.Thread(target=sweep, args=(store_of(lake), lake.parent))
+        sweeping.start()
+        while sweeping.is_alive():
+            assert held_by(lake) == {JANUARY: "m1", FEBRUARY: "m2"}
+        sweeping.join()
+
+
+def test_a_mark_wins_over_a_sidecar_and_a_sweep_removes_the_sidecar(lake: Path) -> None:
+    sweep(store_of(lake), lake.parent)
+    write_sidecar(lake, JANUARY, "stale")
+    before = held_by(lake)
+    sweep(store_of(lake), lake.parent)
+    assert (before[JANUARY], held_by(lake)[JANUARY]) == ("m1", "m1")
+    assert not (lake / f"{JANUARY}.json").exists()
+
+
+def test_a_put_over_an_object_with_a_sidecar_leaves_only_the_new_mark(lake: Path) -> None:
+    file = parquet(lake.parent / "new.parquet", 5)
+    put = store_of(lake).put(file, JANUARY, mark="m3", facts={})
+    assert store_of(lake).held(JANUARY) == {JANUARY: put} == {JANUARY: Held("m3", put.crc32c, file.stat().st_size)}
+    assert not (lake / f"{JANUARY}.json").exists()
+
+
+def test_a_sweep_moves_the_sidecar_of_a_deleted_object_and_leaves_the_json_of_others(lake: Path) -> None:
+    (lake / JANUARY).unlink()
+    (lake / "trips" / "notes.json").write_text('{"mine": true}')
+    sweep(store_of(lake), lake.parent)
+    assert files(lake) == {FEBRUARY, "trips/notes.json"}

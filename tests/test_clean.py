@@ -1,0 +1,397 @@
+"""`clean` and `keep`: what can be had again leaves the disk, what was removed stays done, all else is untouched."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from conftest import ALL_UP_TO_DATE, MONTH, REPOSITORY, Command, Loaded, Publisher, Ran, process
+
+RAW, PARQUET = "raw/yellow/yellow_tripdata_2020-01.csv", "parquet/yellow/yellow_tripdata_2020-01.parquet"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file with its bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def clean(loaded: Loaded, *options: str) -> Ran:
+    return loaded.taxi("clean", *options, "--json")
+
+
+def removed(ran: Ran) -> list[str]:
+    assert ran.code == 0, ran.err
+    return [file["path"].partition("/data/")[2] for file in ran.document["files"]]
+
+
+# ---- clean
+
+
+@pytest.mark.parametrize(
+    ("options", "files"), [(["--raw"], [RAW]), (["--parquet"], [PARQUET]), (["--raw", "--parquet"], [RAW, PARQUET])]
+)
+def test_pruned_parts_stay_up_to_date(loaded: Loaded, options: list[str], files: list[str]) -> None:
+    before = loaded.table
+    ran = clean(loaded, *options, "--yes")
+    assert (removed(ran), ran.document["removed"]) == (files, True)
+    assert [file for file in (RAW, PARQUET) if (loaded.data / file).exists()] == [
+        file for file in (RAW, PARQUET) if file not in files
+    ]
+    (status,) = loaded.look("status")["parts"]
+    assert {status[step]["state"] for step in ALL_UP_TO_DATE} == {"done"}
+    again = loaded.run()
+    assert (again.code, again.steps) == (0, [ALL_UP_TO_DATE])
+    assert (loaded.publisher.requests, loaded.table) == ([], before)
+    assert removed(clean(loaded, *options, "--yes")) == []
+
+
+def test_pruned_parts_stay_up_to_date_for_plain_doit(loaded: Loaded, tmp_path: Path) -> None:
+    (tmp_path / "dodo.py").write_text((REPOSITORY / "dodo.py").read_text())
+    assert clean(loaded, "--raw", "--parquet", "--yes").code == 0
+    ran = process([sys.executable, "-m", "doit", "month=2020-01"], tmp_path)
+    assert (ran.code, loaded.publisher.requests) == (0, []), ran.err
+    assert not (loaded.data / PARQUET).exists()
+    listed = process([sys.executable, "-m", "doit", "list", "--all", "--status"], tmp_path,
+                     {"TAXI_INGEST_SHARED__MONTH": "2020-01"})  # fmt: skip
+    assert {line.split()[0] for line in listed.out.splitlines() if "yellow-2020-01" in line} == {"U"}, listed.out
+
+
+def test_a_pruned_part_is_made_again_when_the_table_lost_it(loaded: Loaded) -> None:
+    before = loaded.table
+    assert clean(loaded, "--raw", "--parquet", "--yes").code == 0
+    with duckdb.connect(str(loaded.data / "taxi.duckdb")) as db:
+        db.execute("DELETE FROM yellow_tripdata")
+    ran = loaded.run()
+    assert (ran.code, ran.steps) == (0, [ALL_UP_TO_DATE | dict.fromkeys(("download", "parquetize", "load"), "done")])
+    assert loaded.table == before
+
+
+def test_a_dry_run_changes_no_byte(loaded: Loaded) -> None:
+    foreign = loaded.data / "raw" / "yellow" / "notes.txt"
+    foreign.write_text("mine")
+    before = tree(loaded.data)
+    for options in (["--raw", "--parquet"], ["--orphans"]):
+        ran = clean(loaded, *options, "--dry-run")
+        assert (ran.code, ran.document["removed"], tree(loaded.data)) == (0, False, before), ran.err
+
+
+def test_bytes_that_the_store_shares_are_not_counted_as_freed(loaded: Loaded) -> None:
+    document = clean(loaded, "--raw", "--parquet", "--dry-run").document
+    raw, parquet = document["files"]
+    assert (raw["bytes"], parquet["bytes"]) == (MONTH.stat().st_size, (loaded.data / PARQUET).stat().st_size)
+    assert (raw["frees"] >= raw["bytes"], parquet["frees"], document["frees"]) == (True, 0, raw["frees"])
+
+
+@pytest.mark.parametrize("month", ["2020-01", "2020-02"])
+def test_only_the_months_named_are_pruned(loaded: Loaded, month: str) -> None:
+    ran = clean(loaded, "--raw", "--month", month, "--dataset", "yellow", "--dry-run")
+    assert removed(ran) == ([RAW] if month == "2020-01" else [])
+
+
+def test_what_nothing_else_holds_is_kept_and_the_reason_told(loaded: Loaded) -> None:
+    shutil.rmtree(loaded.data / "lake")
+    ran = clean(loaded, "--parquet", "--yes")
+    assert (removed(ran), ran.document["removed"], (loaded.data / PARQUET).exists()) == ([], False, True)
+    (kept,) = ran.document["kept"]
+    assert kept == {
+        "kind": "parquet", "dataset": "yellow", "month": "2020-01",
+        "why": "upload is still to be done: the store has no such object",
+    }  # fmt: skip
+
+
+def test_the_copy_of_a_file_of_ones_own_stays_once_that_is_gone(taxi: Command, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "yellow_2020-01.csv"
+    mine.parent.mkdir()
+    shutil.copy(MONTH, mine)
+    source = f"file://{mine.parent}/{{dataset}}_{{month}}.csv"
+    assert taxi("run", "--month", "2020-01", "--source", source).code == 0
+    mine.rename(mine.with_name("elsewhere"))
+    document = taxi("clean", "--raw", "--yes", "--json").document
+    assert (document["files"], "is gone or changed" in document["kept"][0]["why"]) == ([], True)
+    mine.with_name("elsewhere").rename(mine)
+    assert len(taxi("clean", "--raw", "--yes", "--json").document["files"]) == 1
+    assert mine.read_bytes() == MONTH.read_bytes()
+
+
+def test_a_table_that_cannot_be_asked_proves_nothing(loaded: Loaded) -> None:
+    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", hold, str(loaded.data / "taxi.duckdb")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        document = clean(loaded, "--parquet", "--yes").document
+        child.kill()
+    assert (document["files"], document["kept"][0]["why"]) == ([], "another program has the table open")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ([], "Remove what?"),
+        (["--raw"], "no terminal is there to ask"),
+        (["--orphans", "--month", "2020-01", "--yes"], "Orphans belong to no month"),
+        (["--raw", "--dataset", "yelow", "--yes"], "yellow"),
+    ],
+)
+def test_what_makes_no_sense_ends_2_and_removes_nothing(loaded: Loaded, options: list[str], sentence: str) -> None:
+    before = tree(loaded.data)
+    ran = clean(loaded, *options)
+    assert (ran.code, sentence in ran.err, tree(loaded.data)) == (2, True, before), ran.err
+
+
+def test_clean_waits_for_no_run_and_removes_nothing_beside_one(loaded: Loaded) -> None:
+    from filelock import FileLock
+
+    with FileLock(loaded.data / "state" / "lock"):
+        assert clean(loaded, "--raw", "--yes").code == 75
+        assert clean(loaded, "--raw", "--dry-run").code == 0
+    assert (loaded.data / RAW).exists()
+
+
+def test_clean_in_an_empty_folder_leaves_it_empty(taxi: Command, tmp_path: Path) -> None:
+    ran = taxi("clean", "--raw", "--parquet", "--yes")
+    assert (ran.code, ran.out, list(tmp_path.iterdir())) == (0, "Nothing to remove.\n", []), ran.err
+    assert taxi("clean", "--orphans", "--yes").code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("answer", "stays"), [("y\n", False), ("n\n", True), ("\n", True)])
+def test_on_a_terminal_it_asks_first(loaded: Loaded, answer: str, stays: bool) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "taxi_ingest", "clean", "--raw"],
+        cwd=loaded.data.parent, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        os.write(ours, answer.encode())
+        out, err = child.communicate(timeout=120)
+    os.close(ours)
+    os.close(theirs)
+    assert (child.returncode, "Remove them? [y/N]" in err, RAW in out) == (0, True, True)
+    assert (loaded.data / RAW).exists() is stays
+
+
+MONTHS = [f"2020-{number:02d}" for number in range(1, 10)]
+
+
+def test_from_a_clean_that_was_killed_a_run_goes_on(taxi: Command, publisher: Publisher, tmp_path: Path) -> None:
+    """Killed once each: after every few files that were removed, and once right after a receipt was written."""
+    for month in MONTHS:
+        publisher.files[f"/yellow_tripdata_{month}.csv"] = MONTH.read_bytes()
+    arguments = ("--month", "2020-01..2020-09", "--source", publisher.template, "--json")
+    assert taxi("run", *arguments).code == 0
+    publisher.requests.clear()
+    for after in (1, 5, 10):
+        killer = tmp_path / f"killer{after}"
+        killer.mkdir()
+        (killer / "sitecustomize.py").write_text(KILLED_AFTER.format(count=after))
+        ran = taxi("clean", "--raw", "--parquet", "--yes", PYTHONPATH=str(killer))
+        assert ran.code == -signal.SIGKILL, ran.err
+        again = taxi("run", *arguments)
+        assert (again.code, again.steps) == (0, [ALL_UP_TO_DATE] * len(MONTHS)), again.err
+    assert taxi("clean", "--raw", "--parquet", "--yes").code == 0
+    assert (list((tmp_path / "data").glob("raw/*/*")), publisher.requests) == ([], [])
+    with duckdb.connect(str(tmp_path / "data" / "taxi.duckdb"), read_only=True) as db:
+        counted = db.execute("SELECT count(DISTINCT file_month), count(*) FROM yellow_tripdata").fetchall()
+    rows = again.document["parts"][0]["rows"]
+    assert counted == [(len(MONTHS), len(MONTHS) * rows)]
+
+
+KILLED_AFTER = """
+import os, signal, sys
+left = {count}
+def hook(event, arguments):
+    global left
+    if event == "os.remove" and not str(arguments[0]).endswith((".lock", ".tmp")):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+"""
+
+
+# ---- orphans
+
+
+def retired(data: Path) -> list[str]:
+    """Make of yellow's month one of a dataset that the catalog does not have."""
+    moved = []
+    for kind in ("raw", "parquet", "lake", "lake.marks", "state/receipts"):
+        (data / kind / "yellow").rename(data / kind / "purple")
+    (data / "rejects" / "purple").mkdir(parents=True)
+    (data / "rejects" / "purple" / "yellow_tripdata_2020-01.csv").write_text("line,reason,raw\n")
+    for path in (data / "state" / "receipts" / "purple").rglob("download.json"):
+        path.write_text(renamed(path))
+    for kind in ("raw", "parquet", "lake", "lake.marks", "rejects", "state/receipts"):
+        moved += [str(path.relative_to(data)) for path in (data / kind / "purple").rglob("*") if path.is_file()]
+    return sorted(moved)
+
+
+def renamed(receipt: Path) -> str:
+    from taxi_ingest.state.receipts import from_json, to_json
+
+    downloaded: Any = from_json("download", receipt.read_bytes())
+    return to_json(type(downloaded)(**{**vars(downloaded), "file": downloaded.file.replace("yellow/", "purple/")}))
+
+
+def test_a_dataset_that_the_catalog_lost_is_an_orphan_and_its_rows_stay(loaded: Loaded) -> None:
+    files = retired(loaded.data)
+    (foreign := loaded.data / "raw" / "purple" / "notes.txt").write_text("mine")
+    (stranger := loaded.data / "parquet" / "purple" / "theirs.parquet").write_bytes(b"PAR1")
+    rows = loaded.table
+    ran = clean(loaded, "--orphans", "--yes")
+    marks = [name for name in files if name.startswith("lake.marks")]
+    assert sorted(removed(ran) + marks) == files
+    assert sorted(ran.document["unknown"]) == sorted([str(foreign), str(stranger)])
+    assert "yellow_tripdata" in ran.document["notes"][0]
+    assert [name for name in files if (loaded.data / name).exists()] == []
+    assert (foreign.read_text(), stranger.read_bytes(), loaded.table) == ("mine", b"PAR1", rows)
+    assert not (loaded.data / "state" / "receipts" / "purple").exists()
+
+
+def test_the_raw_file_of_an_earlier_source_is_an_orphan(loaded: Loaded) -> None:
+    loaded.publisher.files["/yellow_tripdata_2020-01.txt"] = MONTH.read_bytes()
+    other = loaded.publisher.url + "/{dataset}_tripdata_{month}.txt"
+    assert loaded.taxi("run", "--month", "2020-01", "--source", other).code == 0
+    (loaded.data / (RAW + ".part")).write_bytes(b"cut")
+    ran = clean(loaded, "--orphans", "--yes")
+    assert removed(ran) == [RAW, RAW + ".part"]
+    assert ran.document["files"][0]["why"] == "yellow-2020-01 comes as yellow_tripdata_2020-01.txt now"
+    assert not (loaded.data / RAW).exists()
+    assert (loaded.data / RAW).with_suffix(".txt").exists()
+    again = loaded.taxi("run", "--month", "2020-01", "--json")
+    assert again.steps == [ALL_UP_TO_DATE]
+
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize(("name", "days", "orphan"), [
+    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part", 1, False),
+    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part", 8, True),
+    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part.json", 8, True),
+    ("raw/yellow/.yellow_tripdata_2020-02.csv.abcdefgh.tmp", 0, True),
+    ("rejects/yellow/yellow_tripdata_2020-01.csv", 1, True),
+    ("rejects/yellow/yellow_tripdata_2020-01.csv", 0, False),
+    ("raw/yellow/yellow_tripdata_2020-02.csv", 9, False),
+    ("raw/yellow/photo.jpg", 9, False),
+    ("raw/yellow/yellow_tripdata_2020-13.csv", 9, False),
+    ("parquet/yellow/yellow_tripdata_2020-02.parquet", 9, False),
+    ("parquet/yellow/my_own.parquet", 9, False),
+    ("lake/mine/own.parquet", 9, False),
+    ("lake/yellow/own.parquet", 9, False),
+    ("elsewhere/a.csv", 9, False),
+])  # fmt: skip
+def test_only_what_a_run_left_is_an_orphan(loaded: Loaded, name: str, days: int, orphan: bool) -> None:
+    path = loaded.data / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"line,reason,raw\n1,why,what\n")
+    then = time.time() - days * DAY
+    os.utime(path, (then, then))
+    ran = clean(loaded, "--orphans", "--yes")
+    assert (removed(ran), path.exists()) == ([name] if orphan else [], not orphan)
+
+
+def test_a_data_directory_that_lost_its_state_has_no_orphans(loaded: Loaded) -> None:
+    """Store and table prove the months to the next run, so nothing of them may go."""
+    shutil.rmtree(loaded.data / "state")
+    before = tree(loaded.data)
+    assert removed(clean(loaded, "--orphans", "--yes")) == []
+    after = {name: content for name, content in tree(loaded.data).items() if not name.startswith("state")}
+    assert after == before
+    assert loaded.run().steps[0]["load"] == "up_to_date"
+
+
+def test_links_and_a_store_elsewhere_are_left_alone(taxi: Command, publisher: Publisher, tmp_path: Path) -> None:
+    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
+    store = tmp_path / "shared lake"
+    run = ("run", "--month", "2020-01", "--source", publisher.template, "--store", str(store))
+    assert taxi(*run).code == 0
+    (store / "yellow").rename(store / "purple")
+    link = tmp_path / "data" / "raw" / "yellow" / "yellow_tripdata_2020-01.csv.gz"
+    link.symlink_to(tmp_path / "data" / RAW)
+    ran = taxi("clean", "--orphans", "--yes", "--store", str(store), "--json")
+    assert (ran.document["files"], link.is_symlink()) == ([], True)
+    assert len(list((store / "purple").iterdir())) >= 1
+
+
+# ---- keep
+
+
+@pytest.mark.parametrize(
+    ("keep", "raw", "parquet"),
+    [("raw,parquet", True, True), ("parquet", False, True), ("raw", True, False), ("", False, False)],
+)
+def test_a_run_leaves_what_keep_names(
+    taxi: Command, publisher: Publisher, tmp_path: Path, keep: str, raw: bool, parquet: bool
+) -> None:
+    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
+    arguments = ("run", "--month", "2020-01", "--source", publisher.template, "--json")
+    first = taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP=keep)
+    assert (first.code, set(first.steps[0].values())) == (0, {"done"}), first.err
+    data = tmp_path / "data"
+    assert ((data / RAW).exists(), (data / PARQUET).exists()) == (raw, parquet)
+    again = taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP=keep)
+    assert (again.steps, len(publisher.requests)) == ([ALL_UP_TO_DATE], 1)
+    forced = taxi(*arguments, "--force", TAXI_INGEST_GLOBAL__KEEP=keep)
+    assert (forced.code, set(forced.steps[0].values())) == (0, {"done"}), forced.err
+    assert ((data / RAW).exists(), (data / PARQUET).exists()) == (raw, parquet)
+
+
+def test_a_run_removes_nothing_that_an_earlier_one_kept(loaded: Loaded) -> None:
+    before = tree(loaded.data / "raw") | tree(loaded.data / "parquet")
+    assert loaded.run(TAXI_INGEST_GLOBAL__KEEP="").code == 0
+    assert tree(loaded.data / "raw") | tree(loaded.data / "parquet") == before
+
+
+def test_what_is_asked_for_stays_until_a_later_step_has_used_it(
+    taxi: Command, publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
+    data, there = tmp_path / "data", []
+    for verb in ("download", "parquetize", "upload", "load"):
+        arguments = (verb, "--month", "2020-01", "--source", publisher.template)
+        assert taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP="").code == 0
+        there.append(((data / RAW).exists(), (data / PARQUET).exists()))
+    assert there == [(True, False), (False, True), (False, True), (False, False)]
+    assert len(publisher.requests) == 1
+
+
+def test_a_file_that_cannot_be_converted_stays_whatever_keep_says(
+    taxi: Command, publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes().replace(b"VendorID", b"Seller")
+    ran = taxi("run", "--month", "2020-01", "--source", publisher.template, TAXI_INGEST_GLOBAL__KEEP="")
+    assert (ran.code, (tmp_path / "data" / RAW).exists()) == (1, True)
+
+
+def test_what_a_killed_run_did_not_remove_goes_with_the_next(
+    taxi: Command, publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
+    killer = tmp_path / "killer"
+    killer.mkdir()
+    (killer / "sitecustomize.py").write_text(KILLED_AT_RAW)
+    arguments = ("run", "--month", "2020-01", "--source", publisher.template, "--json")
+    killed = taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP="", PYTHONPATH=str(killer))
+    data = tmp_path / "data"
+    assert (killed.code, (data / RAW).exists(), (data / PARQUET).exists()) == (-signal.SIGKILL, True, True)
+    assert taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP="").code == 0
+    assert ((data / RAW).exists(), (data / PARQUET).exists(), len(publisher.requests)) == (False, False, 1)
+
+
+KILLED_AT_RAW = """
+import os, signal, sys
+def hook(event, arguments):
+    if event == "os.remove" and str(arguments[0]).endswith("2020-01.csv") and "/raw/" in str(arguments[0]):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+"""
