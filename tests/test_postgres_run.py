@@ -151,6 +151,16 @@ def test_work_undone_behind_our_back_is_exactly_what_is_done_again(loaded: Loade
     assert loaded.run("run").steps == [ALL_UP_TO_DATE] * 2
 
 
+def test_verify_finds_what_the_servers_counters_cannot_tell(loaded: Loaded) -> None:
+    loaded.query("ALTER TABLE green_tripdata ADD COLUMN note text")  # whose owner may update what he likes
+    loaded.query("UPDATE green_tripdata_2019_02 SET extra = extra + 1")
+    assert loaded.run("run").steps == [ALL_UP_TO_DATE] * 2
+    ran = loaded.taxi("verify", "--dataset", "green", "--month", "2019-02,2019-10", "--warehouse", loaded.url)
+    assert (ran.code, "other values than the Parquet in extra" in ran.out) == (1, True), ran.out + ran.err
+    assert "green-2019-10: intact" in ran.out
+    assert loaded.run("run").steps == [only("load"), ALL_UP_TO_DATE]
+
+
 def test_a_foreign_table_fails_its_load_and_stays(loaded: Loaded) -> None:
     loaded.query("DROP TABLE green_tripdata; CREATE TABLE green_tripdata AS SELECT 'mine' AS vendorid")
     ran = loaded.run("run")

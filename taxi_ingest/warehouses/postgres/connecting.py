@@ -25,12 +25,12 @@ OLDEST = 13
 """The oldest major version of PostgreSQL that is used."""
 
 _SETTINGS = """
-    SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET DateStyle = ISO; SET extra_float_digits = 1;
+    SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+    SET DateStyle = ISO; SET extra_float_digits = 1;
     SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6
 """
-"""No limits that were meant for queries of people; dates and numbers as they are
-parsed and compared here; and the server finds out within two
-minutes that this machine is gone, and lets its locks go."""
+"""No limits that were meant for queries of people; dates and numbers as they are parsed and compared here; and the
+server finds out within two minutes that this machine is gone, and lets its locks go."""
 
 _SETTINGS_SINCE = {17: "SET transaction_timeout = 0"}
 """Settings of newer servers, by major version."""
