@@ -40,7 +40,8 @@ class Job:
     `targets` are the steps asked for, `forced` those that are redone whatever is known, `kept` the artefacts that are
     left on this disk; Parquet among them is made again when missing. `source` counts for parts that have a source
     already only when `source_given`. `at_once` limits how many parts may be in a step at the same time, `jobs` how many
-    steps in all. With `check_disk`, a run that needs more room than there is does not begin.
+    steps in all. With `check_disk`, a run that needs more room than there is does not begin. With `refresh`, publishers
+    are asked whether they changed the files that are held; else only about the newest `refresh_months` of a dataset.
     """
 
     parts: tuple[Part, ...]
@@ -64,6 +65,8 @@ class Job:
     timeout_seconds: float
     slowest_bytes_per_second: float
     grace_days: int
+    refresh: bool
+    refresh_months: int
     demo: Mapping[str, int]
     history_days: int
 
@@ -73,7 +76,7 @@ class Job:
         return up_to(self.targets)
 
 
-def make_job(settings: Settings, *, verb: str, force: bool = False) -> tuple[Job, list[str]]:
+def make_job(settings: Settings, *, verb: str, force: bool = False, refresh: bool = False) -> tuple[Job, list[str]]:
     """The job for `verb` ("run" or a step), and notices for the user. Raises UsageError."""
     _check_level(settings)
     job = job_for(settings, ())
@@ -81,7 +84,7 @@ def make_job(settings: Settings, *, verb: str, force: bool = False) -> tuple[Job
     parts, notices = _parts(settings)
     target: Step = next((step for step in STEPS if step == verb), "load")
     forced = frozenset(STEPS if verb == "run" else (target,)) if force else frozenset[Step]()
-    return job_for(settings, parts, targets=frozenset({target}), forced=forced), notices
+    return job_for(settings, parts, targets=frozenset({target}), forced=forced, refresh=refresh), notices
 
 
 def job_for(
@@ -90,6 +93,7 @@ def job_for(
     *,
     targets: frozenset[Step] = frozenset({"load"}),
     forced: frozenset[Step] = frozenset(),
+    refresh: bool = False,
 ) -> Job:
     """The job for these very parts."""
     layout = layout_of(settings)
@@ -119,6 +123,8 @@ def job_for(
         timeout_seconds=settings.download.timeout_seconds,
         slowest_bytes_per_second=settings.download.slowest_bytes_per_second,
         grace_days=settings.download.grace_days,
+        refresh=refresh,
+        refresh_months=settings.download.refresh_months,
         demo=asdict(settings.demo),
         history_days=settings.global_.history_days,
     )

@@ -76,6 +76,11 @@ class Layout:
         """The published file of a part; `suffix` is the published one, such as `.csv.gz`."""
         return self.data_dir / "raw" / part.dataset / f"{stem(part)}{suffix}"
 
+    @property
+    def raws(self) -> Path:
+        """The folder of published files, one folder a dataset."""
+        return self.data_dir / "raw"
+
     def is_raw_of(self, part: Part, file: str) -> bool:
         """Whether `file`, a path below the data directory, is where a raw file of `part` lies."""
         folder, _, name = file.rpartition("/")

@@ -84,6 +84,7 @@ class Download:
     timeout_seconds: Annotated[float, Range(0.1, 3600)] = 60.0
     slowest_bytes_per_second: Annotated[float, Range(1, 1_000_000_000)] = 1000.0
     grace_days: _Days = 120
+    refresh_months: Annotated[int, Range(0, 10_000)] = 0
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Upload:
 class Load:
     """Parameters of the load step."""
 
-    method: Annotated[str, OneOf(("partition", "merge"))] = "partition"
+    method: Annotated[str, OneOf(("table", "external", "partition", "merge"))] = "table"
     memory_limit_mb: Annotated[int, Range(100, 1_000_000)] = 200
     tries: _Tries = 3
     backoff_seconds: _Backoff = 1.0

@@ -14,6 +14,7 @@ import duckdb
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import STEPS
 from taxi_ingest.layout import Layout, object_name
+from taxi_ingest.stores.marks import folder_of_marks, mark_of
 
 TABLE = "yellow_tripdata"
 
@@ -44,6 +45,9 @@ class Tree:
 
     def stored(self, part: Part) -> Path:
         return self.layout.lake / object_name(part)
+
+    def mark(self, part: Part) -> Path:
+        return mark_of(object_name(part), folder_of_marks(self.layout.lake))
 
     def receipts(self, part: Part) -> list[Path]:
         return [Path(self.layout.receipt(part, step)) for step in STEPS]

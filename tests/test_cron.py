@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MONTH, Command, Publisher, Ran, process, query
+from test_refresh import FEWER, JANUARY, OCTOBER, REPUBLISHED, versioned
 from test_run import months_ago
 
 
@@ -38,6 +39,22 @@ def test_the_line_works_with_no_environment_and_is_quiet_the_second_time(
     assert len(said) == 4
     assert f"of the pickups lie in {month}" in odd  # it is a file of 2020-01
     assert all(re.match(rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d yellow-{month} \w+: done in ", text) for text in said)
+
+
+def test_a_year_later_the_line_has_caught_up_and_tells_what_was_republished(
+    taxi: Command, publisher: Publisher, month: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.toml").write_text("[download]\nrefresh_months = 3\n")
+    line = taxi("cron", "--month", f"{month}..latest", "--source", publisher.template).out
+    path = f"/yellow_tripdata_{month}.csv"
+    publisher.files[path] = versioned(FEWER, etag='"1"', modified=OCTOBER)
+    assert as_cron(line).code == 0
+    assert as_cron(line) == Ran(0, "", "")
+    publisher.files[path] = versioned(MONTH.read_bytes(), etag='"2"', modified=JANUARY)
+    publisher.files[f"/yellow_tripdata_{months_ago(2)}.csv"] = MONTH.read_bytes()
+    ran = as_cron(line)
+    assert (ran.code, f"yellow-{month}: {REPUBLISHED}" in ran.out) == (0, True), ran.out + ran.err
+    assert query(tmp_path / "data" / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(2 * 999,)]
 
 
 def test_a_failure_is_said_on_the_line(taxi: Command, publisher: Publisher, month: str) -> None:

@@ -275,6 +275,7 @@ def test_runs_older_than_the_retention_are_forgotten_with_their_logs(loaded: Loa
 def as_version_1(database: Path) -> None:
     with sqlite3.connect(database) as db:
         db.execute("ALTER TABLE attempts DROP COLUMN settled")
+        db.execute("DROP TABLE notes")
         db.execute("PRAGMA user_version = 1")
 
 
@@ -290,7 +291,7 @@ def test_a_run_brings_a_history_of_version_1_up_to_date_and_loses_nothing(loaded
     assert loaded.run().code == 0
     assert len(loaded.look("history")["runs"]) == 2
     with sqlite3.connect(database) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
         assert db.execute("SELECT count(*) FROM attempts WHERE settled = 1").fetchone() == (4,)
 
 

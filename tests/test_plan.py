@@ -88,13 +88,13 @@ TOUCHED: dict[str, tuple[Touch, list[str], dict[str, str], dict[str, str]]] = {
         sql("DELETE FROM yellow_tripdata"),
         [],
         {},
-        {"load": "rows of the month are missing, changed or too many"},
+        {"load": "rows of the month are missing from the table, or too many"},
     ),
     "rows doubled": (
         sql("INSERT INTO yellow_tripdata FROM yellow_tripdata"),
         [],
         {},
-        {"load": "rows of the month are missing, changed or too many"},
+        {"load": "rows of the month are missing from the table, or too many"},
     ),
     "month of another file": (
         sql("UPDATE _loads SET mark = 'another'"),

@@ -99,6 +99,7 @@ NUMBERS = {
     "download.timeout_seconds": "0.1 to 3,600",
     "download.slowest_bytes_per_second": "1 to 1,000,000,000",
     "download.grace_days": "0 to 36,500",
+    "download.refresh_months": "0 to 10,000",
     "parquetize.at_once": "1 to 64",
     "parquetize.compression_level": "1 to 22",
     "parquetize.row_group_rows": "1 to 100,000,000",

@@ -194,7 +194,7 @@ MENDED: dict[str, tuple[Callable[[Tree], None], tuple[str, ...]]] = {
     "raw": (flipped(lambda tree: tree.raw(MARCH)), ("download",)),
     "parquet": (flipped(lambda tree: tree.parquet(MARCH)), ("parquetize",)),
     "object": (flipped(lambda tree: tree.stored(MARCH)), ("upload",)),
-    "record of the object": (lambda tree: flip(Path(f"{tree.stored(MARCH)}.json"), 99, keep_time=True), ("upload",)),
+    "record of the object": (lambda tree: flip(tree.mark(MARCH), 99, keep_time=True), ("upload",)),
     "object gone": (lambda tree: tree.stored(MARCH).unlink(), ("upload",)),
     "receipt of download": (flipped(lambda tree: tree.receipts(MARCH)[0]), ("download",)),
     "receipt of parquetize": (flipped(lambda tree: tree.receipts(MARCH)[1]), ()),

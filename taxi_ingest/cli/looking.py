@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +23,7 @@ from taxi_ingest.cli.options import (
     Last,
     Month,
     OnlyFailed,
+    Refresh,
     Source,
     Store,
     Strict,
@@ -45,25 +46,28 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     store: Store = None,
     warehouse: Warehouse = None,
     force: Force = False,
+    refresh: Refresh = False,
     strict: Strict = False,
     config: Config = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Foresee `run` with the same options."""
-    from taxi_ingest import report
+    from taxi_ingest import exits, report
     from taxi_ingest.job import make_job
     from taxi_ingest.report import plans
     from taxi_ingest.state.plan import make_plan
 
     given = Given(month, dataset, source, store, warehouse, strict=strict, config=config, data_dir=data_dir)
-    job, notices = make_job(given.settings(), verb="run", force=force)
+    job, notices = make_job(given.settings(), verb="run", force=force, refresh=refresh)
     planned = make_plan(job)
     report.say(report.console(stderr=as_json), notices)
     if as_json:
         _print_json(_plan_document(planned))
     else:
         plans.plan(report.console(), planned)
+    if refresh and planned.refreshed.unanswered:
+        raise typer.Exit(exits.FAILED)
 
 
 def status(
@@ -80,7 +84,6 @@ def status(
     from taxi_ingest.report import grids
     from taxi_ingest.state.observe import Observer, known_parts
     from taxi_ingest.state.status import grid
-    from taxi_ingest.warehouses import Options
 
     settings = Given(config=config, data_dir=data_dir).settings()
     is_wanted = part_filter(months=month or [], datasets=dataset or [])
@@ -93,7 +96,7 @@ def status(
         report.error(str(error))
     parts = [part for part in known_parts(job, (part for part, _ in attempts)) if is_wanted(part)]
     # receipts are believed when a run, or somebody at a prompt, has the database open
-    cells = grid(job, Observer(job, "this disk", Options(lock_timeout=0.0)), parts, attempts)
+    cells = grid(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0.0)), parts, attempts)
     if as_json:
         rows = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in cells[p].items()} for p in parts]
         _print_json({"parts": rows})
@@ -125,12 +128,15 @@ def history(
                 report.say(report.console(), ["No run left anything undone."])
             return
         one = past.named(run)
-        attempts, outcomes = past.attempts(one, failed=failed), past.outcomes(one)
+        attempts, outcomes, notes = past.attempts(one, failed=failed), past.outcomes(one), past.notes(one)
     if as_json:
         ends = [{"dataset": p.dataset, "month": p.month, "step": s, "outcome": o} for p, s, o in outcomes]
-        _print_json({"run": asdict(one), "attempts": [asdict(a) for a in attempts], "outcomes": ends})
+        said = [
+            {"dataset": n.part and n.part.dataset, "month": n.part and n.part.month, "note": n.sentence} for n in notes
+        ]
+        _print_json({"run": asdict(one), "attempts": [asdict(a) for a in attempts], "outcomes": ends, "notes": said})
     else:
-        reporting.run(report.console(), one, attempts, outcomes)
+        reporting.run(report.console(), one, attempts, outcomes, notes)
 
 
 def logs(
@@ -272,7 +278,10 @@ def _plan_document(planned: Plan) -> dict[str, object]:
         for one in planned.parts
     ]
     sums = {name: getattr(planned, name) for name in ("rows", "download_bytes", "disk_bytes", "disk_free")}
-    return {"parts": parts} | sums | {"disks": [asdict(disk) for disk in planned.disks]}
+    refreshed = planned.refreshed
+    gone = [{"dataset": part.dataset, "month": part.month, "note": note} for part, note in refreshed.gone.items()]
+    asked = {"asked": refreshed.asked, "gone": gone, "unanswered": refreshed.unanswered}
+    return {"parts": parts} | sums | {"disks": [asdict(disk) for disk in planned.disks], "refresh": asked}
 
 
 def _layout(config: str | None, data_dir: str | None) -> Layout:

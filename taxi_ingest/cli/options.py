@@ -25,6 +25,9 @@ Store = Annotated[str | None, typer.Option(help=f"Where Parquet goes: {stores.EX
 Warehouse = Annotated[str | None, typer.Option(help=f"Where rows go: {warehouses.EXAMPLES}.")]
 Jobs = Annotated[int | None, typer.Option(help="Steps at work at once.")]
 Force = Annotated[bool, typer.Option("--force", help="Redo it, whatever receipts, store and warehouse say.")]
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Ask what the publisher changed since, and redo exactly that.")
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Fail on an unknown column or code, and on a file of another month.")
 ]
@@ -62,6 +65,7 @@ class Given:
     quiet: bool = False
     allow_empty: bool = False
     no_disk_check: bool = False
+    refresh: bool = False
 
     def settings(self) -> Settings:
         """The settings in force with these flags on top."""

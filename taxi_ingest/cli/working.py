@@ -25,6 +25,7 @@ from taxi_ingest.cli.options import (
     Month,
     NoDiskCheck,
     Quiet,
+    Refresh,
     Source,
     Store,
     Strict,
@@ -48,6 +49,7 @@ def command(verb: str) -> Callable[..., None]:
         warehouse: Warehouse = None,
         jobs: Jobs = None,
         force: Force = False,
+        refresh: Refresh = False,
         strict: Strict = False,
         allow_empty: AllowEmpty = False,
         no_disk_check: NoDiskCheck = False,
@@ -59,7 +61,7 @@ def command(verb: str) -> Callable[..., None]:
     ) -> None:
         given = Given(
             month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty,
-            no_disk_check,
+            no_disk_check, refresh,
         )  # fmt: skip
         raise typer.Exit(_work_or_stop(verb, given, force=force, as_json=as_json))
 
@@ -101,7 +103,7 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
     settings = given.settings()
     quiet = settings.global_.quiet
-    job, notices = make_job(settings, verb=verb, force=force)
+    job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
     stream = sys.stderr if as_json else sys.stdout
     if not quiet and notices:
         report.say(report.console(stderr=as_json), notices)
@@ -114,9 +116,12 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(_document(session, code), indent=2) + "\n")
     if quiet:
-        if notes := results.notes(session.results()):  # else there is no need for a console
+        asked_in_vain = session.notes if job.refresh else []  # by itself, the next run asks again
+        news = results.notes(session.results(), but_not=session.told_before)
+        if notes := [*asked_in_vain, *news]:  # else there is no need for a console
             report.say(report.console(stderr=as_json), notes)
     else:
+        report.say(report.console(stderr=as_json), session.notes)
         results.summary(
             report.console(stderr=as_json), session.results(), time.monotonic() - begun, _hint(session, verb)
         )
@@ -148,8 +153,9 @@ def _document(session: Session, code: int) -> dict[str, object]:
                 "rows": result.rows,
                 "rejects": result.rejects,
                 "steps": result.steps,
-                "notes": result.notes,
+                "notes": [*result.news, *result.notes],
             }
             for result in session.results()
         ],
+        "notes": session.notes,
     }

@@ -15,7 +15,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.watching import Nobody, Watcher
-from taxi_ingest.errors import ContentError, RejectsError, SchemaError
+from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TransientError
 from taxi_ingest.graph import Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
@@ -25,6 +25,7 @@ from taxi_ingest.sources import Publisher, identity, is_named
 from taxi_ingest.state.decide import IN_USE, Decision, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
+from taxi_ingest.state.refresh import Refreshed, refresh
 from taxi_ingest.state.wanted import wanted
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ class Workplace:
         """A workplace that asks store and warehouse what they hold; `announce` hears what they wait for."""
         options = replace(job.warehouse_options, announce=announce) if announce else job.warehouse_options
         return cls(job, Observer(job, "everything", options))
+
+    def refresh(self, parts: Sequence[Part], tell: Callable[[str], None] = lambda sentence: None) -> Refreshed:
+        """Ask publishers what they changed of those of `parts` that the job wants asked for, before any is observed."""
+        refreshed = refresh(self.job, parts, self.observer.receipts, self.publisher, tell)
+        self.observer.note_republished(refreshed.reasons)
+        return refreshed
 
     @functools.cached_property
     def converters(self) -> Converters:
@@ -97,6 +104,9 @@ def run_part(
     """
     if workplace is None:
         with Workplace.of(job) as own:
+            unanswered = own.refresh((part,)).unanswered
+            if unanswered and job.refresh:
+                raise TransientError(" ".join(unanswered))
             return run_part(job, part, steps, workplace=own, watcher=watcher)
     outcomes = {step: _run_step(workplace, part, step, watcher or Nobody()) for step in steps or job.steps}
     return PartRun(workplace.observer.observe(part).receipts, outcomes)
@@ -104,22 +114,29 @@ def run_part(
 
 def _run_step(workplace: Workplace, part: Part, step: Step, watcher: Watcher) -> Outcome:
     decision = workplace.decision(part, step)
-    if decision.action == "up_to_date":
-        remove_unkept(workplace.observer, workplace.job, part, step)
-        return "up_to_date"
+    if decision.action != "run":
+        return _found_done(workplace, part, step, decision)
+    with watcher.at_work(part, step, decision.why):
+        if step == "load":  # the load of another month may have brought this one along while it waited for its turn
+            decision = workplace.decision(part, step)
+            if decision.action != "run":
+                return _found_done(workplace, part, step, decision)
+        receipt = _try(workplace, part, step, decision.why, watcher)
+        workplace.observer.finished(part, step, receipt)
+    remove_unkept(workplace.observer, workplace.job, part, step)
+    return "done"
+
+
+def _found_done(workplace: Workplace, part: Part, step: Step, decision: Decision) -> Outcome:
+    """Adopt what is there, or find it up to date."""
     if decision.action == "adopt":
         proven = workplace.observer.observe(part).proven(step)
         if proven is None:
             raise RuntimeError(f"{part} {step} was adopted, but nothing proves it")
         log.info("%s %s is adopted: %s", part, step, decision.why)
         workplace.observer.finished(part, step, proven)
-        remove_unkept(workplace.observer, workplace.job, part, step)
-        return "up_to_date"
-    with watcher.at_work(part, step, decision.why):
-        receipt = _try(workplace, part, step, decision.why, watcher)
-    workplace.observer.finished(part, step, receipt)
     remove_unkept(workplace.observer, workplace.job, part, step)
-    return "done"
+    return "up_to_date"
 
 
 def _try(workplace: Workplace, part: Part, step: Step, why: str, watcher: Watcher) -> Receipt:

@@ -20,18 +20,22 @@ from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.errors import HistoryError, InUseError, NotPublishedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.graph import STEPS, Outcome, Step, before
-from taxi_ingest.history import Attempt, AttemptRecord
+from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
 from taxi_ingest.history.writing import History, PartResult
 from taxi_ingest.job import Job
 from taxi_ingest.layout import Layout
 from taxi_ingest.redaction import redacted
-from taxi_ingest.sources import DEMO
+from taxi_ingest.sources import DEMO, partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
-from taxi_ingest.state.receipts import Parquetized
+from taxi_ingest.state.receipts import Parquetized, PartReceipts
+from taxi_ingest.state.refresh import Refreshed, republished
 
 log = logging.getLogger("taxi_ingest")
+
+LOUD_FAILURES = 3
+"""After so many runs in a row in which a step of a part failed, that is said."""
 
 MAX_DEVIATION = 0.01
 """By how much, as a share, a month may differ from its known rows before it is worth a word."""
@@ -48,6 +52,10 @@ class Session:
         self.bugs: list[str] = []
         self.run_id = ""
         self._unrecorded = False
+        self._refreshed = Refreshed()
+        self._before: dict[Part, PartReceipts] = {}
+        self._streaks: dict[Part, Streak] = {}
+        self.told_before: frozenset[tuple[Part, str]] = frozenset()
         self._request = request
         self._wait = wait
         self._workplace = Workplace(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0)))
@@ -76,7 +84,9 @@ class Session:
         self._open.callback(self._watcher.stop)
         self.run_id = self._history.begin(self._request, __version__)
         self._history.forget(job.history_days)
+        self.told_before = self._history.told_before()
         self._settle_recorded_jobs(self._history)
+        self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self.view.begun(len(job.parts) * len(job.steps))
 
     def _settle_recorded_jobs(self, history: History) -> None:
@@ -97,11 +107,27 @@ class Session:
         if history is not None and self.run_id:
             interrupted = sys.exc_info()[0] is KeyboardInterrupt
             try:
-                history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code())
+                self._count_failures(history)
+                history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code(), self._all_notes())
             except HistoryError as error:
                 self._unrecorded = True
                 self.view.noted(f"The end of this run is not in the history: {error}")
         self._open.close()
+
+    def _count_failures(self, history: History) -> None:
+        for (part, step), outcome in self.outcomes.items():
+            if outcome == "failed":
+                earlier = history.failures(part, step)
+                self._streaks[part] = Streak(earlier.runs + 1, earlier.since)
+
+    def _all_notes(self) -> list[Note]:
+        of_run = [Note(None, note) for note in self.notes]
+        return of_run + [Note(result.part, note) for result in self.results() for note in result.told]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of the run as a whole."""
+        return list(self._refreshed.unanswered)
 
     def decision(self, part: Part, step: Step) -> Decision:
         """Whether `step` must run for `part`, and why."""
@@ -111,6 +137,8 @@ class Session:
         """Run one step and return "" or what went wrong, which is kept here and stops nothing else."""
         if self._watcher is None:
             raise RuntimeError("begin() comes first")
+        if step == "download":
+            self._before[part] = self._workplace.observer.receipts.of(part)
         try:
             if step == "load":
                 _refuse_demo_among_real(self._workplace)
@@ -143,7 +171,8 @@ class Session:
         outcomes = set(self.outcomes.values())
         if self.bugs:
             return exits.BUG
-        if self._unrecorded or outcomes & {"failed", "blocked"}:
+        asked_in_vain = self.job.refresh and self._refreshed.unanswered
+        if self._unrecorded or asked_in_vain or outcomes & {"failed", "blocked"}:
             return exits.FAILED
         return exits.NOT_PUBLISHED if "not_published" in outcomes else exits.OK
 
@@ -163,7 +192,17 @@ class Session:
             steps=steps,
             seconds=self._watcher.seconds[part] if self._watcher else 0.0,
             notes=tuple(_notes(part, converted, self.job.layout)) if converted else (),
+            news=tuple(self._news(part, receipts)),
         )
+
+    def _news(self, part: Part, receipts: PartReceipts) -> Iterator[str]:
+        """What this run found out about a part."""
+        if self.outcomes.get((part, "download")) == "done" and (told := republished(self._before[part], receipts)):
+            yield told
+        if gone := self._refreshed.gone.get(part):
+            yield gone
+        if (streak := self._streaks.get(part)) and streak.runs >= LOUD_FAILURES:
+            yield f"failed in {streak.runs} runs in a row, since {streak.since}"
 
     def _ended(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
         message = redacted(message)
@@ -253,6 +292,7 @@ def _remove_scratch_files(workplace: Workplace) -> None:
     for scratch in layout.scratch_files():
         scratch.unlink(missing_ok=True)
     stores.sweep(workplace.observer.store, layout.parquets)
+    partial.forget_old(layout.raws, time.time())
 
 
 def _refuse_demo_among_real(workplace: Workplace) -> None:

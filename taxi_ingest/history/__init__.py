@@ -1,8 +1,9 @@
 """What happened: runs, attempts and outcomes, in one SQLite file, written as it happens.
 
 A run is one invocation; an attempt is one try of one step of one part, with its log file; an outcome is how a step of a
-part ended in a run. `schema` holds the tables and upgrades old ones, `trouble` says what is wrong with a file,
-`writing` is used by the run under way, `reading` by `status`, `history` and `logs`, also while a run is on.
+part ended in a run; a note is a sentence about a part in a run, or about the run. `schema` holds the tables and
+upgrades old ones, `trouble` says what is wrong with a file, `writing` is used by the run under way, `reading` by
+`status`, `history` and `logs`, also while a run is on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,22 @@ class Attempt:
 
     def __str__(self) -> str:
         return f"{self.part}-{self.step}-{self.number}"
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a person should know of a part in a run, or of the run as a whole (part None)."""
+
+    part: Part | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Streak:
+    """How many runs in a row have ended with a step failed, and the day of the first, as 2024-03-05."""
+
+    runs: int
+    since: str
 
 
 @dataclass

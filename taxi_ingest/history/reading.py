@@ -18,6 +18,7 @@ from typing import Literal
 from taxi_ingest import exits
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import UsageError
+from taxi_ingest.history import Note
 from taxi_ingest.history.schema import open_for_reading
 from taxi_ingest.history.trouble import as_history_error
 
@@ -102,6 +103,13 @@ class PastRuns:
         """How every step of every part ended in a run: part, step, outcome. Empty for one that did not end."""
         rows = self._ask("SELECT * FROM outcomes WHERE run = ? ORDER BY rowid", run.run)
         return [(Part(row["dataset"], row["month"]), row["step"], row["outcome"]) for row in rows]
+
+    def notes(self, run: PastRun) -> list[Note]:
+        """What a person should know of a run and its parts. Empty for one that did not end, and of version 2."""
+        if not self._ask("SELECT 1 FROM sqlite_master WHERE name = 'notes'"):
+            return []
+        rows = self._ask("SELECT * FROM notes WHERE run = ? ORDER BY rowid", run.run)
+        return [Note(Part(row["dataset"], row["month"]) if row["dataset"] else None, row["note"]) for row in rows]
 
     def last_attempts(self) -> dict[tuple[Part, str], PastAttempt]:
         """The last attempt of every step of every part, over all runs."""

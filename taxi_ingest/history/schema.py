@@ -33,7 +33,13 @@ ALTER TABLE attempts ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
 UPDATE attempts SET settled = 1 WHERE outcome != 'running';
 """
 
-MIGRATIONS = (_FIRST, _SETTLED)
+# a note without a dataset is about the run as a whole
+_NOTES = """
+CREATE TABLE notes (run TEXT NOT NULL REFERENCES runs, dataset TEXT, month TEXT, note TEXT NOT NULL);
+CREATE INDEX notes_of_run ON notes (run);
+"""
+
+MIGRATIONS = (_FIRST, _SETTLED, _NOTES)
 """MIGRATIONS[n] leads from version n to n + 1. Entries are never changed, only added."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

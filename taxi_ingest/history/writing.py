@@ -6,13 +6,15 @@ What such a run left as `running`, the next run marks `interrupted`.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
+import re
 import secrets
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +23,7 @@ from typing import TypeVar
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import HistoryError, NotPublishedError
 from taxi_ingest.graph import Outcome, Step
-from taxi_ingest.history import Attempt, AttemptRecord
+from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
 from taxi_ingest.history.schema import open_for_writing
 from taxi_ingest.history.trouble import DamagedHistoryError, as_history_error, set_aside
 from taxi_ingest.redaction import redacted
@@ -30,10 +32,16 @@ log = logging.getLogger("taxi_ingest")
 
 _Result = TypeVar("_Result")
 
+_TIME_IN_NAME = re.compile(r"[0-9]{8}T[0-9]{6}")
+"""When something was made, in the names of runs, of logs of bugs and of damaged histories."""
+
 
 @dataclass(frozen=True)
 class PartResult:
-    """What came of one part in a run: outcomes by step, rows and rejects where known, seconds at work, notes."""
+    """What came of one part in a run: outcomes by step, rows and rejects where known, seconds at work.
+
+    `notes` are about the rows, and worth telling when the part was worked on; `news` are of this very run.
+    """
 
     part: Part
     source: str
@@ -42,6 +50,17 @@ class PartResult:
     steps: dict[Step, Outcome]
     seconds: float
     notes: tuple[str, ...] = ()
+    news: tuple[str, ...] = ()
+
+    @property
+    def was_worked_on(self) -> bool:
+        """Whether any step was more than found up to date."""
+        return bool(set(self.steps.values()) - {"up_to_date"})
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What a person should know of it in this run."""
+        return (*self.news, *(self.notes if self.was_worked_on else ()))
 
 
 class History:
@@ -79,6 +98,8 @@ class History:
     def forget(self, days: int) -> None:
         """Remove runs that began more than `days` days ago, and their logs; 0 keeps all for ever.
 
+        With them go logs as old that no run owns: of bugs, and of a history that was lost or is put aside.
+
         This machine's clock may be years ahead for once. So days are counted back from the second latest start of all
         runs, this one included: a run with a wrong clock forgets nothing that the run before it would have kept, and
         what has become too old goes with the second run after that.
@@ -93,17 +114,54 @@ class History:
         query = "SELECT run FROM runs WHERE started < ? AND run != ?"
         for (run,) in self._use(lambda db: db.execute(query, [limit, self.run]).fetchall()):
             shutil.rmtree(self._logs / run, ignore_errors=True)
-            for table in ("attempts", "outcomes", "runs"):
+            for table in ("attempts", "outcomes", "notes", "runs"):
                 self._execute(f"DELETE FROM {table} WHERE run = ?", run)  # noqa: S608 - names of ours
+        self._forget_strays(f"{datetime.fromisoformat(limit):%Y%m%dT%H%M%S}")
 
-    def end(self, outcomes: Mapping[tuple[Part, Step], Outcome], exit_code: int) -> None:
-        """Close the run with how every step ended."""
+    def _forget_strays(self, limit: str) -> None:
+        """Remove what names a time before `limit` and belongs to no run that is known."""
+        known = {run for (run,) in self._use(lambda db: db.execute("SELECT run FROM runs").fetchall())}
+        for path in (*self._logs.glob("*"), *self._database.parent.glob(f"{self._database.name}.damaged-*")):
+            time = _TIME_IN_NAME.search(path.name)
+            if path.name not in known and time and time[0] < limit:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def failures(self, part: Part, step: Step) -> Streak:
+        """The runs before this one, back to the last that did not end with this step failed."""
+        query = (
+            "SELECT outcome, started FROM outcomes JOIN runs USING (run)"
+            " WHERE dataset = ? AND month IS ? AND step = ? ORDER BY outcomes.rowid DESC"
+        )
+
+        def newest_failures(db: sqlite3.Connection) -> list[str]:
+            ends = db.execute(query, [part.dataset, part.month, step])  # read no further than the last other end
+            return [started for _, started in itertools.takewhile(lambda end: end[0] == "failed", ends)]
+
+        starts = self._use(newest_failures)
+        return Streak(len(starts), starts[-1][:10] if starts else "")
+
+    def told_before(self) -> frozenset[tuple[Part, str]]:
+        """What the run before this one told of parts."""
+        query = (
+            "SELECT dataset, month, note FROM notes WHERE dataset IS NOT NULL AND run ="
+            " (SELECT run FROM runs WHERE run != ? ORDER BY rowid DESC LIMIT 1)"
+        )
+        rows = self._use(lambda db: db.execute(query, [self.run]).fetchall())
+        return frozenset((Part(dataset, month), note) for dataset, month, note in rows)
+
+    def end(self, outcomes: Mapping[tuple[Part, Step], Outcome], exit_code: int, notes: Sequence[Note] = ()) -> None:
+        """Close the run with how every step ended, and what a person should know."""
+        said = [
+            (self.run, note.part and note.part.dataset, note.part and note.part.month, _storable(note.sentence))
+            for note in notes
+        ]
         rows = [(self.run, part.dataset, part.month, step, how) for (part, step), how in outcomes.items()]
 
         def close(db: sqlite3.Connection) -> None:
             with db:
                 db.execute("BEGIN")
                 db.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)", rows)
+                db.executemany("INSERT INTO notes VALUES (?, ?, ?, ?)", said)
                 db.execute("UPDATE runs SET ended = ?, exit = ? WHERE run = ?", (_now(), exit_code, self.run))
 
         self._use(close)

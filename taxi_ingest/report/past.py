@@ -11,6 +11,7 @@ from rich.text import Text
 
 from taxi_ingest import exits
 from taxi_ingest.catalog import Part
+from taxi_ingest.history import Note
 from taxi_ingest.history.reading import PastAttempt, PastRun
 from taxi_ingest.report import words
 
@@ -49,8 +50,14 @@ def nothing_yet(out: Console, data_dir: Path) -> None:
         out.print("For the demo's data, add --data-dir demo-data.")
 
 
-def run(out: Console, one: PastRun, attempts: Sequence[PastAttempt], outcomes: Sequence[tuple[Part, str, str]]) -> None:
-    """One run: what was asked for, every attempt with its end, and what was not reached."""
+def run(
+    out: Console,
+    one: PastRun,
+    attempts: Sequence[PastAttempt],
+    outcomes: Sequence[tuple[Part, str, str]],
+    notes: Sequence[Note],
+) -> None:
+    """One run: what was asked for, every attempt with its end, what was not reached, and what one should know."""
     word, colour = _ending(one)
     out.print(f"{one.run}: {one.request}  (taxi-ingest {one.version})", markup=False)
     out.print(
@@ -65,6 +72,8 @@ def run(out: Console, one: PastRun, attempts: Sequence[PastAttempt], outcomes: S
     for attempt in attempts:
         _attempt(out, attempt, wide, len(head))
     _unreached(out, outcomes)
+    for note in notes:
+        out.print(f"{note.part}: {note.sentence}" if note.part else note.sentence, markup=False)
 
 
 def log(out: Console, attempt: PastAttempt, text: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from taxi_ingest.report import words
+from taxi_ingest.report import say, words
 from taxi_ingest.state.plan import Plan, PlannedPart
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ def plan(out: Console, planned: Plan) -> None:
     """What would run and why, then the sums."""
     for _, alike in groupby(planned.parts, key=_work):
         _group(out, list(alike))
+    refreshed = planned.refreshed
+    say(out, [line for line in (refreshed.in_words, *refreshed.unanswered) if line])
+    say(out, [f"  {part}: {note}" for part, note in refreshed.gone.items()])
     idle = sum(part.idle for part in planned.parts)
     up_to_date = f", {idle:,} up to date" if idle else ""
     out.print(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from taxi_ingest.catalog import Part
 from taxi_ingest.graph import STEPS, Outcome
 from taxi_ingest.history.writing import PartResult
 from taxi_ingest.report import say, words
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: str) -> None:
     """What came of a run: a row a part that was worked on, totals, and the line that opens the table."""
-    worked = _worked_on(results)
+    worked = [result for result in results if result.was_worked_on]
     if worked:
         out.print(_results_table(worked))
     say(out, notes(results))
@@ -32,13 +33,10 @@ def summary(out: Console, results: Sequence[PartResult], seconds: float, hint: s
         out.file.write(f"Look at it: {hint}\n")  # to be pasted into a shell: rich would expand tabs
 
 
-def notes(results: Sequence[PartResult]) -> list[str]:
-    """What a person should know of the parts that were worked on, a line each."""
-    return [f"  {result.part}: {note}" for result in _worked_on(results) for note in result.notes]
-
-
-def _worked_on(results: Sequence[PartResult]) -> list[PartResult]:
-    return [result for result in results if set(result.steps.values()) - {"up_to_date"}]
+def notes(results: Sequence[PartResult], but_not: Collection[tuple[Part, str]] = ()) -> list[str]:
+    """What a person should know of the parts, a line each, without what `but_not` says of them."""
+    told = [(result.part, note) for result in results for note in result.told]
+    return [f"  {part}: {note}" for part, note in told if (part, note) not in but_not]
 
 
 def _results_table(results: Sequence[PartResult]) -> Table:

@@ -8,6 +8,7 @@ through `http`, which follows redirects:
 
 * `connection` sends one request, `addresses` judges where to, `patience` bounds how long it may take, `faults` says
   what a failure means, and `headers` reads what the publisher says.
+* `versions` asks whether a file is still the one we hold, `refusals` says what it means that none is sent.
 * `partial` is the beginning of a file that was cut, `bounds` how large a file may become, `coding` undoes
   Content-Encoding.
 """

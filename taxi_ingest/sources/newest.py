@@ -18,11 +18,14 @@ from taxi_ingest.retrying import Retries, with_retries
 from taxi_ingest.sources.headers import seconds_to_wait
 from taxi_ingest.sources.http import answer
 from taxi_ingest.sources.patience import Patience
+from taxi_ingest.sources.refusals import denied_by_storage, throttle
 
 MONTHS_ASKED = 24
 """How many months back the publisher is asked: TLC is late by two, copies of one's own may be by more."""
 
-_NO_HEAD = {405, 501}
+_UNTOLD_BY_HEAD = {403, 405, 501}
+"""What settles nothing when a HEAD gets it: a 403 without a body may be a throttle."""
+
 _NOT_THERE = {403, 404, 410}
 
 
@@ -69,7 +72,9 @@ def _is_there(url: str, timeout_seconds: float) -> bool:
     for method in ("HEAD", "GET"):
         with answer(method, url, {}, Patience(timeout_seconds)) as found:
             status, retry_after = found.status, seconds_to_wait(found.header("Retry-After"))
-        if status not in _NO_HEAD:
+            if status == 403 and method == "GET" and not denied_by_storage(found):
+                raise throttle(found)
+        if status not in _UNTOLD_BY_HEAD:
             break
     if status == 200 or status in _NOT_THERE:
         return status == 200

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from taxi_ingest.sources.connection import Answer
 
 
+SUFFIX = ".part"
+"""What the name of such a file ends in."""
+
+DAYS_KEPT = 30
+"""So long a beginning waits for the rest; by then the publisher has most likely another file."""
+
+_NOTES = ".json"
+
+
 @dataclass(frozen=True)
 class Notes:
     """What the first answer said about the whole file: `total` in bytes on the wire, None if it did not say.
@@ -43,13 +52,27 @@ class Notes:
         return self.etag if self.etag and not self.etag.startswith("W/") else self.last_modified
 
 
+def forget_old(folder: Path, now: float) -> None:
+    """Remove the beginnings of files in the folders of `folder` that nobody went on with for DAYS_KEPT days.
+
+    `now` in seconds since 1970.
+    """
+    for path in folder.glob(f"*/*{SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < now - DAYS_KEPT * 86_400:
+                Partial(path, "").discard()
+    for notes in folder.glob(f"*/*{SUFFIX}{_NOTES}"):
+        if not notes.with_name(notes.name.removesuffix(_NOTES)).exists():
+            notes.unlink(missing_ok=True)
+
+
 class Partial:
     """A file that is still coming, at `path`, with notes beside it, and the `checksums` of what was written to it."""
 
     def __init__(self, path: Path, url: str) -> None:
         self.path = path
         self.checksums = Checksums()
-        self._notes_path = path.with_name(path.name + ".json")
+        self._notes_path = path.with_name(path.name + _NOTES)
         self._url = public_url(url)
 
     def range_headers(self) -> dict[str, str]:

@@ -54,18 +54,22 @@ class Observed:
     `receipts` are what we remember; the rest is what is there now, each in the form of the receipt it deserves: the
     Parquet file, the object in the store, the month in the table, None where there is none. A Parquet file that is not
     what its receipt or footer says is `parquet_damaged`; a raw file that was refused and may be another one where it
-    came from is `may_be_replaced`; a month that has not just the rows it was loaded with is not `month_whole`.
+    came from is `may_be_replaced`; `republished` says why the published file is taken for another one than ours, ""
+    when it is not or nobody asked; a month without all of the rows it was loaded with, or with more, is not
+    `month_whole`. `month_stale` tells why a whole month must be loaded again, "" if it need not.
     """
 
     part: Part
     receipts: PartReceipts = field(default_factory=PartReceipts)
     raw_present: bool = False
     may_be_replaced: bool = False
+    republished: str = ""
     parquet: Parquetized | None = None
     parquet_damaged: bool = False
     stored: Uploaded | None = None
     month: Loaded | None = None
     month_whole: bool = True
+    month_stale: str = ""
 
     @property
     def mark(self) -> str:
@@ -81,14 +85,15 @@ class Observed:
         match receipt:
             case Downloaded():
                 receipts = replace(self.receipts, download=receipt)
-                return replace(self, receipts=receipts, raw_present=True, may_be_replaced=False)
+                return replace(self, receipts=receipts, raw_present=True, may_be_replaced=False, republished="")
             case Parquetized():
                 receipts = replace(self.receipts, parquetize=receipt)
                 return replace(self, receipts=receipts, parquet=receipt, parquet_damaged=False)
             case Uploaded():
                 return replace(self, receipts=replace(self.receipts, upload=receipt), stored=receipt)
             case Loaded():
-                return replace(self, receipts=replace(self.receipts, load=receipt), month=receipt, month_whole=True)
+                receipts = replace(self.receipts, load=receipt)
+                return replace(self, receipts=receipts, month=receipt, month_whole=True, month_stale="")
 
 
 def decide(step: Step, now: Observed, wanted: Wanted) -> Decision:
@@ -118,6 +123,8 @@ def _download(now: Observed, wanted: Wanted) -> Decision:
         return Decision("run", f"another source: {wanted.source}, before {receipt.source}")
     if now.may_be_replaced:
         return Decision("run", "the file was refused and may have been replaced")
+    if now.republished:
+        return Decision("run", now.republished)
     if not now.raw_present and _is_needed("parquetize", wanted) and decide("parquetize", now, wanted).action == "run":
         return Decision("run", RAW_MISSING)
     return Decision("up_to_date")
@@ -181,7 +188,9 @@ def _load(now: Observed, _wanted: Wanted) -> Decision:
     if now.month.mark != now.mark:
         return Decision("run", "the table holds the month from another file")
     if not now.month_whole:
-        return Decision("run", "rows of the month are missing, changed or too many")
+        return Decision("run", "rows of the month are missing from the table, or too many")
+    if now.month_stale:
+        return Decision("run", now.month_stale)
     receipt = now.receipts.load
     agrees = receipt is not None and (receipt.at, receipt.mark) == (now.month.at, now.month.mark)
     return _proven(agrees, "the table proves it")

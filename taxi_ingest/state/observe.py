@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -45,7 +46,12 @@ class Observer:
         self._objects: dict[str, Mapping[str, Held]] = {}
         self._months: dict[str, Months] = {}
         self._observed: dict[Part, Observed] = {}
+        self._republished: Mapping[Part, str] = {}
         self._unanswered: set[Part] = set()
+
+    def note_republished(self, reasons: Mapping[Part, str]) -> None:
+        """Know which published files are taken for others than ours, and why; before any part is observed."""
+        self._republished = reasons
 
     def observe(self, part: Part) -> Observed:
         """What is known of `part`; looked at once, and kept up to date by `finished`."""
@@ -59,10 +65,9 @@ class Observer:
         if part not in self._unanswered:
             return True
         try:
-            month, whole = self._month(part)
+            self._observed[part] = self._with_month(now)
         except InUseError:
             return False
-        self._observed[part] = replace(now, month=month, month_whole=whole)
         self._unanswered.discard(part)
         return True
 
@@ -71,6 +76,18 @@ class Observer:
         before = self.observe(part)
         self.receipts.put(part, step, receipt)
         self._observed[part] = before.after(receipt)
+        if step == "load":
+            self._ask_again_if_stale(part.dataset)
+
+    def _ask_again_if_stale(self, dataset: str) -> None:
+        """Ask again about a table that the load of one month may have changed for all of its months."""
+        if not any(held.stale for held in self._months.get(dataset, {}).values()):
+            return
+        del self._months[dataset]
+        stale = [part for part, now in self._observed.items() if part.dataset == dataset and now.month_stale]
+        with contextlib.suppress(InUseError):  # then they are loaded once more, which changes nothing
+            for part in stale:
+                self._observed[part] = self._with_month(self._observed[part])
 
     def note_refusal(self, part: Part, downloaded: Downloaded, *, refused: bool) -> None:
         """Keep in the receipt whether the file of `part` was refused, so that the next run may fetch it again."""
@@ -99,18 +116,17 @@ class Observer:
     def _look(self, part: Part) -> Observed:
         receipts = self.receipts.of(part)
         parquet, damaged = _parquet_file(self._job.layout.parquet(part), receipts.parquetize)
-        month, whole = self._month_or_receipt(part, receipts) if "load" in self._job.steps else (None, True)
-        return Observed(
+        now = Observed(
             part=part,
             receipts=receipts,
             raw_present=_is_raw_present(self._job.layout.data_dir, receipts.download),
             may_be_replaced=_may_be_replaced(self._job.layout.data_dir, receipts.download),
+            republished=self._republished.get(part, ""),
             parquet=parquet,
             parquet_damaged=damaged,
             stored=self._stored(part, receipts) if "upload" in self._job.steps else None,
-            month=month,
-            month_whole=whole,
         )
+        return self._with_month_or_receipt(now) if "load" in self._job.steps else now
 
     def _stored(self, part: Part, receipts: PartReceipts) -> Uploaded | None:
         at, name = str(self.store.place), object_name(part)
@@ -122,23 +138,24 @@ class Observer:
             held = self._objects[part.dataset].get(name)
         return Uploaded(at=at, object=name, mark=held.mark, crc32c=held.crc32c, bytes=held.size) if held else None
 
-    def _month_or_receipt(self, part: Part, receipts: PartReceipts) -> tuple[Loaded | None, bool]:
-        """As `_month`; as the receipt says while another program has the warehouse open."""
+    def _with_month_or_receipt(self, now: Observed) -> Observed:
+        """As `_with_month`; as the receipt says while another program has the warehouse open."""
         if self._asks_warehouse:
             try:
-                return self._month(part)
+                return self._with_month(now)
             except InUseError:
-                self._unanswered.add(part)
-        at = str(self.warehouse.place)
-        return (receipts.load if receipts.load and receipts.load.at == at else None), True
+                self._unanswered.add(now.part)
+        receipt = now.receipts.load
+        return replace(now, month=receipt if receipt and receipt.at == str(self.warehouse.place) else None)
 
-    def _month(self, part: Part) -> tuple[Loaded | None, bool]:
-        """The month in the warehouse, and whether it has exactly the rows it was loaded with."""
-        held = self.held_months(part.dataset).get(part.month)
+    def _with_month(self, now: Observed) -> Observed:
+        """What is known of a part, with its month as the warehouse holds it."""
+        held = self.held_months(now.part.dataset).get(now.part.month)
         if held is None:
-            return None, True
-        at, table = str(self.warehouse.place), dataset_named(part.dataset).table
-        return Loaded(at=at, table=table, mark=held.mark, rows=held.rows), held.is_whole
+            return replace(now, month=None, month_whole=True, month_stale="")
+        at, table = str(self.warehouse.place), dataset_named(now.part.dataset).table
+        month = Loaded(at=at, table=table, mark=held.mark, rows=held.rows)
+        return replace(now, month=month, month_whole=held.rows == held.loaded, month_stale=held.stale)
 
 
 def known_parts(job: Job, attempted: Iterable[Part]) -> list[Part]:

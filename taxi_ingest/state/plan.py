@@ -1,7 +1,7 @@
 """What a run would do and why, with rows, bytes and disk, from what is there and from the catalog; does nothing.
 
-Store and warehouse are asked as a run asks them; the publisher is not. So a step whose answer hangs on bytes still
-to come reads `maybe`.
+Store and warehouse are asked as a run asks them; the publisher only where a run would ask it what it changed. A step
+whose answer hangs on bytes still to come reads `maybe`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from taxi_ingest.job import Job
 from taxi_ingest.state.decide import IN_USE, RAW_MISSING, Observed, Wanted, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Parquetized, PartReceipts
+from taxi_ingest.state.refresh import Refreshed, refresh
 from taxi_ingest.state.room import Disk, Home, Writes, check_room, disks, shares_disk
 from taxi_ingest.state.wanted import wanted
 
@@ -68,10 +69,11 @@ class PlannedPart:
 
 @dataclass(frozen=True)
 class Plan:
-    """All parts, and the disks that they will write to, that of the data directory first."""
+    """All parts, the disks that they will write to, that of the data directory first, and what publishers said."""
 
     parts: tuple[PlannedPart, ...]
     disks: tuple[Disk, ...]
+    refreshed: Refreshed
 
     @property
     def disk_free(self) -> int:
@@ -102,16 +104,19 @@ class Plan:
 def make_plan(job: Job) -> Plan:
     """What running `job` would do."""
     observer = Observer(job, "everything", dataclasses.replace(job.warehouse_options, lock_timeout=0))
-    linked = shares_disk(job)
-    parts = tuple(_planned(job, observer, part, linked=linked) for part in job.parts)
-    return Plan(parts, disks(job, (one.writes for one in parts)))
+    publisher = publishers.Publisher(job.source)
+    refreshed = refresh(job, job.parts, observer.receipts, publisher, lambda sentence: None)
+    observer.note_republished(refreshed.reasons)
+    linked, sizes = shares_disk(job), refreshed.sizes
+    parts = tuple(_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts)
+    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed)
 
 
 def check_disks(job: Job, observer: Observer) -> None:
     """Raise SpaceError when a disk has too little room for what `job` would do, as far as that can be known."""
     linked = shares_disk(job)
     try:
-        parts = [_planned(job, observer, part, linked=linked) for part in job.parts]
+        parts = [_planned(job, observer, part, None, linked=linked) for part in job.parts]
     except (TaxiError, OSError):  # the steps will tell, each for itself
         return
     check_room(disks(job, [one.writes for one in parts if one.certain]))
@@ -160,7 +165,11 @@ def _foreseen_parquet(now: Observed, want: Wanted) -> Parquetized:
     )  # fmt: skip
 
 
-def _planned(job: Job, observer: Observer, part: Part, *, linked: bool) -> PlannedPart:
+def _planned(job: Job, observer: Observer, part: Part, published: int | None, *, linked: bool) -> PlannedPart:
+    """What will come of `part`, whose file has `published` bytes now, if its publisher said so.
+
+    `linked`: an object in the store has its bytes in common with the Parquet file.
+    """
     now, want = observer.observe(part), wanted(job, part)
     steps = foresee(now, want, job.steps)
     if not observer.answers(part):
@@ -168,7 +177,7 @@ def _planned(job: Job, observer: Observer, part: Part, *, linked: bool) -> Plann
     had = now.receipts.download
     source = want.source or (had.source if had else publishers.identity(job.source, part, job.demo))
     rows, parquet = _size(job, now.receipts, part)
-    raw = had.bytes if had else round(parquet * _raw_share(source, part))
+    raw = published or (had.bytes if had else round(parquet * _raw_share(source, part)))
     will_run = {step for step, foreseen in steps.items() if foreseen.action != "up_to_date"}
     return PlannedPart(
         part=part,
@@ -200,10 +209,11 @@ def _writes(job: Job, now: Observed, will_run: Set[Step], sizes: _Sizes, linked:
     stored = max(0, sizes.parquet - (now.stored.bytes if now.stored else 0)) if "upload" in will_run else 0
     keeps_raw = "raw" in job.kept or "download" in job.targets
     keeps_parquet = "parquet" in job.kept or "load" not in job.targets or linked
+    writes_rows = "load" in will_run and (now.month is None or bool(now.month_stale))
     adds: dict[Home, int] = {
         "data_dir": raw * keeps_raw + parquet * keeps_parquet,
         "store": 0 if linked or not job.store.path else stored,
-        "warehouse": round(sizes.parquet * sizes.table_share) if "load" in will_run and now.month is None else 0,
+        "warehouse": round(sizes.parquet * sizes.table_share) if writes_rows else 0,
     }
     return Writes(adds, passing=raw * (not keeps_raw) + parquet * (not keeps_parquet))
 

@@ -22,18 +22,17 @@ from taxi_ingest.readers.inspecting import inspect, look
 from taxi_ingest.redaction import public_url
 from taxi_ingest.sources.bounds import Bound, bound, check_room
 from taxi_ingest.sources.coding import ends_early, undo
-from taxi_ingest.sources.headers import seconds_to_wait
 from taxi_ingest.sources.http import answer
-from taxi_ingest.sources.partial import Notes, Partial
+from taxi_ingest.sources.partial import SUFFIX, Notes, Partial
 from taxi_ingest.sources.patience import Patience
+from taxi_ingest.sources.refusals import denied_by_storage, passing_fault, throttle
+from taxi_ingest.sources.versions import version_of
 from taxi_ingest.state.receipts import Downloaded
 
 if TYPE_CHECKING:
     from taxi_ingest.sources.connection import Answer
 
 _CHUNK = 1 << 17
-_PARTIAL = ".part"
-_RESPONSES_WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def download(
     suffixes = Path(urlsplit(public_url(url)).path).suffixes[-2:]  # without ;parameters, which may be secret
     target = layout.raw(part, "".join(suffixes) or ".csv")
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Partial(target.with_name(target.name + _PARTIAL), url)
+    partial = Partial(target.with_name(target.name + SUFFIX), url)
     if urlsplit(url).scheme == "file":
         published = _copy(url, partial, progress, expect)
     else:
@@ -147,14 +146,15 @@ def _copy(url: str, partial: Partial, tell: Callable[[int], None], expect: Calla
         )
     if not source.is_file():
         raise SourceError(f"There is no file {source}. Check the --source template, or copy the file there.")
-    size = source.stat().st_size
+    version = version_of(source.stat())
+    size = version.size or 0
     check_room(url, partial.path.parent, size, 0)
     expect(size)
     with source.open("rb") as file, partial.appending(0) as append:
         while chunk := file.read(_CHUNK):
             append(chunk)
             tell(len(chunk))
-    return Published()
+    return Published(version.etag, version.last_modified)
 
 
 # ---- over HTTP
@@ -228,15 +228,15 @@ class _Absence:
 
     def check(self, response: Answer) -> None:
         """Raise what the status of `response` means; 200 and 206 pass."""
-        status, shown, wait = response.status, response.shown, seconds_to_wait(response.header("Retry-After"))
+        status, shown = response.status, response.shown
         if status in {200, 206}:
             return
         if status == 416:
             raise TransientError(f"{shown}: the file changed while it was fetched.")
-        if status in _RESPONSES_WORTH_ANOTHER_TRY:
-            raise TransientError(f"{shown}: the publisher answered {status}.", retry_after=wait)
-        if status == 403 and (self.known_to_exist or not _denied_by_storage(response)):
-            raise TransientError(f"{shown}: the publisher is holding us back (403).", retry_after=wait)
+        if fault := passing_fault(response):
+            raise fault
+        if status == 403 and (self.known_to_exist or not denied_by_storage(response)):
+            raise throttle(response)
         if status in {403, 404, 410}:
             self._absent()
         raise SourceError(f"{shown}: the publisher answered {status}. Check the --source template.")
@@ -248,8 +248,3 @@ class _Absence:
                 f"{self.month} is not published yet at {url}; TLC publishes about two months after a month's end."
             )
         raise SourceError(f"The publisher has no such file: {url}. Check month and --source.")
-
-
-def _denied_by_storage(response: Answer) -> bool:
-    """Whether a 403 is the storage's own "no such object" (XML, AccessDenied) and not a throttle's page."""
-    return b"<Code>AccessDenied</Code>" in next(response.pieces(), b"")

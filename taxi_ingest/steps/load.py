@@ -43,6 +43,8 @@ def load(
     with contextlib.ExitStack() as fetched:
         if there.traits.reads:
             file = open_store(store).url(object_name(part))
+            if not store.scheme:  # a file on this disk; elsewhere, the store compared it
+                checked(Path(file), parquetized)
         else:
             file = str(fetched.enter_context(_parquet_file(part, parquetized, layout, store)))
         counted = there.replace(

@@ -33,15 +33,15 @@ def check_receipts(layout: Layout, part: Part, receipts: PartReceipts, there: Co
             yield Checked("receipt", "absent", step, str(path), "is missing", remedy)
 
 
-def check_raw(layout: Layout, receipt: Downloaded | None, *, wanted: bool) -> Checked:
-    """The published file beside the receipt of its download."""
+def check_raw(layout: Layout, receipt: Downloaded | None) -> Checked:
+    """The published file beside the receipt of its download, which stands for one that is missing."""
     if receipt is None:
         return Checked.absent("raw")
     path = layout.data_dir / receipt.file
     try:
         wrong = _wrong_with_raw(path, receipt)
     except FileNotFoundError:
-        return Checked.absent("raw", str(path), wanted=wanted)
+        return Checked.absent("raw", str(path))
     except OSError as error:
         wrong = _unreadable(error)
     return Checked.present("raw", str(path), wrong)

@@ -60,7 +60,7 @@ class _Looking:
         """Look at one part."""
         job, now, should = self._job, self._observer.observe(part), self._expected(part)
         needed = now.receipts.parquetize is not None and decide("parquetize", now, wanted(job, part)).action == "run"
-        raw = check_raw(job.layout, should.download, wanted="raw" in job.kept)
+        raw = check_raw(job.layout, should.download)
         parquet = check_parquet(job.layout.parquet(part), part, should.parquetize, wanted=needed)
         stored = self._object(part, should.upload, wanted=now.stored is not None)
         file = _loaded_from(should, parquet, stored, readable=isinstance(self._observer.store, ReadsBack))

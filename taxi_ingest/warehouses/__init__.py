@@ -8,7 +8,7 @@ suite its fixture. A table of its name that is not ours is left alone: `ownershi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -25,19 +25,16 @@ class HeldMonth:
     """One month in a warehouse.
 
     `mark`, `loaded` (number of rows) and `source` were recorded when it was loaded; `rows` is the number of rows in
-    the table now. `changed` tells that some are not those that were loaded, for a warehouse that can tell.
+    the table now. `mark` is "" when other rows are shown now than those that were recorded. `stale` tells why the month
+    must be loaded again although nothing is missing: the table is kept otherwise than the method asks for, or somebody
+    changed rows; "" if it need not.
     """
 
     mark: str
     rows: int
     loaded: int
     source: str
-    changed: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether just the rows that were loaded are there."""
-        return self.rows == self.loaded and not self.changed
+    stale: str = ""
 
 
 Months = Mapping[str | None, HeldMonth]
@@ -82,14 +79,18 @@ def month_key(day: date | None) -> str | None:
 class Traits:
     """How kinds of warehouses differ.
 
-    `reads`: schemes of the stores whose objects it loads by URL; empty when it loads the Parquet file on this disk,
-    whatever the store. `needs_network`: whether `held` needs a network. `disk_per_parquet`: bytes that a load adds to
-    this disk for each byte of Parquet.
+    `reads`: schemes of the stores whose objects it loads by URL, "" for a folder; empty when it loads the Parquet file
+    on this disk, whatever the store. `needs_network`: whether `held` needs a network. `disk_per_parquet`: bytes that a
+    load adds to this disk for each byte of Parquet.
     """
 
     reads: tuple[str, ...] = ()
     needs_network: bool = True
     disk_per_parquet: float = 0.0
+
+
+TABLE, EXTERNAL = "table", "external"
+"""Methods: rows are copied into a table, as the kind does it best; or the table shows the store's objects."""
 
 
 def _ignore(_: str) -> None:
@@ -100,9 +101,9 @@ def _ignore(_: str) -> None:
 class Options:
     """How a warehouse is used; a kind ignores options that do not concern it.
 
-    `method`: how a month is replaced; "" is the kind's own default. `lock_timeout`: seconds that an opened warehouse
-    waits, in all, for another program to release it before InUseError is raised. `memory_limit_mb`: megabytes that a
-    load may take on this machine. `announce` hears what is waited for.
+    `method`: how a month is replaced, as in `Kind.methods`; "" is `table`. `lock_timeout`: seconds that an opened
+    warehouse waits, in all, for another program to release it before InUseError is raised. `memory_limit_mb`: megabytes
+    that a load may take on this machine. `announce` hears what is waited for.
     """
 
     method: str = ""
@@ -217,7 +218,7 @@ def _duckdb(place: Place, options: Options) -> ComparingWarehouse:
 def _bigquery(place: Place, options: Options) -> JobWarehouse:
     from taxi_ingest.warehouses.bigquery import BigQuery
 
-    return BigQuery(place, options)
+    return BigQuery(place, replace(options, method="") if options.method == TABLE else options)
 
 
 def _postgres(place: Place, options: Options) -> ComparingWarehouse:
@@ -230,15 +231,16 @@ def _postgres(place: Place, options: Options) -> ComparingWarehouse:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of warehouse: an example of its URL, and how to open one, which touches nothing yet."""
+    """A kind of warehouse: an example of its URL, how to open one, which touches nothing yet, and its methods."""
 
     example: str
     open: Callable[[Place, Options], Warehouse]
+    methods: tuple[str, ...] = (TABLE,)
 
 
 KINDS: dict[str, Kind] = {
-    "duckdb": Kind("duckdb:FILE", _duckdb),
-    "bigquery": Kind("bigquery://project/dataset", _bigquery),
+    "duckdb": Kind("duckdb:FILE", _duckdb, (TABLE, EXTERNAL)),
+    "bigquery": Kind("bigquery://project/dataset", _bigquery, (TABLE, "partition", "merge")),
     "postgresql": Kind("postgresql://user@host/database", _postgres),
 }
 """URL scheme → kind. An opener imports its module, and the client that needs, when called."""
@@ -255,6 +257,11 @@ def open_warehouse(place: Place, options: Options | None = None) -> Warehouse:
     kind = KINDS.get(place.scheme)
     if kind is None:
         raise UsageError(f"{quoted(str(place))} is not a warehouse. Possible: {EXAMPLES}.")
+    if options and options.method == EXTERNAL and EXTERNAL not in kind.methods:
+        raise UsageError(
+            f"{place} cannot show the store's objects as a table (load.method = external). "
+            f"Possible: load.method = {' or '.join(kind.methods)}."
+        )
     return kind.open(place, options or Options())
 
 
@@ -262,5 +269,6 @@ def check_pair(store: Place, warehouse: Place, options: Options | None = None) -
     """Raise UsageError, naming the stores that are possible, when `warehouse` cannot load from `store`."""
     reads = open_warehouse(warehouse, options).traits.reads
     if reads and store.scheme not in reads:
-        possible = ", ".join(f"{scheme}://…" for scheme in reads)
-        raise UsageError(f"{warehouse} cannot load from the store {store}. Use a store it reads: {possible}.")
+        possible = ", ".join(f"{scheme}://…" if scheme else "a folder" for scheme in reads)
+        copies = " Or copy the rows: load.method = table." if options and options.method == EXTERNAL else ""
+        raise UsageError(f"{warehouse} cannot load from the store {store}. Use a store it reads: {possible}.{copies}")

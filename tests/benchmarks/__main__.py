@@ -14,13 +14,14 @@ import platform
 import sys
 from pathlib import Path
 
-from cases import CASES, Case
-from measuring import Candidate, Run, compare
+from cases import CASES
+from measuring import compare
+from prepared import Case
 from tables import table
 
 REPOSITORY = Path(__file__).parents[2]
 WORK = REPOSITORY / ".cache" / "benchmarks"
-PACKAGES = ("pyarrow", "duckdb", "polars", "pandas", "doit", "typer")
+PACKAGES = ("pyarrow", "duckdb", "polars", "pandas", "dlt", "doit", "typer")
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
     for case in CASES:
         if asked.only and case.name not in asked.only:
             continue
-        _show(case, asked.rounds, asked.scale)
+        _show(case, asked.rounds, asked.scale, asked.work)
     return 0
 
 
@@ -39,24 +40,27 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=[case.name for case in CASES], help="a case; may repeat")
     parser.add_argument("--rounds", type=int, default=5, help="how often each candidate runs (default: 5)")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows, to try the benchmarks themselves")
+    parser.add_argument("--work", type=Path, default=WORK, help="where inputs are kept (default: .cache/benchmarks)")
     return parser.parse_args()
 
 
 def _machine() -> str:
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    installed = {found.name.lower(): found.version for found in importlib.metadata.distributions()}
+    versions = ", ".join(f"{name} {installed[name]}" for name in PACKAGES if name in installed)
     return f"{os.cpu_count()} CPUs, Python {platform.python_version()}, {versions}\n"
 
 
-def _show(case: Case, rounds: int, scale: float) -> None:
-    folder = WORK / (case.name if scale == 1 else f"{case.name}-{scale:g}")
+def _show(case: Case, rounds: int, scale: float, work: Path) -> None:
+    folder = work.resolve() / (case.name if scale == 1 else f"{case.name}-{scale:g}")
     folder.mkdir(parents=True, exist_ok=True)
-    rows, candidates = case.prepare(folder, scale)
-    runs: dict[Candidate, list[Run]] = compare(candidates, rounds)
-    differences = case.check(folder, candidates)
-    print(f"### {case.title}\n\n{table(runs, rows)}\n", flush=True)
-    for difference in differences:
-        print(f"- {difference}")
-    if differences:
+    prepared = case.prepare(folder, scale)
+    with prepared.ends:
+        runs = compare(prepared.candidates, rounds)
+        differences = case.check(prepared.candidates)
+    print(f"### {case.title}\n\n{table(runs, prepared.rows)}\n", flush=True)
+    for sentence in [*differences, *prepared.notes]:
+        print(f"- {sentence}")
+    if differences or prepared.notes:
         print(flush=True)
 
 

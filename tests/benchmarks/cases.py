@@ -2,50 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import idle
+import loading
+import whole
 from measuring import Candidate
-
-HERE = Path(__file__).parent
-Prepared = tuple[int, list[Candidate]]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A comparison. `prepare` makes the input in a folder at a scale and returns its rows and the candidates.
-
-    `check` returns a sentence for each candidate whose output differs from that of the first.
-    """
-
-    name: str
-    title: str
-    prepare: Callable[[Path, float], Prepared]
-    check: Callable[[Path, list[Candidate]], list[str]]
-
-
-@dataclass(frozen=True)
-class Input:
-    """A made-up month: `bad` of its rows are spoilt, one in two by an unreadable cell, the others by a field more."""
-
-    dataset: str
-    month: str
-    suffix: str
-    rows: int
-    bad: float = 0.0
-
-    def make(self, folder: Path, scale: float) -> tuple[Path, int]:
-        """Make it in `folder`, if it is not there; returns its path and rows."""
-        rows = int(self.rows * scale)
-        path = folder / f"{self.dataset}_{self.month}_{rows}_{self.bad:g}{self.suffix}"
-        if not path.exists():
-            words = (str(path), self.dataset, self.month, str(rows), str(self.bad))
-            subprocess.run([sys.executable, str(HERE / "inputs.py"), *words], check=True)
-        return path, rows
+from prepared import HERE, Case, Input, Prepared, nothing_written, same_rows
 
 
 def conversion(made: Input, *peers: str, also: Input | None = None) -> Callable[[Path, float], Prepared]:
@@ -56,38 +21,34 @@ def conversion(made: Input, *peers: str, also: Input | None = None) -> Callable[
         candidates = [_candidate("ours", path, made, folder)]
         if also is not None:
             candidates.append(_candidate("ours", also.make(folder, scale)[0], also, folder, "ours, no row spoilt"))
-        return rows, candidates + [_candidate(peer, path, made, folder) for peer in peers]
+        return Prepared(rows, candidates + [_candidate(peer, path, made, folder) for peer in peers])
 
     return prepare
 
 
 def _candidate(script: str, path: Path, made: Input, folder: Path, name: str = "") -> Candidate:
-    name = name or script.replace("_", " ")
+    other_rows, name = bool(name), name or script.replace("_", " ")
     output = folder / f"{name.replace(' ', '_').replace(',', '')}.parquet"
-    command = [sys.executable, str(HERE / "candidates" / f"{script}.py"), str(path), str(output)]
-    return Candidate(name, (*command, made.dataset, made.month), folder, output)
+    command = (sys.executable, str(HERE / "candidates" / f"{script}.py"), str(path), str(output))
+    return Candidate(name, (*command, made.dataset, made.month), folder, output, other_rows=other_rows)
 
 
-def same_rows(folder: Path, candidates: list[Candidate]) -> list[str]:
-    """Compare row counts, and sums, extremes and nulls of every column, with those of the first candidate."""
-    ours, *others = [(one.name, str(one.output)) for one in candidates if one.name != "ours, no row spoilt"]
-    differences = []
-    for name, output in others:
-        command = [sys.executable, str(HERE / "checking.py"), ours[1], output]
-        found = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder).stdout
-        differences += [f"{name}: {line}" for line in found.splitlines()]
-    return differences
-
-
-def nothing_written(_folder: Path, _candidates: list[Candidate]) -> list[str]:
-    """There is no output to compare."""
-    return []
+def _yellow(*months: str, rows: int) -> tuple[Input, ...]:
+    return tuple(Input("yellow", month, ".csv.gz", rows) for month in months)
 
 
 YELLOW = Input("yellow", "2019-01", ".csv.gz", 1_400_000)
 ALL = ("lesson", "pandas_chunks", "duckdb_copy", "polars_sink")
+YEAR = [f"2019-{number:02d}" for number in range(1, 13)]
 
 CASES = (
+    Case("whole", "From the web to a table: CSV.gz, yellow, a month of 1.4 M rows", whole.way(
+        *_yellow("2019-01", rows=1_400_000)), same_rows),
+    Case("whole-large", "From the web to a table: CSV.gz, yellow, a month of 7.7 M rows", whole.way(
+        *_yellow("2019-01", rows=7_700_000), once=("pandas_sqlite",)), same_rows),
+    Case("whole-year", "From the web to a table: CSV.gz, yellow, 12 months of 1.37 M rows", whole.way(
+        *_yellow(*YEAR, rows=1_370_000), without=("pandas_sqlite",)), same_rows),
+    Case("load", "From Parquet to a table: yellow, a month of 4.0 M rows", loading.load, same_rows),
     Case("csv", "CSV.gz, yellow, 1.4 M rows", conversion(YELLOW, *ALL), same_rows),
     Case("csv-large", "CSV.gz, yellow, 7.7 M rows", conversion(
         Input("yellow", "2019-01", ".csv.gz", 7_700_000), *ALL), same_rows),
@@ -102,5 +63,6 @@ CASES = (
     Case("help", "--help", idle.help_text, nothing_written),
     Case("idle-month", "A month that is up to date", idle.month, nothing_written),
     Case("idle-backfill", "Every month of four datasets, up to date", idle.backfill, nothing_written),
+    Case("held", "A month that is up to date, in a table of 1 M and of 301 M rows", loading.held, nothing_written),
 )  # fmt: skip
 """Every comparison, in the order of the tables."""

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from measuring import Candidate
+from prepared import Prepared
 
 OURS = (sys.executable, "-m", "taxi_ingest")
 IMPORTS = (sys.executable, "-c", "import typer, doit, duckdb")
@@ -23,25 +24,31 @@ FIRST_MONTH = {"yellow": (2009, 1), "green": (2013, 8), "fhv": (2015, 1), "fhvhv
 LAST_MONTH = (2026, 9)
 
 
-def help_text(folder: Path, _scale: float) -> tuple[int, list[Candidate]]:
+def help_text(folder: Path, _scale: float) -> Prepared:
     """`--help`, beside importing what it is made of."""
-    return 0, [
-        Candidate("taxi-ingest --help", (*OURS, "--help"), folder),
-        Candidate("import typer, doit, duckdb", IMPORTS, folder),
-    ]
+    return Prepared(
+        0,
+        [
+            Candidate("taxi-ingest --help", (*OURS, "--help"), folder),
+            Candidate("import typer, doit, duckdb", IMPORTS, folder),
+        ],
+    )
 
 
-def month(folder: Path, _scale: float) -> tuple[int, list[Candidate]]:
+def month(folder: Path, _scale: float) -> Prepared:
     """A month that was done before, run again."""
     command = (*OURS, "run", "--source", "demo", "--month", "2021-01", "--data-dir", str(folder / "data"), "--quiet")
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return 0, [
-        Candidate("one month, 4 tasks", command, folder),
-        Candidate("import typer, doit, duckdb", IMPORTS, folder),
-    ]
+    return Prepared(
+        0,
+        [
+            Candidate("one month, 4 tasks", command, folder),
+            Candidate("import typer, doit, duckdb", IMPORTS, folder),
+        ],
+    )
 
 
-def backfill(folder: Path, scale: float) -> tuple[int, list[Candidate]]:
+def backfill(folder: Path, scale: float) -> Prepared:
     """Every month there is, three rows each, done before, run again; and the same graph of files for GNU make."""
     copies = folder / "published"
     copies.mkdir(exist_ok=True)
@@ -61,7 +68,7 @@ def backfill(folder: Path, scale: float) -> tuple[int, list[Candidate]]:
     ]
     if shutil.which("make"):
         candidates.append(Candidate("make, same graph", _made(folder, parts), folder))
-    return 0, candidates
+    return Prepared(0, candidates)
 
 
 def _months(first: tuple[int, int]) -> list[str]:

@@ -69,7 +69,7 @@ def test_nothing_must_run_when_everything_agrees() -> None:
         (OTHER_BYTES, "upload", "the object's bytes are not those of the Parquet file"),
         (replace(DONE, month=None), "load", "the table lacks the month"),
         (replace(DONE, month=replace(MONTH, mark="x")), "load", "the table holds the month from another file"),
-        (replace(DONE, month_whole=False), "load", "rows of the month are missing, changed or too many"),
+        (replace(DONE, month_whole=False), "load", "rows of the month are missing from the table, or too many"),
     ],
 )  # fmt: skip
 def test_a_step_runs_for_a_reason_that_can_be_told(now: Observed, step: Step, why: str) -> None:

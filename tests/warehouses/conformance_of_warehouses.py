@@ -25,6 +25,7 @@ from taxi_ingest.warehouses import (
     Compared,
     ComparesContent,
     HeldMonth,
+    Options,
     SettlesJobs,
     Table,
     Warehouse,
@@ -59,8 +60,8 @@ class Bench:
 
     `hand_over` makes a Parquet file readable for it and returns what `replace` takes. `store` is a place it can load
     from, `unusable` a place of the same kind that cannot be used. `start_job` starts a job that does not end by
-    itself; None for a warehouse without jobs. `connections` counts those a server has seen; None for a client that
-    connects by Python's own sockets.
+    itself; None for a warehouse without jobs. `options` are those that the warehouse was opened with. `connections`
+    counts those a server has seen; None for a client that connects by Python's own sockets.
     """
 
     warehouse: Warehouse
@@ -70,6 +71,7 @@ class Bench:
     store: Place
     unusable: Place
     start_job: Callable[[], UnfinishedJob] | None = None
+    options: Options | None = None
     connections: Callable[[], int] | None = None
 
     def load(self, month: str | None, vendors: list[int], mark: str = "m1", table: Table = TRIPS, **more: Any) -> int:
@@ -197,7 +199,7 @@ def test_two_writers_of_one_month_leave_one_of_them(bench: Bench) -> None:
 
 def test_its_place_opens_the_same_warehouse(bench: Bench) -> None:
     bench.load("2021-01", [1, 2, 3])
-    assert open_warehouse(bench.warehouse.place).held("trips") == bench.warehouse.held("trips")
+    assert open_warehouse(bench.warehouse.place, bench.options).held("trips") == bench.warehouse.held("trips")
 
 
 def test_held_answers_for_every_table_it_is_given(bench: Bench) -> None:
@@ -234,13 +236,13 @@ def test_a_load_takes_as_much_of_this_disk_as_the_traits_say(bench: Bench) -> No
 
 
 def test_it_is_paired_only_with_stores_it_reads(bench: Bench) -> None:
-    check_pair(bench.store, bench.warehouse.place)
+    check_pair(bench.store, bench.warehouse.place, bench.options)
     unknown = Place.parse("unknown://store")
     if bench.warehouse.traits.reads:
         with pytest.raises(UsageError, match="Use a store it reads"):
-            check_pair(unknown, bench.warehouse.place)
+            check_pair(unknown, bench.warehouse.place, bench.options)
     else:
-        check_pair(unknown, bench.warehouse.place)
+        check_pair(unknown, bench.warehouse.place, bench.options)
 
 
 @pytest.mark.parametrize("loaded", [False, True])

@@ -13,7 +13,12 @@ from conformance_of_warehouses import Bench
 from postgres_server import PASSWORD, ROLE, PostgresServer
 
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import open_warehouse
+from taxi_ingest.warehouses import HeldMonth, open_warehouse
+
+
+def is_whole(held: HeldMonth) -> bool:
+    """Whether just the rows that were loaded are there."""
+    return held.rows == held.loaded and not held.stale
 
 
 class Owner:

@@ -1,7 +1,12 @@
 """A DuckDB file as warehouse: `duckdb:PATH`. A month's mark and rows are written in one transaction.
 
+By the method `table`, rows are copied into a table. By `external`, the table is a view over the Parquet files of a
+store that is a folder: a load counts the rows of one file and makes the view anew. The first load by the other method
+turns a table into a view, or a view into a table, with all of its months.
+
 In this folder: `connecting` (the file, and other programs that have it open), `tables` (whose they are, what they
-lack), `comparing` (a month beside its Parquet file).
+lack), `views`, `switching` (from one to the other), `loads` (marks), `comparing` (a month beside its Parquet file),
+`sql`.
 """
 
 from __future__ import annotations
@@ -10,23 +15,29 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
-from taxi_ingest.errors import UsageError, WarehouseError
+from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import Compared, HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import EXTERNAL, Compared, HeldMonth, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.duckdb.comparing import compare
 from taxi_ingest.warehouses.duckdb.connecting import Connections
-from taxi_ingest.warehouses.duckdb.tables import LOADS, LOADS_COLUMNS, LOADS_ELSEWHERE, as_pattern, prepare, quoted
+from taxi_ingest.warehouses.duckdb.loads import Load, create_loads, name_of_loads, record, recorded, tables_with_loads
+from taxi_ingest.warehouses.duckdb.sql import as_pattern, number, quoted, view_comment
+from taxi_ingest.warehouses.duckdb.switching import table_to_view, view_to_table
+from taxi_ingest.warehouses.duckdb.tables import check_relation, comment_on, is_our_view, is_table, prepare
+from taxi_ingest.warehouses.duckdb.views import as_it_is, count_rows, create_view, file_now, view_title
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_IS_A_TABLE = "the table is to become a view over the store's files (load.method = external)"
+_IS_A_VIEW = "the view is to become a table (load.method = table)"
 
 _MOST_FREE = 1 / 3
 """The share of the file that replaced rows may leave free: the file is then half as large again as it need be."""
@@ -36,18 +47,8 @@ SELECT free_blocks, greatest(total_blocks, 1) FROM pragma_database_size() WHERE 
 """
 
 
-@dataclass(frozen=True)
-class _Load:
-    """One row of `_loads`; `day` is the first day of the month."""
-
-    day: date | None
-    mark: str
-    rows: int
-    source: str
-
-
 class DuckDB:
-    """One table per dataset in one file, which is opened for each operation and created by the first load."""
+    """One table or view per dataset in one file, which is opened for each operation and created by the first load."""
 
     # measured: 4 million yellow rows take 103 MB in the DuckDB file and 72 MB in Parquet
     traits = Traits(reads=(), needs_network=False, disk_per_parquet=1.5)
@@ -65,6 +66,9 @@ class DuckDB:
                 "a ?. Name a file without them: --warehouse duckdb:FILE."
             )
         self.place = place
+        self._makes_views = options.method == EXTERNAL
+        if self._makes_views:
+            self.traits = Traits(reads=("",), needs_network=False, disk_per_parquet=0.0)
         self._path = Path(path).absolute()  # DuckDB has its own meaning for some beginnings, such as ~ and md:
         self._connections = Connections(place, self._path, options)
 
@@ -73,7 +77,7 @@ class DuckDB:
         if not self._connections.has_database:
             return {table: {} for table in tables}
         with self._connections.open(read_only=True) as db:
-            return {table: _held(db, table) for table in tables}
+            return {table: _held(db, table, makes_views=self._makes_views) for table in tables}
 
     def replace(
         self,
@@ -89,34 +93,41 @@ class DuckDB:
         """Replace one month in one transaction; see the contract, `Warehouse.replace`.
 
         `record` is never called, because nothing continues when this process is killed.
+
+        A view is replaced together with the mark as well, but whoever reads it reads the files: when a month's file
+        is replaced in the store, that is what a reader sees, old or new but whole, even before the load that follows.
         """
-        load = _Load(first_day(month) if month else None, mark, rows, source)
+        load = Load(first_day(month) if month else None, mark, rows, source)
+        drops_table = False
         with self._connections.open(read_only=False) as db:
-            if self._replace(db, table, file, load):
+            if self._makes_views:
+                drops_table = self._show(db, table, file, load)
+            elif self._replace(db, table, file, load):
                 self._reclaim(db, table, file, load)
+        if drops_table:
+            self._give_back_room(table)
         return rows
 
-    def _replace(self, db: DuckDBPyConnection, table: Table, file: str, load: _Load) -> int:
+    def _replace(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> int:
         """Replace the month of `load` in one transaction, and return how many rows it had before."""
         with _transaction(db):
+            if is_our_view(db, table.name):
+                check_relation(db, table, self.place, name_of_loads(db))
+                view_to_table(db, table, load.day)
             loads = prepare(db, table, self.place)
             name, of_month = quoted(table.name), f"WHERE {FILE_MONTH} = ?" if load.day else ""
             parameters = [load.day] if load.day else []
             columns = ", ".join(quoted(column) for column in table.column_names)
-            before = _number(db.execute(f"DELETE FROM {name} {of_month}", parameters))  # noqa: S608
+            before = number(db.execute(f"DELETE FROM {name} {of_month}", parameters))  # noqa: S608
             # as_pattern, hive_partitioning: a path with [ ] ? * names one file, and one with name=value no column
             rows_of_file = "read_parquet(?, hive_partitioning = false)"
             db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows_of_file}", [as_pattern(file)])  # noqa: S608
-            counted = _number(db.execute(f"SELECT count(*) FROM {name} {of_month}", parameters))  # noqa: S608
-            if counted != load.rows:
-                raise WarehouseError(
-                    f"{table.name} {month_key(load.day) or ''} would have {counted:,} rows, but {file} should hold "
-                    f"{load.rows:,}. The table was left as it was. Run parquetize --force for this month."
-                )
-            _record(db, loads, table.name, load)
+            counted = number(db.execute(f"SELECT count(*) FROM {name} {of_month}", parameters))  # noqa: S608
+            _check_count(table, file, load, counted)
+            record(db, loads, table.name, load)
         return before
 
-    def _reclaim(self, db: DuckDBPyConnection, table: Table, file: str, load: _Load) -> None:
+    def _reclaim(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> None:
         """Give the space of replaced rows back to the file system, when it is more than a third of the file.
 
         The new rows were written behind the old ones, where they keep the file from becoming shorter. Written once
@@ -132,7 +143,7 @@ class DuckDB:
             self._replace(db, table, file, load)
             db.execute("CHECKPOINT")
             with _transaction(db):  # without a change, the next checkpoint would do nothing
-                _record(db, prepare(db, table, self.place), table.name, load)
+                record(db, prepare(db, table, self.place), table.name, load)
             db.execute("CHECKPOINT")
 
     def compare(self, table: Table, month: str | None, *, file: str) -> Compared:
@@ -145,9 +156,37 @@ class DuckDB:
         if not table.monthly or not self._connections.has_database:
             return {}
         with self._connections.open(read_only=True) as db:
-            recorded = {load.day for load in _recorded(db, table.name)}
-            rows = _rows_by_month(db, table.name) if recorded else None
-        return {day: count for day, count in (rows or {}).items() if day not in recorded}
+            days = {load.day for load in recorded(db, table.name)}
+            counts = bool(days) and is_table(db, table.name)
+            rows = _rows_by_month(db, table.name) if counts else None
+        return {day: count for day, count in (rows or {}).items() if day not in days}
+
+    def _show(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> bool:
+        """Make the view anew with `file` for the month of `load`, and return whether a table became the view."""
+        shown = file_now(str(Path(file).absolute()))
+        if shown is None:
+            raise WarehouseError(f"{file} is not there. Run upload for this month.")
+        load = replace(load, file=shown)
+        with _transaction(db):
+            loads = name_of_loads(db)
+            there = check_relation(db, table, self.place, loads)
+            loads, was_table = loads or create_loads(db), is_table(db, table.name)
+            if was_table:
+                table_to_view(db, table, load.day, shown.path)
+            elif not there:
+                _forget_files(db, loads, table.name)
+            record(db, loads, table.name, load)
+            create_view(db, table, recorded(db, table.name))
+            _check_count(table, file, load, count_rows(db, table, load))
+        return was_table
+
+    def _give_back_room(self, table: Table) -> None:
+        """Make the file as small as it can be after a table was dropped from it.
+
+        DuckDB does so when it is closed after the next change. That is a later load if another program has it open.
+        """
+        with contextlib.suppress(InUseError), self._connections.open(read_only=False, patient=False) as db:
+            comment_on(db, table, "VIEW", view_title(table))
 
     def preview_command(self, table: str) -> str:
         """A command that runs this Python, because the program `duckdb` may not be installed."""
@@ -161,58 +200,70 @@ class DuckDB:
             yield Check(True, f"{self.place} does not exist yet; the first load creates it")
             return
         try:
-            with self._connections.open(read_only=True, patient=False):
+            with self._connections.open(read_only=True, patient=False) as db:
                 yield Check(True, f"{self.place} can be opened")
+                yield from _check_files(db)
         except WarehouseError as error:
             yield Check(False, str(error))
 
 
-def _record(db: DuckDBPyConnection, loads: str, table: str, load: _Load) -> None:
-    db.execute(
-        f"DELETE FROM {quoted(loads)} WHERE table_name = ? AND file_month IS NOT DISTINCT FROM ?",  # noqa: S608
-        [table, load.day],
-    )
-    row = [table, load.day, load.mark, load.rows, load.source]
-    columns = ", ".join(quoted(column) for column in LOADS_COLUMNS)
-    db.execute(f"INSERT INTO {quoted(loads)} ({columns}) VALUES (?, ?, ?, ?, ?)", row)  # noqa: S608
+def _check_count(table: Table, file: str, load: Load, counted: int) -> None:
+    if counted != load.rows:
+        raise WarehouseError(
+            f"{table.name} {month_key(load.day) or ''} would have {counted:,} rows, but {file} should hold "
+            f"{load.rows:,}. The table was left as it was. Run parquetize --force for this month."
+        )
 
 
-def _held(db: DuckDBPyConnection, table: str) -> Months:
-    loads = _recorded(db, table)
-    rows = _rows_now(db, table, loads) if loads else None
+def _forget_files(db: DuckDBPyConnection, loads: str, table: str) -> None:
+    """Forget the files of a view that is gone: as with a table, its months are gone with it."""
+    for load in recorded(db, table):
+        record(db, loads, table, replace(load, file=None))
+
+
+def _check_files(db: DuckDBPyConnection) -> Iterator[Check]:
+    """A check for each view of ours: whether all of its files are as they were loaded."""
+    for table in tables_with_loads(db):
+        loads = [load for load in recorded(db, table) if load.file] if is_our_view(db, table) else []
+        changed = [month_key(load.day) or table for load in loads if not _is_whole(as_it_is(db, load), load)]
+        if changed:
+            yield Check(False, f"{table} shows files that are gone or changed: {', '.join(changed)}. Run them again.")
+        elif loads:
+            yield Check(True, f"{table} is a view over {len(loads):,} files, and all are there")
+
+
+def _is_whole(now: Load, load: Load) -> bool:
+    return (now.mark, now.rows) == (load.mark, load.rows)
+
+
+def _held(db: DuckDBPyConnection, table: str, *, makes_views: bool) -> Months:
+    loads = recorded(db, table)
+    if not loads:
+        return {}
+    view = view_comment(db, table)
+    if view is None:
+        return _held_in_table(db, table, loads, stale=_IS_A_TABLE if makes_views else "")
+    if not is_our_view(db, table):
+        return {}
+    stale = "" if makes_views else _IS_A_VIEW
+    return {month_key(load.day): _held_month(load, as_it_is(db, load), stale) for load in loads}
+
+
+def _held_month(load: Load, now: Load, stale: str) -> HeldMonth:
+    return HeldMonth(now.mark, now.rows, load.rows, load.source, stale)
+
+
+def _held_in_table(db: DuckDBPyConnection, table: str, loads: Sequence[Load], stale: str) -> Months:
+    rows = _rows_now(db, table, loads)
     if rows is None:
         return {}
-    return {month_key(load.day): HeldMonth(load.mark, rows.get(load.day, 0), load.rows, load.source) for load in loads}
+    return {
+        month_key(load.day): HeldMonth(load.mark, rows.get(load.day, 0), load.rows, load.source, stale)
+        for load in loads
+    }
 
 
-def _recorded(db: DuckDBPyConnection, table: str) -> list[_Load]:
-    """The recorded loads of a table; none when there is no table of loads of ours.
-
-    A query that may fail costs less than asking first whether there is one.
-    """
-    for loads in (LOADS, LOADS_ELSEWHERE):
-        found = _recorded_in(db, loads, table)
-        if found is not None:
-            return found
-    return []
-
-
-def _recorded_in(db: DuckDBPyConnection, loads: str, table: str) -> list[_Load] | None:
-    """The loads of a table that `loads` records; None when that is missing or somebody else's."""
-    import duckdb
-
-    names = list(LOADS_COLUMNS)[1:]
-    query = f"SELECT {', '.join(map(quoted, names))} FROM {quoted(loads)} WHERE table_name = ?"  # noqa: S608
-    try:
-        result = db.execute(query, [table])
-    except (duckdb.CatalogException, duckdb.BinderException):
-        return None
-    if [str(column[1]) for column in result.description] != [LOADS_COLUMNS[name] for name in names]:
-        return None
-    return [_Load(*row) for row in result.fetchall()]
-
-
-def _rows_now(db: DuckDBPyConnection, table: str, loads: Sequence[_Load]) -> dict[date | None, int] | None:
+def _rows_now(db: DuckDBPyConnection, table: str, loads: Sequence[Load]) -> dict[date | None, int] | None:
     """Rows now in a table by month. Counting all takes no time, counting by month grows with the table.
 
     So months are counted only where the total is not what was loaded; that a month holds as many other rows escapes.
@@ -220,7 +271,7 @@ def _rows_now(db: DuckDBPyConnection, table: str, loads: Sequence[_Load]) -> dic
     import duckdb
 
     try:
-        total = _number(db.execute(f"SELECT count(*) FROM {quoted(table)}"))  # noqa: S608
+        total = number(db.execute(f"SELECT count(*) FROM {quoted(table)}"))  # noqa: S608
     except duckdb.CatalogException:
         return None
     if total == sum(load.rows for load in loads):
@@ -246,10 +297,6 @@ def _rows_by_month(db: DuckDBPyConnection, table: str) -> dict[date | None, int]
 def _share_free(db: DuckDBPyConnection) -> float:
     """The share of the file that holds nothing."""
     return max(float(free / total) for free, total in db.execute(_BLOCKS).fetchall())
-
-
-def _number(result: DuckDBPyConnection) -> int:
-    return sum(int(number) for (number,) in result.fetchall())
 
 
 @contextlib.contextmanager

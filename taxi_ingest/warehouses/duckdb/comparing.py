@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.warehouses import Compared, Table
-from taxi_ingest.warehouses.duckdb.tables import SQL_TYPES, as_pattern, quoted
+from taxi_ingest.warehouses.duckdb.sql import SQL_TYPES, as_pattern, quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -14,7 +14,7 @@ from datetime import date
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from taxi_ingest.errors import InUseError, TransientError, UsageError, WarehouseError
+from taxi_ingest.errors import InUseError, TransientError, WarehouseError
 from taxi_ingest.place import Check, Place
 from taxi_ingest.warehouses import Compared, Months, Options, Table, Traits
 from taxi_ingest.warehouses.postgres import comparing, marks
@@ -30,8 +30,6 @@ class Postgres:
     traits = Traits(reads=(), needs_network=True)
 
     def __init__(self, place: Place, options: Options) -> None:
-        if options.method == "external":
-            raise UsageError(f'{place} cannot read Parquet where it lies. Use load.method = "table".')
         self.place = place
         self._address = parse_address(place)
         self._sessions = Sessions(place, self._address, options)

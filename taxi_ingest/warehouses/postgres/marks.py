@@ -20,6 +20,8 @@ from taxi_ingest.warehouses.postgres.connecting import Database, Session
 SIGNATURE = "Loaded by taxi-ingest"
 """What the comment of every table of ours says."""
 
+CHANGED = "rows of the month were changed in the table"
+
 _BOUNDS = re.compile(r"FOR VALUES FROM \('(\d{4}-\d\d)-01'\) TO \('(\d{4}-\d\d)-01'\)")
 
 _TABLES = """
@@ -118,7 +120,8 @@ def _held(db: Database, table: LoadedTable, mark: Mark) -> HeldMonth:
     rows, ours = row or (0, 0)
     # an owner who added columns to the table fills them by updates
     has_columns_of_its_owner = table.columns > mark.columns
-    return HeldMonth(mark.mark, rows, mark.rows, mark.source, changed=ours < rows and not has_columns_of_its_owner)
+    stale = CHANGED if ours < rows and not has_columns_of_its_owner else ""
+    return HeldMonth(mark.mark, rows, mark.rows, mark.source, stale)
 
 
 def _is_untouched(table: LoadedTable, mark: Mark) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import sys
 
 import duckdb
-from columns import columns
+from columns import columns, struct
 
 source, output, dataset, month = sys.argv[1:]
-TYPES = {"int64": "BIGINT", "double": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
-struct = ", ".join(f"'{name}': '{TYPES[kind]}'" for name, kind in columns(dataset, month, "csv").items())
-reading = f"read_csv('{source}', header = true, delim = ',', store_rejects = true, columns = {{{struct}}})"
+types = struct(columns(dataset, month, "csv"))
+reading = f"read_csv('{source}', header = true, delim = ',', store_rejects = true, columns = {types})"
 duckdb.execute(f"COPY (SELECT * FROM {reading}) TO '{output}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 3)")
 duckdb.execute(f"COPY reject_errors TO '{output}.rejects.csv'")

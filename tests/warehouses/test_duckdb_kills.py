@@ -1,0 +1,70 @@
+"""A load that is killed at any moment leaves the month as it was before or as it is afterwards, mark and all."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from taxi_ingest.catalog.months import first_day
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import open_warehouse
+
+KILLS = int(os.environ.get("TAXI_INGEST_TEST_KILLS", "12"))
+MONTHS = {"a": 300_000, "b": 200_000}
+"""Rows by mark. Loads of the one and the other take turns."""
+
+LOADING = """
+import itertools, sys
+from taxi_ingest.catalog import Column
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import Table, open_warehouse
+
+table = Table("trips", "title", (Column("n", "int64", "a number", ""),), True, "n")
+warehouse = open_warehouse(Place.parse(sys.argv[1]))
+print("ready", flush=True)
+for mark, rows in itertools.cycle(eval(sys.argv[2]).items()):
+    warehouse.replace(table, "2021-01", file=mark + ".parquet", rows=rows, mark=mark, source="csv")
+    print("loaded", flush=True)
+"""
+
+
+def test_a_load_killed_at_any_moment_leaves_the_month_before_or_after_and_nothing_else(tmp_path: Path) -> None:
+    for mark, rows in MONTHS.items():
+        days = pa.array([first_day("2021-01")] * rows, pa.date32())
+        pq.write_table(pa.table({"n": pa.array(range(rows)), "file_month": days}), tmp_path / f"{mark}.parquet")
+    moments = random.Random(17)
+    seen = set()
+    for kill in range(KILLS):
+        killed_loading(tmp_path, kill % 3, moments.uniform(0.0, 0.2))
+        held = open_warehouse(Place.parse(f"duckdb:{tmp_path / 'w.duckdb'}")).held("trips")["trips"]
+        marks = {one.mark: one.rows for one in held.values()}
+        assert marks in ({}, *({mark: rows} for mark, rows in MONTHS.items())), f"kill {kill}"
+        seen |= marks.keys()
+        with duckdb.connect(str(tmp_path / "w.duckdb")) as db:
+            tables = {name for (name,) in db.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+            assert tables == ({"trips", "_loads"} if held else set())
+            if held:
+                assert db.execute("SELECT count(*), count(DISTINCT n) FROM trips").fetchall() == [
+                    (*marks.values(),) * 2
+                ]
+        assert {path.name for path in tmp_path.iterdir()} == {"a.parquet", "b.parquet", "w.duckdb"}, f"kill {kill}"
+    assert seen == MONTHS.keys()
+
+
+def killed_loading(folder: Path, loads: int, seconds: float) -> None:
+    """Load again and again in another process, and kill it so many seconds after so many loads."""
+    command = [sys.executable, "-c", LOADING, f"duckdb:{folder / 'w.duckdb'}", repr(MONTHS)]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for word in ("ready", *["loaded"] * loads):
+            assert process.stdout.readline() == f"{word}\n"
+        time.sleep(seconds)
+        process.kill()
