@@ -7,6 +7,7 @@ import glob
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -45,6 +46,11 @@ def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None) ->
 def distrust(path: Path) -> None:
     """Note that `path` may not hold what was recorded of it: with another time, it is looked at before it is used."""
     path.touch()
+
+
+def scratch_file_for(path: Path) -> Path:
+    """A path beside `path` for a file that nobody needs for long; a killed process's is removed as a scratch file."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
 
 
 def scratch_files_of(path: Path) -> Iterator[Path]:

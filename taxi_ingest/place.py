@@ -19,8 +19,9 @@ class Place:
     """A place as its URL names it.
 
     `scheme` is "" for a plain path or name. `shown` is what messages, receipts, history and footers may hold: no
-    user, password, query, `;parameters` or fragment. `url` is the text as it was given, secrets included; only the
-    client that opens the place may see it. Places are equal when they are shown alike.
+    user, password, `;parameters` or fragment, and of the query only what names the place. `url` is the text as it was
+    given, secrets included; only the client that opens the place may see it. Places are equal when they are shown
+    alike.
     """
 
     scheme: str

@@ -10,7 +10,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from urllib.parse import quote, quote_plus, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode, urlsplit
 
 HIDDEN = "…"
 
@@ -28,6 +28,19 @@ _SHORTEST = 6
 """A shorter secret is not looked for in texts: too much else would be taken for it."""
 
 _A_LONG_WORD = 12
+
+_NAMING = {"postgresql": ("host", "port", "dbname", "service", "schema")}
+"""Scheme → the parameters that tell which place an address names. They are shown."""
+
+_PLAIN = {
+    *_NAMING["postgresql"],
+    *("application_name", "channel_binding", "connect_timeout", "gssencmode", "options", "passfile", "sslcert"),
+    *("sslcrl", "sslkey", "sslmode", "sslrootcert", "target_session_attrs", "user"),
+}
+"""The parameters of an address of Postgres that are no secrets: names, modes and paths."""
+
+_COMMON = {"password", "postgres"}
+"""Passwords in many a tutorial, which are not looked for in texts either: they are words of every message."""
 
 _known: dict[str, str] = {}
 _learning = threading.Lock()
@@ -47,13 +60,23 @@ def is_well_formed(url: str) -> bool:
 def public_url(url: str) -> str:
     """`url` (or a template of one) as it may be shown and stored.
 
-    It is left without user, password, query, `;parameters` and fragment; of a malformed one only the scheme is left.
+    It is left without user, password, `;parameters`, fragment and query, except for what names the place itself; of a
+    malformed one only the scheme is left.
     """
     if not is_well_formed(url):
         return f"{url.partition('://')[0]}://{HIDDEN}"
     parts = urlsplit(url)
     path = _PARAMETERS.sub("", parts.path)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], path, "", ""))
+    given = dict(parse_qsl(parts.query)) if parts.scheme in _NAMING else {}
+    naming = [(name, given[name]) for name in _NAMING.get(parts.scheme, ()) if name in given]
+    query = f"?{urlencode(naming, safe='/')}" if naming else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}{query}"
+
+
+def has_password(address: str) -> bool:
+    """Whether a well-formed address brings a password with it."""
+    parts = urlsplit(address)
+    return bool(parts.password) or any("password" in name for name, _ in parse_qsl(parts.query))
 
 
 def public_text(text: str) -> str:
@@ -76,7 +99,7 @@ def remember(text: str) -> None:
         return
     with _learning:
         for secret, replacement in ((text, shown), *((part, HIDDEN) for part in _secrets(text))):
-            if len(secret) >= _SHORTEST:
+            if len(secret) >= _SHORTEST and secret not in _COMMON:
                 for form in (secret, unquote(secret), quote(secret), quote(secret, safe=""), quote_plus(secret)):
                     _known[form] = _known[repr(form)[1:-1]] = _known[json.dumps(form)[1:-1]] = replacement
 
@@ -95,13 +118,18 @@ def redacted(text: str) -> str:
 
 
 def _secrets(address: str) -> Iterator[str]:
-    """The parts of an address that are secret wherever they stand: user with password, password, parameters."""
+    """The parts of an address that are secret wherever they stand: user with password, password, parameters.
+
+    A user may be a token; but in Postgres it is a role, of which messages speak.
+    """
+    in_postgres = address.partition("://")[0].lower() in _NAMING
     after_scheme = address.rpartition("://")[2] if "://" in address else address.partition(":")[2].lstrip("/")
     user, at, rest = after_scheme.rpartition("@")
     if at:
-        yield from (user, user.partition(":")[2])
+        yield from ((user, user.partition(":")[2]) if ":" in user or not in_postgres else ())
     for parameters in re.split(r"[?#;]", rest)[1:]:
         pairs = [pair for pair in parameters.split("&") if not _is_plain(pair.partition("=")[2] or pair)]
+        pairs = [pair for pair in pairs if not (in_postgres and pair.partition("=")[0] in _PLAIN)]
         if pairs:
             yield parameters
         for pair in pairs:

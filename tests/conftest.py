@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from commands import ALL_UP_TO_DATE, DATA, MONTH, Command, Loaded, Ran, loaded, only, process, query, taxi
 from emulators.fixtures import bigquery_server, gcs_server
+from postgres_server import PostgresServer, postgres_server
 from publishing import Answer, Publisher, answer, publisher, serve
 
 __all__ = [
-    "ALL_UP_TO_DATE", "DATA", "MONTH", "REPOSITORY", "Answer", "Command", "Loaded", "Publisher", "Ran", "answer",
-    "bigquery_server", "gcs_server", "loaded", "only", "process", "publisher", "query", "serve", "taxi",
+    "ALL_UP_TO_DATE", "DATA", "MONTH", "REPOSITORY", "Answer", "Command", "Loaded", "PostgresServer", "Publisher",
+    "Ran", "answer", "bigquery_server", "gcs_server", "loaded", "only", "postgres_server", "process", "publisher",
+    "query", "serve", "taxi",
 ]  # fmt: skip
 
 REPOSITORY = Path(__file__).parents[1]
@@ -46,7 +48,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 def walled_in(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No home, no credentials, no settings of the developer's, and no way out but loopback."""
     for name in list(os.environ):
-        if name.startswith(("TAXI_INGEST_", "GOOGLE_", "CLOUDSDK_", "STORAGE_", "BIGQUERY_")):
+        if name.startswith(("TAXI_INGEST_", "GOOGLE_", "CLOUDSDK_", "STORAGE_", "BIGQUERY_", "PG")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp() / "home"))
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):

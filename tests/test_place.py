@@ -9,6 +9,7 @@ import pytest
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Place
+from taxi_ingest.redaction import redacted
 from taxi_ingest.sources import check_source
 from taxi_ingest.warehouses import open_warehouse
 
@@ -90,3 +91,29 @@ def test_a_template_with_a_secret_in_braces_is_refused_without_showing_it() -> N
     with pytest.raises(UsageError, match="only") as raised:
         check_source(Place.parse("http://me:{hunter2}@host/{month}.csv"), [Part("yellow", "2021-01")])
     assert "hunter" not in str(raised.value)
+
+
+POSTGRES = "postgresql://anna_the_role:hunter2-secret@db.example:5433/taxi"
+
+
+def test_of_an_address_of_postgres_only_what_names_the_place_is_shown() -> None:
+    place = Place.parse(f"{POSTGRES}?sslmode=require&schema=nyc_taxi&password=other-secret")
+    assert place.shown == "postgresql://db.example:5433/taxi?schema=nyc_taxi"
+    assert Place.parse(f"{POSTGRES}?schema=nyc_taxi") == place != Place.parse(f"{POSTGRES}?schema=other")
+
+
+@pytest.mark.parametrize("url", ["postgresql://", "postgresql:///taxi", "postgresql:///?service=taxi"])
+def test_an_address_without_a_host_is_shown_as_it_is(url: str) -> None:
+    assert Place.parse(url).shown == url
+
+
+def test_messages_of_postgres_lose_the_password_and_keep_role_schema_and_files() -> None:
+    Place.parse(f"{POSTGRES}?sslmode=verify-full&sslrootcert=/etc/ca.crt&schema=nyc_taxi")
+    kept = 'role "anna_the_role" may not use schema nyc_taxi; verify-full needs /etc/ca.crt'
+    assert redacted(f"{kept}: hunter2-secret") == f"{kept}: …"
+
+
+def test_a_password_that_is_a_word_of_every_message_leaves_the_message_whole() -> None:
+    Place.parse("postgresql://postgres:postgres@localhost/taxi")
+    message = "postgresql://localhost/taxi is PostgreSQL, and postgres is its role"
+    assert redacted(message) == message

@@ -234,7 +234,7 @@ def cron(
     from taxi_ingest.cron import crontab_line
     from taxi_ingest.errors import UsageError
     from taxi_ingest.job import options_of, part_filter, store_of, warehouse_of
-    from taxi_ingest.redaction import public_text
+    from taxi_ingest.redaction import has_password, public_text
     from taxi_ingest.stores import open_store
     from taxi_ingest.warehouses import open_warehouse
 
@@ -253,7 +253,8 @@ def cron(
         "--data-dir": data_dir,
     }
     for name, value in options.items():
-        if value and name != "--warehouse" and public_text(value) != value:
+        # the other parameters of a warehouse are no secrets; it would have refused them
+        if value and (has_password(value) if name == "--warehouse" else public_text(value) != value):
             raise UsageError(f"A crontab is no place for a secret: put it into config.toml and leave {name} out.")
     arguments = [word for name, value in options.items() if value for word in (name, value)]
     sys.stdout.write(crontab_line(at, arguments, Path.cwd()) + "\n")

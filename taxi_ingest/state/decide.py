@@ -152,9 +152,19 @@ def _missing_parquet(now: Observed, wanted: Wanted) -> Decision:
         return Decision("run", "the Parquet file is missing" if had else "not converted yet")
     later: tuple[Step, ...] = ("upload", "load")
     for step in later:
+        if step == "load" and _is_in_store(now):
+            continue
         if _is_needed(step, wanted) and decide(step, now, wanted).action == "run":
             return Decision("run", f"the Parquet file is missing and {step} needs it")
     return Decision("up_to_date", f"{'pruned' if pruned else 'not kept'}, and no later step needs it")
+
+
+def _is_in_store(now: Observed) -> bool:
+    """Whether the store holds the Parquet file itself, so that a load reads or fetches it there."""
+    wrote, stored = now.receipts.parquetize, now.stored
+    if wrote is None or stored is None or not now.mark:
+        return False
+    return (wrote.mark, stored.mark, wrote.crc32c) == (now.mark, now.mark, stored.crc32c)
 
 
 def _upload(now: Observed, _wanted: Wanted) -> Decision:

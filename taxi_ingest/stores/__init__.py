@@ -57,6 +57,13 @@ class Store(Protocol):
         """
         ...
 
+    def get(self, name: str, file: Path) -> None:
+        """Fetch the object `name` to `file`, whole or not at all, with the checksum that the store has of it.
+
+        Raises StoreError when there is no such object.
+        """
+        ...
+
     def url(self, name: str) -> str:
         """What a warehouse is given to read the object `name`: a URL, or a path in a folder.
 

@@ -20,7 +20,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from taxi_ingest import google_cloud
 from taxi_ingest.errors import StoreError, TaxiError, TransientError, UsageError
-from taxi_ingest.files import crc32c
+from taxi_ingest.files import crc32c, replacing
 from taxi_ingest.place import Check, Place
 from taxi_ingest.stores import Held
 
@@ -85,6 +85,17 @@ class GCSStore:
             if self._stored(name) != ours:
                 raise self._wrong_checksum(name)
         return ours
+
+    def get(self, name: str, file: Path) -> None:
+        """Download the object `name` to `file`; see the contract, `Store.get`."""
+        with self._translated_errors(), replacing(file) as scratch:
+            blob = self._blob(name)
+            if blob is None:
+                raise StoreError(f"There is no {self.url(name)}. Run upload for this month.")
+            try:
+                blob.download_to_filename(str(scratch), timeout=CHUNK_SECONDS, checksum="crc32c", retry=_retry())
+            except DataCorruption as error:
+                raise self._wrong_checksum(name) from error
 
     def url(self, name: str) -> str:
         """The gs:// URL of the object `name`."""

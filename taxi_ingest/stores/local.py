@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -73,6 +74,15 @@ class LocalStore:
         if progress is not None:
             progress(size)
         return Held(mark, checksum, size)
+
+    def get(self, name: str, file: Path) -> None:
+        """Copy the object `name` to `file`; see the contract, `Store.get`."""
+        source = self._path(name)
+        with replacing(file) as scratch:
+            try:
+                shutil.copyfile(source, scratch)
+            except FileNotFoundError as error:
+                raise StoreError(f"There is no {source}. Run upload for this month.") from error
 
     def sweep(self, folder: Path) -> None:
         """Remove what killed puts of files in the folders of `folder` left, and take over marks of earlier builds.

@@ -26,9 +26,9 @@ class HeldMonth:
 
     `mark`, `loaded` (number of rows) and `source` were recorded when it was loaded; `rows` is the number of rows in
     the table now. `mark` is "" when other rows are shown now than those that were recorded. `stale` tells why the month
-    must be loaded again although nothing is missing: "" unless the table is kept otherwise than the method asks for.
-    `file` is the path of the file that a view shows, "" where the rows were copied; where the rows lie makes no month
-    another one, so it does not count in a comparison.
+    must be loaded again although nothing is missing: the table is kept otherwise than the method asks for, or somebody
+    changed rows; "" if it need not. `file` is the path of the file that a view shows, "" where the rows were copied;
+    where the rows lie makes no month another one, so it does not count in a comparison.
     """
 
     mark: str
@@ -199,8 +199,8 @@ class JobWarehouse(Warehouse, SettlesJobs, Protocol):
     """A warehouse that works through jobs."""
 
 
-class FileWarehouse(Warehouse, ComparesContent, Protocol):
-    """A warehouse that is a file on this disk."""
+class ComparingWarehouse(Warehouse, ComparesContent, Protocol):
+    """A warehouse that reads its rows at no charge."""
 
 
 def settle(warehouse: Warehouse, job: str) -> bool:
@@ -211,7 +211,7 @@ def settle(warehouse: Warehouse, job: str) -> bool:
     return True
 
 
-def _duckdb(place: Place, options: Options) -> FileWarehouse:
+def _duckdb(place: Place, options: Options) -> ComparingWarehouse:
     from taxi_ingest.warehouses.duckdb import DuckDB
 
     return DuckDB(place, options)
@@ -221,6 +221,14 @@ def _bigquery(place: Place, options: Options) -> JobWarehouse:
     from taxi_ingest.warehouses.bigquery import BigQuery
 
     return BigQuery(place, replace(options, method="") if options.method == TABLE else options)
+
+
+def _postgres(place: Place, options: Options) -> ComparingWarehouse:
+    try:
+        from taxi_ingest.warehouses.postgres import Postgres
+    except ImportError as error:
+        raise UsageError(f"{place} needs psycopg ({error}): pip install 'taxi-ingest[postgres]'.") from error
+    return Postgres(place, options)
 
 
 @dataclass(frozen=True)
@@ -235,6 +243,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "duckdb": Kind("duckdb:FILE", _duckdb, (TABLE, EXTERNAL)),
     "bigquery": Kind("bigquery://project/dataset", _bigquery, (TABLE, "partition", "merge")),
+    "postgresql": Kind("postgresql://user@host/database", _postgres),
 }
 """URL scheme → kind. An opener imports its module, and the client that needs, when called."""
 

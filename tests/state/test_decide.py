@@ -128,7 +128,20 @@ def test_a_raw_file_that_is_gone_is_fetched_only_when_parquetize_needs_it() -> N
 def test_parquet_that_is_not_kept_is_made_only_for_a_later_step() -> None:
     gone, careless = replace(DONE, parquet=None, raw_present=False), replace(WANTED, kept=frozenset())
     assert actions(gone, careless) == all_but()
-    assert actions(replace(gone, month=None), careless) == all_but(download="run", parquetize="run", load="run")
+    lost = replace(gone, month=None, stored=None)
+    assert actions(lost, careless) == all_but(download="run", parquetize="run", upload="run", load="run")
+
+
+@pytest.mark.parametrize(
+    ("stored", "made_again"),
+    [({}, False), ({"crc32c": "bbbb"}, True), ({"mark": "another"}, True)],
+    ids=["the file itself", "other bytes", "another mark"],
+)
+def test_parquet_that_is_not_kept_is_not_made_for_a_load_while_the_store_has_it(
+    stored: dict[str, str], made_again: bool
+) -> None:
+    now = replace(DONE, parquet=None, raw_present=False, month=None, stored=replace(STORED, **stored))
+    assert (actions(now, replace(WANTED, kept=frozenset()))["parquetize"] == "run") == made_again
 
 
 def test_parquet_that_is_not_kept_is_made_when_it_is_asked_for_by_name() -> None:

@@ -136,6 +136,27 @@ def test_the_url_of_an_object_leads_to_its_content(bench: Bench) -> None:
     assert bench.read_url(bench.store.url(NAME)) == b"content"
 
 
+def test_an_object_is_fetched_as_it_was_put(bench: Bench) -> None:
+    bench.put(b"content")
+    bench.store.get(NAME, bench.folder / "fetched" / "a.parquet")
+    assert (bench.folder / "fetched" / "a.parquet").read_bytes() == b"content"
+
+
+def test_a_fetched_file_is_its_own(bench: Bench) -> None:
+    bench.put(b"content")
+    bench.store.get(NAME, bench.folder / "mine.parquet")
+    (bench.folder / "mine.parquet").write_bytes(b"changed")
+    assert bench.read(NAME) == b"content"
+
+
+def test_an_object_that_is_not_there_leaves_the_file_as_it_was(bench: Bench) -> None:
+    bench.put(b"content")
+    file = bench.file(b"before", "mine.parquet")
+    with pytest.raises(StoreError, match=r"There is no .*missing\.parquet"):
+        bench.store.get("trips/missing.parquet", file)
+    assert (file.read_bytes(), list(bench.folder.glob(".*"))) == (b"before", [])
+
+
 def test_its_place_opens_the_same_store(bench: Bench) -> None:
     put = bench.put(b"content")
     assert open_store(bench.store.place).held("trips/") == {NAME: put}

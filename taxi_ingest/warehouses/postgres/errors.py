@@ -1,0 +1,158 @@
+"""What Postgres answers, as a sentence with a remedy."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+
+import psycopg
+from psycopg import errors as answers
+
+from taxi_ingest.errors import InUseError, TaxiError, TransientError, WarehouseError
+from taxi_ingest.place import Place
+
+
+@contextlib.contextmanager
+def translated_errors(place: Place) -> Iterator[None]:
+    """Turn what psycopg raises into WarehouseError, or into TransientError where another try may help."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _explained(place, error) from error
+
+
+def _explained(place: Place, error: psycopg.Error) -> TaxiError:
+    for kind, explain in _BY_KIND.items():
+        if isinstance(error, kind):
+            return explain(place, error)
+    if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
+        return _not_connected(place, error)
+    return WarehouseError(f"{place}: Postgres refused: {_said(error)}. The table was left as it was.")
+
+
+def _no_right(place: Place, error: psycopg.Error) -> TaxiError:
+    return WarehouseError(
+        f"{place}: this role lacks a right ({_said(error)}). Let the owner run GRANT CREATE, USAGE ON SCHEMA … TO this "
+        "role; a table is replaced only by the role that made it, or by a member of that role."
+    )
+
+
+def _disk_full(place: Place, error: psycopg.Error) -> TaxiError:
+    return WarehouseError(
+        f"{place}: the server's disk is full ({_said(error)}). The table was left as it was. Make room there, then run "
+        "again."
+    )
+
+
+def _locked(place: Place, error: psycopg.Error) -> TaxiError:
+    return InUseError(
+        f"{place}: another session holds a lock that is needed ({_said(error)}). Let it finish, or end it, and run "
+        "again."
+    )
+
+
+def _depended_on(place: Place, error: psycopg.Error) -> TaxiError:
+    return WarehouseError(
+        f"{place}: the month cannot be replaced, because something hangs on its own table ({_details(error)}). It was "
+        "left as it was. Drop that, or make it from the whole table, with WHERE file_month = …, and run again."
+    )
+
+
+def _overlapping(place: Place, error: psycopg.Error) -> TaxiError:
+    return WarehouseError(
+        f"{place}: the month cannot become a partition of its table ({_details(error)}). It was left as it was. Detach "
+        "the partition that is in the way, or move its rows, and run again."
+    )
+
+
+def _read_only(place: Place, error: psycopg.Error) -> TaxiError:
+    return WarehouseError(
+        f"{place} can only be read ({_said(error)}). Name the primary server instead of a standby, or allow writing: "
+        "ALTER DATABASE … SET default_transaction_read_only = off."
+    )
+
+
+def _not_text(place: Place, error: psycopg.Error) -> TaxiError:
+    return WarehouseError(
+        f"{place} cannot store a text of this month ({_said(error)}): Postgres takes no NUL characters, and a database "
+        "with another encoding than UTF8 lacks characters. Use a UTF8 database, or another warehouse."
+    )
+
+
+def _for_now(place: Place, error: psycopg.Error) -> TaxiError:
+    return TransientError(f"{place}: the server cannot do this now ({_said(error)}). Run again.")
+
+
+_BY_KIND: Mapping[type[psycopg.Error], Callable[[Place, psycopg.Error], TaxiError]] = {
+    answers.InsufficientPrivilege: _no_right,
+    answers.DiskFull: _disk_full,
+    answers.LockNotAvailable: _locked,
+    answers.DependentObjectsStillExist: _depended_on,
+    answers.InvalidObjectDefinition: _overlapping,
+    answers.CheckViolation: _overlapping,
+    answers.ReadOnlySqlTransaction: _read_only,
+    answers.CharacterNotInRepertoire: _not_text,
+    answers.UntranslatableCharacter: _not_text,
+    answers.DeadlockDetected: _for_now,
+    answers.SerializationFailure: _for_now,
+    answers.TooManyConnections: _for_now,
+    answers.OutOfMemory: _for_now,
+    answers.AdminShutdown: _for_now,
+    answers.CrashShutdown: _for_now,
+    answers.CannotConnectNow: _for_now,
+}
+"""Answers of a server that is connected."""
+
+_REFUSED = "nothing listens there. Start the server, or correct host and port."
+
+_AT_CONNECTION: Mapping[str, tuple[type[TaxiError], str]] = {
+    "connection refused": (TransientError, _REFUSED),
+    "no such file or directory": (TransientError, _REFUSED),
+    "timeout expired": (TransientError, "nobody answers there. Correct host and port, or open the firewall."),
+    "could not translate host name": (WarehouseError, "there is no such host. Correct its name."),
+    "failed to resolve host": (WarehouseError, "there is no such host. Correct its name."),
+    "name or service not known": (WarehouseError, "there is no such host. Correct its name."),
+    "definition of service": (WarehouseError, "there is no such service. Correct its name, or ~/.pg_service.conf."),
+    "password authentication failed": (WarehouseError, "the password is wrong. Correct it in PGPASSWORD or ~/.pgpass."),
+    "no password supplied": (WarehouseError, "the server wants a password. Put it into PGPASSWORD or ~/.pgpass."),
+    "no pg_hba.conf entry": (
+        WarehouseError,
+        "the server lets nobody in this way. Try sslmode=require, or have a line added to its pg_hba.conf.",
+    ),
+    "certificate": (WarehouseError, "the certificate is not accepted. Correct sslmode, sslrootcert or sslcert."),
+    "server does not support ssl": (
+        WarehouseError,
+        "the server has no TLS. Turn it on there, or write sslmode=prefer where the way to it is safe.",
+    ),
+    "too many clients": (TransientError, "the server has no connection left. Run again later."),
+    "the database system is": (TransientError, "the server is starting, stopping or recovering. Run again."),
+}
+"""Part of a message, folded → what it is and what to do. Before a connection stands, libpq tells no code."""
+
+_MISSING = {
+    "database": "There is no such database. Create it (createdb …), or correct its name.",
+    "role": "There is no such role. Name one before the @, or have it created (createuser …).",
+}
+
+
+def _not_connected(place: Place, error: psycopg.Error) -> TaxiError:
+    said, folded = _said(error), str(error).casefold()
+    for missing, remedy in _MISSING.items():
+        if f'fatal:  {missing} "' in folded and "does not exist" in folded:
+            return WarehouseError(f"{place}: {remedy} ({said})")
+    for part, (kind, remedy) in _AT_CONNECTION.items():
+        if part in folded:
+            return kind(f"{place} cannot be reached: {remedy} ({said})")
+    return TransientError(f"{place}: the connection failed or was lost ({said}). Run again.")
+
+
+def _said(error: psycopg.Error) -> str:
+    """The server's own message, or the first line of libpq's."""
+    lines = (error.diag.message_primary or str(error)).strip().splitlines() or [type(error).__name__]
+    return lines[0].removeprefix("connection failed: ").rstrip(".")
+
+
+def _details(error: psycopg.Error) -> str:
+    """As `_said`, with what the server adds to it, such as who depends on a table."""
+    detail = "; ".join((error.diag.message_detail or "").splitlines()).rstrip(".")
+    return f"{_said(error)}: {detail}" if detail else _said(error)
