@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from conftest import MONTH, Command, Loaded, Publisher, Ran, answer, process
 
+from taxi_ingest.history.schema import SCHEMA_VERSION
+
 STEPS = ("download", "parquetize", "upload", "load")
 RUN = ["run", "--source", "demo", "--month", "2021-01", "--data-dir", "data"]
 FEW_ROWS = {"TAXI_INGEST_DEMO__ROWS": "100"}
