@@ -149,6 +149,53 @@ def test_the_copy_of_a_file_of_ones_own_may_go_while_that_is_as_it_was(taxi: Com
     assert mine.read_bytes() == MONTH.read_bytes()
 
 
+@pytest.fixture(params=["the raw path itself", "a hard link to it", "a link to it"])
+def in_place(request: pytest.FixtureRequest, taxi: Command, tmp_path: Path) -> Ran:
+    """A run that was told to keep no raw file, of a file of one's own that lies where raw files lie."""
+    (raw := tmp_path / "data" / RAW).parent.mkdir(parents=True)
+    shutil.copy(MONTH, raw)
+    (elsewhere := tmp_path / "mine").mkdir()
+    run = ("run", "--month", "2020-01", "--json", "--source")
+    if request.param == "the raw path itself":
+        return taxi(*run, f"file://{raw.parent}/{{dataset}}_tripdata_{{month}}.csv", TAXI_INGEST_GLOBAL__KEEP="parquet")
+    mine = elsewhere / "yellow_2020-01.csv"
+    mine.symlink_to(raw) if request.param == "a link to it" else mine.hardlink_to(raw)
+    ran = taxi(*run, f"file://{elsewhere}/{{dataset}}_{{month}}.csv")
+    if request.param == "a hard link to it":  # the download made a copy, and a tool that saves space linked both again
+        raw.unlink()
+        raw.hardlink_to(mine)
+    return ran
+
+
+def test_a_raw_file_that_is_the_users_own_original_stays(in_place: Ran, taxi: Command, tmp_path: Path) -> None:
+    assert in_place.code == 0, in_place.err
+    document = taxi("clean", "--raw", "--yes", "--json").document
+    assert (document["files"], document["kept"][0]["why"]) == ([], "it is the very file that it was downloaded from")
+    (tmp_path / "dodo.py").write_text((REPOSITORY / "dodo.py").read_text())
+    assert process([sys.executable, "-m", "doit", "month=2020-01", "clean", "download"], tmp_path).code == 0
+    assert (tmp_path / "data" / RAW).read_bytes() == MONTH.read_bytes()
+
+
+@pytest.mark.parametrize("folder", ["data", "data/raw", "data/parquet/deeper", "data/rejects", "data/state", "linked"])
+def test_a_store_where_the_data_directory_keeps_its_own_files_is_refused(
+    loaded: Loaded, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "linked").symlink_to(tmp_path / "data" / "parquet")
+    before = tree(loaded.data)
+    for ran in (loaded.run("--store", folder), clean(loaded, "--parquet", "--yes", "--store", folder)):
+        assert (ran.code, "cannot be the store" in ran.err, len(ran.err.splitlines())) == (2, True, 1), ran.err
+    assert tree(loaded.data) == before
+
+
+def test_a_parquet_file_that_is_the_object_itself_stays(loaded: Loaded) -> None:
+    shutil.rmtree(loaded.data / "lake" / "yellow")
+    (loaded.data / "lake" / "yellow").symlink_to(loaded.data / "parquet" / "yellow")
+    assert loaded.run(TAXI_INGEST_GLOBAL__KEEP="").code == 0
+    document = clean(loaded, "--parquet", "--yes").document
+    assert (document["files"], document["kept"][0]["why"]) == ([], "it is the very object in the store")
+    assert (loaded.data / PARQUET).exists()
+
+
 def test_a_table_that_cannot_be_asked_proves_nothing(loaded: Loaded) -> None:
     hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", hold, str(loaded.data / "taxi.duckdb")]

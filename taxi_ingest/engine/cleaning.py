@@ -11,7 +11,7 @@ from typing import Literal
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import datasets
-from taxi_ingest.engine.removing import file_of, is_there, prune
+from taxi_ingest.engine.removing import file_of, is_there, prune, why_no_copy
 from taxi_ingest.graph import ARTEFACTS, Artefact
 from taxi_ingest.job import Job
 from taxi_ingest.state.observe import Observer, missing_original
@@ -96,7 +96,8 @@ def _look_at(job: Job, observer: Observer, part: Part, artefacts: Sequence[Artef
     for artefact in (known for known in ARTEFACTS if known in artefacts):
         if not is_there(observer, part, artefact):
             continue
-        why = why_kept(artefact, now, want, original) if observer.answers(part) else IN_USE
+        why = why_no_copy(observer, job, part, artefact)
+        why = why or (why_kept(artefact, now, want, original) if observer.answers(part) else IN_USE)
         if why:
             found.append(Kept(artefact, part, why))
             continue

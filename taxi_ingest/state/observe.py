@@ -51,8 +51,10 @@ class Observer:
         self._unanswered: set[Part] = set()
 
     def note_republished(self, reasons: Mapping[Part, str]) -> None:
-        """Know which published files are taken for others than ours, and why; before any part is observed."""
+        """Know which published files are taken for others than ours, and why."""
         self._republished = reasons
+        for part in reasons:
+            self._observed.pop(part, None)
 
     def observe(self, part: Part) -> Observed:
         """What is known of `part`; looked at once, and kept up to date by `finished`."""
@@ -197,6 +199,15 @@ def missing_original(receipt: Downloaded | None) -> Path | None:
     if receipt is None or original is None or _is_as_it_was(original, receipt):
         return None
     return original
+
+
+def is_original(raw: Path, receipt: Downloaded | None) -> bool:
+    """Whether the raw file is no copy, but the very file that it was downloaded from."""
+    original = local_path(receipt.url) if receipt else None
+    try:
+        return original is not None and raw.samefile(original)
+    except OSError:
+        return False
 
 
 def _is_as_it_was(original: Path, receipt: Downloaded) -> bool:
