@@ -345,6 +345,51 @@ def test_the_raw_file_of_an_earlier_source_is_an_orphan(loaded: Loaded) -> None:
     assert again.steps == [ALL_UP_TO_DATE]
 
 
+def test_the_raw_file_of_an_earlier_source_stays_until_that_of_the_new_one_is_converted(loaded: Loaded) -> None:
+    loaded.publisher.files["/yellow_tripdata_2020-01.txt"] = MONTH.read_bytes()[:20_000].replace(b"VendorID", b"Seller")
+    other = loaded.publisher.url + "/{dataset}_tripdata_{month}.txt"
+    assert loaded.taxi("run", "--month", "2020-01", "--source", other).code == 1
+    assert removed(clean(loaded, "--orphans", "--yes")) == []
+    assert (loaded.data / RAW).read_bytes() == MONTH.read_bytes()
+
+
+def test_the_copy_of_a_file_of_ones_own_is_no_orphan_once_the_month_comes_from_elsewhere(
+    taxi: Command, mine: Path, publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.files["/yellow_tripdata_2020-01.txt"] = MONTH.read_bytes().replace(b"2020-01-1", b"2020-01-2")
+    mine.unlink()
+    other = publisher.url + "/{dataset}_tripdata_{month}.txt"
+    for _ in range(2):
+        assert taxi("run", "--month", "2020-01", "--source", other, "--force").code == 0
+    assert taxi("clean", "--orphans", "--yes", "--json").document["files"] == []
+    assert (tmp_path / "data" / RAW).read_bytes() == MONTH.read_bytes()
+
+
+def test_files_with_our_footer_in_folders_that_no_dataset_had_are_left_alone(loaded: Loaded, tmp_path: Path) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    for folder in (loaded.data / "parquet" / "mine", elsewhere):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(loaded.data / PARQUET, folder)
+    (loaded.data / "parquet" / "archive").symlink_to(elsewhere)
+    shutil.copytree(loaded.data / "lake" / "yellow", loaded.data / "lake" / "mine")
+    shutil.copytree(loaded.data / "lake.marks" / "yellow", loaded.data / "lake.marks" / "mine")
+    before = tree(loaded.data), tree(elsewhere)
+    assert removed(clean(loaded, "--orphans", "--yes")) == []
+    assert (tree(loaded.data), tree(elsewhere)) == before
+    assert (loaded.data / "parquet" / "archive").is_symlink()
+
+
+def test_what_lies_behind_a_link_in_the_place_of_a_lost_dataset_is_left_alone(loaded: Loaded, tmp_path: Path) -> None:
+    retired(loaded.data)
+    for kind in ("raw", "parquet", "rejects", "lake"):
+        (loaded.data / kind / "purple").rename(tmp_path / kind)
+        (loaded.data / kind / "purple").symlink_to(tmp_path / kind)
+    before = [tree(tmp_path / kind) for kind in ("raw", "parquet", "rejects", "lake")]
+    assert all(name.startswith("state/receipts/") for name in removed(clean(loaded, "--orphans", "--yes")))
+    assert [tree(tmp_path / kind) for kind in ("raw", "parquet", "rejects", "lake")] == before
+    assert all((loaded.data / kind / "purple").is_symlink() for kind in ("raw", "parquet", "rejects", "lake"))
+
+
 DAY = 86_400
 
 
@@ -363,6 +408,12 @@ DAY = 86_400
     ("lake/mine/own.parquet", 9, False),
     ("lake/yellow/own.parquet", 9, False),
     ("elsewhere/a.csv", 9, False),
+    ("raw/yellow/yellow_tripdata_2020-01.csv.gz", 0, True),
+    ("raw/yellow/yellow_tripdata_2020-01.notes.txt", 99, False),
+    ("raw/yellow/yellow_tripdata_2020-01.xlsx", 99, False),
+    ("raw/yellow/yellow_tripdata_2020-01.csv.gz.bak", 99, False),
+    ("raw/yellow/yellow_tripdata_2020-02.notes.txt.part", 99, False),
+    ("parquet/mine/.draft.abcdefgh.tmp", 99, False),
 ])  # fmt: skip
 def test_only_what_a_run_left_is_an_orphan(loaded: Loaded, name: str, days: int, orphan: bool) -> None:
     path = loaded.data / name

@@ -21,7 +21,7 @@ from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.sources import Publisher, identity, is_named
+from taxi_ingest.sources import Publisher, identity, is_named, local_path
 from taxi_ingest.state.decide import IN_USE, Decision, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
@@ -217,7 +217,15 @@ def _download(work: _Work) -> Downloaded:
         progress=work.moved,
         expect=work.expects,
     )
-    return replace(receipt, temporary="raw" not in job.kept)
+    return replace(receipt, temporary="raw" not in job.kept, earlier_copies=_earlier_copies(had, receipt))
+
+
+def _earlier_copies(had: Downloaded | None, now: Downloaded) -> tuple[str, ...]:
+    """The raw files of earlier sources that were copied from this disk, once `now` has come."""
+    if had is None:
+        return ()
+    left = (had.file,) if local_path(had.url) is not None else ()
+    return tuple(dict.fromkeys(file for file in (*had.earlier_copies, *left) if file != now.file))
 
 
 def _parquetize(work: _Work) -> Parquetized:
