@@ -209,7 +209,7 @@ def _download(work: _Work) -> Downloaded:
         work.workplace.converters.prepare()
     receipt = download(
         part,
-        Origin(source, url, _known_rows(part, source) is not None, "parquetize" in job.steps),
+        Origin(source, url, _known_rows(part, source) is not None, "parquetize" in job.steps, _only_version(work)),
         job.layout,
         timeout_seconds=job.timeout_seconds,
         slowest_bytes_per_second=job.slowest_bytes_per_second,
@@ -218,6 +218,19 @@ def _download(work: _Work) -> Downloaded:
         expect=work.expects,
     )
     return replace(receipt, temporary="raw" not in job.kept, earlier_copies=_earlier_copies(had, receipt))
+
+
+def _only_version(work: _Work) -> str:
+    """The sha256 of the file that alone may take the place of a damaged one; "" where any version may.
+
+    To mend a raw file that nothing needs is no reason to replace the rows that were made of it.
+    """
+    now, want = work.workplace.observer.observe(work.part), wanted(work.job, work.part)
+    had = now.receipts.download
+    takes_any = now.republished or "download" in want.forced or (had and want.source not in {"", had.source})
+    if had is None or not had.distrusted or takes_any:
+        return ""
+    return had.sha256 if decide("parquetize", now, want).action != "run" else ""
 
 
 def _earlier_copies(had: Downloaded | None, now: Downloaded) -> tuple[str, ...]:

@@ -117,7 +117,7 @@ class Observer:
             return self._months[dataset]
 
     def _look(self, part: Part) -> Observed:
-        receipts = self.receipts.of(part)
+        receipts = _without_deleted_raw(self._job.layout.data_dir, self.receipts.of(part))
         parquet, damaged = _parquet_file(self._job.layout.parquet(part), receipts.parquetize)
         now = Observed(
             part=part,
@@ -169,6 +169,14 @@ def known_parts(job: Job, attempted: Iterable[Part]) -> list[Part]:
 
 def _is_asked(scope: Scope, *, needs_network: bool) -> bool:
     return scope == "everything" or (scope == "this disk" and not needs_network)
+
+
+def _without_deleted_raw(data_dir: Path, receipts: PartReceipts) -> PartReceipts:
+    """The same, without distrust of a raw file that was deleted since: its receipt stands for it."""
+    raw = receipts.download
+    if raw is None or not raw.distrusted or (data_dir / raw.file).exists():
+        return receipts
+    return replace(receipts, download=replace(raw, distrusted=False))
 
 
 def _is_raw_present(data_dir: Path, receipt: Downloaded | None) -> bool:

@@ -147,7 +147,7 @@ class _Search:
         return "owned" if stays or is_original(path, receipt) else f"{part} comes as {current} now"
 
     def _is_converted(self, part: Part) -> bool:
-        """Whether the file that the part comes as now proved good, so that one of an earlier source is needed no more."""
+        """Whether the file that the part comes as now proved good, so that no other is needed."""
         have = self._receipts.of(part)
         return bool(have.download and have.parquetize and have.parquetize.raw_sha256 == have.download.sha256)
 
