@@ -4,10 +4,12 @@ The way of a request, from the command line down. A module imports only from lin
 
     cli/, dodo.py           verbs: parse, call, exit code           (dodo.py: the same tasks for those who type `doit`)
     report/, cron           everything a person sees; a crontab line
-    engine/                 takes parts through steps: part (one part), session (one run), lock, doit_tasks
+    engine/                 takes parts through steps: part (one part), session (one run), lock, doit_tasks, conversion,
+                            watching; takes files away: removing, cleaning
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
     verification/           is every copy of a part what its receipt says?
-    state/                  receipts, observe (what is there), decide (must a step run?), plan, status, mark
+    state/                  receipts, mark, wanted, observe (what is there), refresh, decide (must a step run?), plan,
+                            room, status, retention, orphans
     job                     settings and flags → one job of plain values; refuses what makes no sense
     settings                built-in defaults < config.toml < environment < flags
     history/                what happened: runs, attempts, outcomes (SQLite)
@@ -32,6 +34,8 @@ month       of the *file*, as `2021-01`; never of the pickup, since files carry 
 part        one dataset and one month: what is downloaded, converted, replaced, reported
 vintage     one published layout of a dataset's files, with the months it was used
 source      who publishes files; store: where Parquet goes; warehouse: where rows go; each is named as a place
+artefact    a file of a part on this disk: raw or Parquet; copy: an artefact, object or month in a table
+orphan      a file that a run left and no part owns any more
 receipt     the small JSON file a finished step leaves: what went in, what came out
 mark        the identity of a part's rows: of the published bytes and what the catalog says of them
 job         one request as plain values; run: one invocation; attempt: one try of one step of one part, with its log

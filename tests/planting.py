@@ -14,7 +14,7 @@ import duckdb
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import STEPS
 from taxi_ingest.layout import Layout, object_name
-from taxi_ingest.stores.marks import folder_of_marks, mark_of
+from taxi_ingest.stores.marks import folder_of_marks, path_of
 
 TABLE = "yellow_tripdata"
 
@@ -47,7 +47,7 @@ class Tree:
         return self.layout.lake / object_name(part)
 
     def mark(self, part: Part) -> Path:
-        return mark_of(object_name(part), folder_of_marks(self.layout.lake))
+        return path_of(object_name(part), folder_of_marks(self.layout.lake))
 
     def receipts(self, part: Part) -> list[Path]:
         return [Path(self.layout.receipt(part, step)) for step in STEPS]
@@ -151,7 +151,7 @@ _EXCHANGED = (
 def columns() -> list[tuple[str, str]]:
     """Name and SQL type of every column of the table."""
     from taxi_ingest.catalog.reading import dataset
-    from taxi_ingest.warehouses.duckdb.tables import SQL_TYPES
+    from taxi_ingest.warehouses.duckdb.sql import SQL_TYPES
 
     return [(column.name, SQL_TYPES[column.type]) for column in dataset("yellow").columns] + [("file_month", "DATE")]
 

@@ -23,11 +23,10 @@ def test_the_cases_of_the_whole_way_run_and_agree(tmp_path: Path) -> None:
     asked = ["--rounds", "1", "--scale", "0.001", "--work", str(tmp_path)]
     chosen = [word for case in CASES for word in ("--only", case)]
     ran = process([sys.executable, "tests/benchmarks", *asked, *chosen], REPOSITORY)
-    assert ran.code == 0, ran.err
+    assert ran.code == 0, ran.out + ran.err
     measured = {line.split(" | ")[0].removeprefix("| ") for line in ran.out.splitlines()}
     assert {"taxi-ingest", "DuckDB, table from CSV", "DuckDB, Parquet and table"} <= measured
     assert {"taxi-ingest load, new file", "DuckDB, CREATE TABLE AS", "a table of 3,001,000 rows"} <= measured
-    assert "where we have" not in ran.out
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".duckdb", ".sqlite"])

@@ -220,6 +220,9 @@ def test_a_publisher_that_tells_nothing_is_fetched_from_only_when_refresh_is_ask
         to.close_connection = True
 
     held.publisher.files[NAME] = silent
+    planned = held.run("--refresh", verb="plan").out
+    assert "asked about 1 published file, fetched none: 0 changed, 1 not told\n" in planned
+    held.publisher.methods.clear()
     assert held.run(TAXI_INGEST_DOWNLOAD__REFRESH_MONTHS="1").code == 0
     assert held.publisher.methods == ["HEAD"]
     assert held.refresh() == (0, ALL_UP_TO_DATE | {"download": "done"}, [])

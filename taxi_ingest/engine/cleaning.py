@@ -11,16 +11,12 @@ from typing import Literal
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import datasets
-from taxi_ingest.engine.removing import file_of, is_there, prune, why_no_copy
+from taxi_ingest.engine.removing import file_of, is_there, prune, reason_to_keep
 from taxi_ingest.graph import ARTEFACTS, Artefact
 from taxi_ingest.job import Job
-from taxi_ingest.state.observe import Observer, missing_original
+from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.orphans import find_orphans
-from taxi_ingest.state.retention import why_kept
-from taxi_ingest.state.wanted import wanted
 from taxi_ingest.stores import Removes, Store
-
-IN_USE = "another program has the table open"
 
 
 @dataclass(frozen=True)
@@ -91,19 +87,15 @@ def remove(job: Job, observer: Observer, findings: Findings) -> None:
 def _look_at(job: Job, observer: Observer, part: Part, artefacts: Sequence[Artefact]) -> list[Removable | Kept]:
     """What may go of one part, raw first: whether the Parquet may go depends on it."""
     found: list[Removable | Kept] = []
-    now, want = observer.observe(part), wanted(job, part)
-    original = missing_original(now.receipts.download)
+    raw_goes = False
     for artefact in (known for known in ARTEFACTS if known in artefacts):
         if not is_there(observer, part, artefact):
             continue
-        why = why_no_copy(observer, job, part, artefact)
-        why = why or (why_kept(artefact, now, want, original) if observer.answers(part) else IN_USE)
-        if why:
+        if why := reason_to_keep(observer, job, part, artefact, raw_goes=raw_goes):
             found.append(Kept(artefact, part, why))
             continue
         found.append(Removable(artefact, part, file_of(observer, job, part, artefact), 0, 0))
-        if artefact == "raw":
-            now = replace(now, raw_present=False)
+        raw_goes |= artefact == "raw"
     return found
 
 

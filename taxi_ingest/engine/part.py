@@ -51,7 +51,7 @@ class Workplace:
         return cls(job, Observer(job, "everything", options))
 
     def refresh(self, parts: Sequence[Part], tell: Callable[[str], None] = lambda sentence: None) -> Refreshed:
-        """Ask publishers what they changed of those of `parts` that the job wants asked for, before any is observed."""
+        """Ask publishers what they changed of those of `parts` that the job wants asked for."""
         refreshed = refresh(self.job, parts, self.observer.receipts, self.publisher, tell)
         self.observer.note_republished(refreshed.reasons)
         return refreshed

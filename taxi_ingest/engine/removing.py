@@ -53,17 +53,23 @@ def prune(observer: Observer, job: Job, part: Part, artefact: Artefact) -> None:
     observer.removed(part, artefact)
 
 
-def reason_to_keep(observer: Observer, job: Job, part: Part, artefact: Artefact) -> str:
-    """As `why_kept`, of what is known of `part` now; a file is kept while the table cannot be asked."""
-    if artefact == "parquet" and not observer.answers(part):
+def reason_to_keep(observer: Observer, job: Job, part: Part, artefact: Artefact, *, raw_goes: bool = False) -> str:
+    """As `why_kept`, of what is known of `part` now; with `raw_goes`, of what will be there without its raw file.
+
+    A file stays while the table cannot be asked, but for a raw file whose Parquet is there: that makes it needless.
+    """
+    needs_answer = artefact == "parquet" or not is_there(observer, part, "parquet")
+    if needs_answer and not observer.answers(part):
         return "another program has the table open"
-    if why := why_no_copy(observer, job, part, artefact):
+    if why := _why_no_copy(observer, job, part, artefact):
         return why
     now = observer.observe(part)
+    if raw_goes:
+        now = replace(now, raw_present=False)
     return why_kept(artefact, now, wanted(job, part), missing_original(now.receipts.download))
 
 
-def why_no_copy(observer: Observer, job: Job, part: Part, artefact: Artefact) -> str:
+def _why_no_copy(observer: Observer, job: Job, part: Part, artefact: Artefact) -> str:
     """Why removing a file, which is there, would remove what it is believed to be a copy of; "" for a copy."""
     path = file_of(observer, job, part, artefact)
     if artefact == "raw":

@@ -33,7 +33,7 @@ from taxi_ingest.history.writing import History, PartResult
 from taxi_ingest.job import Job
 from taxi_ingest.layout import Layout
 from taxi_ingest.redaction import redacted
-from taxi_ingest.sources import DEMO, partial
+from taxi_ingest.sources import DEMO, is_demo, partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
@@ -318,7 +318,7 @@ def _refuse_demo_among_real(workplace: Workplace) -> None:
     if str(job.source) != DEMO or "load" not in job.targets:
         return
     for dataset in {part.dataset for part in job.parts}:
-        if any(not held.source.startswith("demo:") for held in workplace.observer.held_months(dataset).values()):
+        if any(not is_demo(held.source) for held in workplace.observer.held_months(dataset).values()):
             raise UsageError(
                 f"{job.warehouse} holds real months of {dataset}; the demo's made-up rows stay out of it. "
                 "Leave --data-dir and --warehouse out, and the demo goes to ./demo-data."

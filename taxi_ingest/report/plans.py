@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from taxi_ingest.report import say, words
+from taxi_ingest.sources import DEMO, is_demo
 from taxi_ingest.state.plan import Plan, PlannedPart
+from taxi_ingest.state.refresh import Refreshed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +24,7 @@ def plan(out: Console, planned: Plan) -> None:
     for _, alike in groupby(planned.parts, key=_work):
         _group(out, list(alike))
     refreshed = planned.refreshed
-    say(out, [line for line in (refreshed.in_words, *refreshed.unanswered) if line])
+    say(out, [*_refreshed(refreshed), *refreshed.unanswered])
     say(out, [f"  {part}: {note}" for part, note in refreshed.gone.items()])
     idle = sum(part.idle for part in planned.parts)
     up_to_date = f", {idle:,} up to date" if idle else ""
@@ -38,12 +40,21 @@ def plan(out: Console, planned: Plan) -> None:
             out.print(Text(f"{sizes} on the disk of {disk.folder}. {remedy}", "bright_red"))
 
 
+def _refreshed(refreshed: Refreshed) -> Iterator[str]:
+    """What publishers were asked and said, in a line; none when nobody was asked."""
+    if refreshed.asked:
+        untold = f", {len(refreshed.untold):,} not told" if refreshed.untold else ""
+        gone = f", {len(refreshed.gone):,} no longer there" if refreshed.gone else ""
+        files = words.count(refreshed.asked, "published file")
+        yield f"asked about {files}, fetched none: {len(refreshed.changed):,} changed{untold}{gone}"
+
+
 def _work(one: PlannedPart) -> tuple[object, ...]:
     return one.part.dataset, _publisher(one), list(one.steps.items())
 
 
 def _publisher(one: PlannedPart) -> str:
-    return "demo" if one.source.startswith("demo:") else one.source
+    return DEMO if is_demo(one.source) else one.source
 
 
 def _group(out: Console, alike: Sequence[PlannedPart]) -> None:

@@ -46,7 +46,7 @@ def identity(source: Place, part: Part, demo: Mapping[str, int]) -> str:
     if part.month is None and not _names_one_file(source):
         return auto_source(part)
     if name == DEMO:
-        return f"demo:{part.dataset}/{part.month}?rows={demo['rows']}&seed={demo['seed']}"
+        return f"{DEMO}:{part.dataset}/{part.month}?rows={demo['rows']}&seed={demo['seed']}"
     return auto_source(part) if name == AUTO else name
 
 
@@ -63,7 +63,7 @@ class Publisher:
 
         Raises SourceError for an identity that no source has, as a receipt that somebody changed may hold it.
         """
-        if identity.startswith(f"{DEMO}:"):
+        if is_demo(identity):
             return self._demo_url(part, identity)
         if is_named(identity):
             return sources()[identity].url_of(part)
@@ -89,6 +89,11 @@ class Publisher:
             if self._server is None:
                 self._server = DemoServer()
         return self._server.url(part, int(recorded["rows"]), int(recorded["seed"]))
+
+
+def is_demo(identity: str) -> bool:
+    """Whether this is the identity of a made-up month."""
+    return identity.startswith(f"{DEMO}:")
 
 
 def is_named(source: str) -> bool:

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from taxi_ingest.errors import ContentError, SourceError, TransientError
+from taxi_ingest.errors import ContentError, TransientError
 from taxi_ingest.files import replacing
 from taxi_ingest.readers.blocks import GZIP_MAGIC, is_gzip
 from taxi_ingest.readers.parquet_footer import MAGIC as PARQUET_MAGIC
 from taxi_ingest.sources.bounds import Bound
-
-if TYPE_CHECKING:
-    from taxi_ingest.sources.connection import Answer
-
-_GZIP, _DEFLATE = ("gzip", "x-gzip"), "deflate"
-_NO_CODING = {"", "identity", "aws-chunked", "utf-8", "binary"}
-"""The last three are no codings, but are found where uploads set the header by mistake."""
+from taxi_ingest.sources.headers import DEFLATE, GZIP
 
 _CHUNK = 1 << 18
-_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,20}")
 _ANY_GZIP, _RAW_DEFLATE = zlib.MAX_WBITS | 16, -zlib.MAX_WBITS
-
-
-def coding_of(answer: Answer) -> str:
-    """The coding of an answer, "" for none. Raises SourceError for one that is not undone here."""
-    codings = [coding.strip() for coding in answer.header("Content-Encoding").lower().split(",")]
-    coding = ", ".join(coding for coding in codings if coding not in _NO_CODING)
-    if not coding:
-        return ""
-    if coding in _GZIP or coding == _DEFLATE:
-        return coding
-    shown = coding if _TOKEN.fullmatch(coding) else "several codings"
-    raise SourceError(
-        f"{answer.shown}: the publisher sends the file with an unsupported Content-Encoding ({shown}; "
-        "gzip and deflate are supported). Download it yourself, unpack it, and name it as --source file:///…."
-    )
 
 
 def undo(path: Path, name: str, coding: str, allowed: Bound) -> None:
@@ -47,17 +23,17 @@ def undo(path: Path, name: str, coding: str, allowed: Bound) -> None:
     gzip stays as it is, because readers know it, unless it holds Parquet or gzip; deflate is unpacked. Raises
     ContentError when the coding is damaged, TransientError when its end is missing, and `allowed.beyond`.
     """
-    if coding == _DEFLATE:
+    if coding == DEFLATE:
         with path.open("rb") as file:
             start = file.read(2)
         _unpack(path, name, zlib.MAX_WBITS if _has_zlib_header(start) else _RAW_DEFLATE, allowed)
-    elif coding in _GZIP and is_gzip(path) and _holds_packed(path):
+    elif coding in GZIP and is_gzip(path) and _holds_packed(path):
         _unpack(path, name, _ANY_GZIP, allowed)
 
 
 def ends_early(path: Path, coding: str) -> str:
     """Why a file whose size nobody announced seems cut, judged by its end; "" when it does not, or `undo` will see."""
-    if coding == _DEFLATE:
+    if coding == DEFLATE:
         return ""
     with path.open("rb") as file:
         start = file.read(len(PARQUET_MAGIC))

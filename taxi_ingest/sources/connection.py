@@ -28,6 +28,9 @@ from taxi_ingest.sources.faults import fault, proxy_in_words, proxy_wants_passwo
 from taxi_ingest.sources.headers import whole_number
 from taxi_ingest.sources.patience import Deadline, Patience
 
+_LARGEST_PIECE = 1 << 18
+"""Bytes of a body that are read at a time, if so many have arrived."""
+
 
 @dataclass
 class Route:
@@ -106,7 +109,11 @@ class Answer:
     def pieces(self) -> Iterator[bytes]:
         """The body as it came over the wire, packed or not. Raises TransientError when it comes too slowly."""
         self._deadline.body_begins()
-        for piece in self._response.raw.stream(self._patience.piece, decode_content=False):
+        raw = self._response.raw
+        chunks = raw.stream(self._patience.piece, decode_content=False)
+        # what has arrived, without waiting for more; chunks cannot be read so
+        arrived = iter(lambda: raw.read1(_LARGEST_PIECE, decode_content=False), b"")
+        for piece in chunks if self.is_chunked else arrived:
             self._deadline.came(len(piece))
             yield piece
         if self._deadline.too_slow:  # to the reader, a cut looks like the end

@@ -7,10 +7,21 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from taxi_ingest.errors import SourceError
+
+if TYPE_CHECKING:
+    from taxi_ingest.sources.connection import Answer
+
+GZIP, DEFLATE = ("gzip", "x-gzip"), "deflate"
 
 _NUMBER = re.compile(r"[0-9]{1,18}")  # str.isdigit() takes "²" too, and int() refuses thousands of digits
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _LONGEST_DATE = 64
+_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,20}")
+_NO_CODING = {"", "identity", "aws-chunked", "utf-8", "binary"}
+"""The last three are no codings, but are found where uploads set the header by mistake."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +59,18 @@ def seconds_to_wait(retry_after: str) -> float | None:
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         return max(0.0, (at - datetime.now(UTC)).total_seconds())
     return None
+
+
+def coding_of(answer: Answer) -> str:
+    """The coding of an answer, "" for none. Raises SourceError for one that is not undone here."""
+    codings = [coding.strip() for coding in answer.header("Content-Encoding").lower().split(",")]
+    coding = ", ".join(coding for coding in codings if coding not in _NO_CODING)
+    if not coding:
+        return ""
+    if coding in GZIP or coding == DEFLATE:
+        return coding
+    shown = coding if _TOKEN.fullmatch(coding) else "several codings"
+    raise SourceError(
+        f"{answer.shown}: the publisher sends the file with an unsupported Content-Encoding ({shown}; "
+        "gzip and deflate are supported). Download it yourself, unpack it, and name it as --source file:///…."
+    )

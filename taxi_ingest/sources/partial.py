@@ -17,8 +17,7 @@ import msgspec
 from taxi_ingest.errors import TransientError
 from taxi_ingest.files import Checksums, write_text
 from taxi_ingest.redaction import public_url
-from taxi_ingest.sources.coding import coding_of
-from taxi_ingest.sources.headers import content_range
+from taxi_ingest.sources.headers import coding_of, content_range
 
 if TYPE_CHECKING:
     from taxi_ingest.sources.connection import Answer

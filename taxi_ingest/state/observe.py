@@ -51,10 +51,9 @@ class Observer:
         self._unanswered: set[Part] = set()
 
     def note_republished(self, reasons: Mapping[Part, str]) -> None:
-        """Know which published files are taken for others than ours, and why."""
+        """Know which published files are taken for others than ours, and why, also of parts observed before."""
         self._republished = reasons
-        for part in reasons:
-            self._observed.pop(part, None)
+        self._observed = {part: replace(now, republished=reasons.get(part, "")) for part, now in self._observed.items()}
 
     def observe(self, part: Part) -> Observed:
         """What is known of `part`; looked at once, and kept up to date by `finished`."""
@@ -116,6 +115,13 @@ class Observer:
                 self._months |= {name: held[table] for name, table in tables.items()}
             return self._months[dataset]
 
+    def held_objects(self, dataset: str) -> Mapping[str, Held]:
+        """What the store holds of `dataset`, by object name; it is asked once."""
+        with self._asking:
+            if dataset not in self._objects:
+                self._objects[dataset] = self.store.held(f"{dataset}/")
+            return self._objects[dataset]
+
     def _look(self, part: Part) -> Observed:
         receipts = _without_deleted_raw(self._job.layout.data_dir, self.receipts.of(part))
         parquet, damaged = _parquet_file(self._job.layout.parquet(part), receipts.parquetize)
@@ -135,10 +141,7 @@ class Observer:
         at, name = str(self.store.place), object_name(part)
         if not self._asks_store:
             return receipts.upload if receipts.upload and receipts.upload.at == at else None
-        with self._asking:
-            if part.dataset not in self._objects:
-                self._objects[part.dataset] = self.store.held(f"{part.dataset}/")
-            held = self._objects[part.dataset].get(name)
+        held = self.held_objects(part.dataset).get(name)
         return Uploaded(at=at, object=name, mark=held.mark, crc32c=held.crc32c, bytes=held.size) if held else None
 
     def _with_month_or_receipt(self, now: Observed) -> Observed:

@@ -54,8 +54,8 @@ class Found:
     notes: tuple[str, ...]
 
 
-Verdict = Literal["owned", "unknown"] | str
-"""Of one file: owned by a part, not known to be ours, or why it is an orphan."""
+Verdict = Literal["owned", "unknown"] | Orphan
+"""Of one file: owned by a part, not known to be ours, or an orphan."""
 
 
 def find_orphans(job: Job, store: Store) -> Found:
@@ -67,7 +67,7 @@ def find_orphans(job: Job, store: Store) -> Found:
         if verdict == "unknown":
             unknown.append(path)
         elif verdict != "owned":
-            orphans.append(Orphan(path, verdict))
+            orphans.append(verdict)
     if isinstance(store, Removes) and Path(job.store.path).is_relative_to(job.layout.data_dir):
         for name, held in sorted(store.held("").items()):
             dataset, path = name.partition("/")[0], Path(store.url(name))
@@ -99,7 +99,7 @@ class _Search:
                     if not entry.is_file(follow_symlinks=False):
                         yield path, "unknown"
                     elif _SCRATCH.fullmatch(entry.name) and (folder.name in datasets() or folder.name in self._past):
-                        yield path, "a run that was killed left it unfinished"
+                        yield path, Orphan(path, "a run that was killed left it unfinished")
                     else:
                         yield path, judge(path)
 
@@ -130,7 +130,7 @@ class _Search:
         if dataset not in datasets():
             names = {past.file for past in self._downloads(dataset)}
             ours = f"raw/{dataset}/{unfinished['file'] if unfinished else path.name}" in names
-            return _GONE.format(dataset) if ours else "unknown"
+            return Orphan(path, _GONE.format(dataset)) if ours else "unknown"
         name = unfinished["file"] if unfinished else path.name
         part = _part(dataset, name)
         if part is None:
@@ -144,7 +144,7 @@ class _Search:
         if name == current:
             return _age(path) if unfinished else "owned"
         stays = not self._is_converted(part) or f"raw/{dataset}/{name}" in receipt.earlier_copies
-        return "owned" if stays or is_original(path, receipt) else f"{part} comes as {current} now"
+        return "owned" if stays or is_original(path, receipt) else Orphan(path, f"{part} comes as {current} now")
 
     def _is_converted(self, part: Part) -> bool:
         """Whether the file that the part comes as now proved good, so that no other is needed."""
@@ -155,20 +155,21 @@ class _Search:
         dataset = path.parent.name
         if dataset not in datasets():
             ours = path.name in self._past_names(dataset, ".parquet") and read_provenance(path)
-            return _GONE.format(dataset) if ours else "unknown"
+            return Orphan(path, _GONE.format(dataset)) if ours else "unknown"
         part = _part(dataset, path.name)
         return "owned" if part and path.name == f"{stem(part)}.parquet" else "unknown"
 
     def _rejects(self, path: Path) -> Verdict:
         dataset = path.parent.name
         if dataset not in datasets():
-            return _GONE.format(dataset) if path.name in self._past_names(dataset, ".csv") else "unknown"
+            ours = path.name in self._past_names(dataset, ".csv")
+            return Orphan(path, _GONE.format(dataset)) if ours else "unknown"
         part = _part(dataset, path.name)
         if part is None or path.name != f"{stem(part)}.csv":
             return "unknown"
         converted = self._receipts.of(part).parquetize
         stale = converted is not None and not converted.rejects and _tells_nothing_newer(path, converted.mtime_ns)
-        return f"{part} has no rejects now" if stale else "owned"
+        return Orphan(path, f"{part} has no rejects now") if stale else "owned"
 
     def _past_names(self, dataset: str, suffix: str) -> set[str]:
         """The names of files that were made of a dataset which the catalog does not have any more."""
@@ -182,7 +183,7 @@ class _Search:
 def _age(path: Path) -> Verdict:
     """What a download that was cut is: the next run goes on with it, unless it is old."""
     days = (time.time() - path.stat().st_mtime) / 86_400
-    return f"a download that was cut {days:.0f} days ago" if days > partial.DAYS_KEPT else "owned"
+    return Orphan(path, f"a download that was cut {days:.0f} days ago") if days > partial.DAYS_KEPT else "owned"
 
 
 def _tells_nothing_newer(rejects: Path, mtime_ns: int) -> bool:

@@ -232,11 +232,11 @@ def _size(job: Job, receipts: PartReceipts, part: Part) -> tuple[int, int]:
 
 def _raw_share(source: str, part: Part) -> float:
     """Bytes of the published file for one of its Parquet."""
-    if source.startswith("demo:"):
+    if publishers.is_demo(source):
         return _DEMO_CSV_GZ
     named = auto_source(part) if _is_template(source) else source
     return _CSV_GZ if sources()[named].format_of(part) == "csv" else 1.0
 
 
 def _is_template(source: str) -> bool:
-    return not publishers.is_named(source) and not source.startswith("demo:")
+    return not publishers.is_named(source) and not publishers.is_demo(source)

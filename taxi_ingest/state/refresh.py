@@ -14,7 +14,7 @@ from taxi_ingest.errors import TaxiError
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import Retries, with_retries
-from taxi_ingest.sources import DEMO, Publisher, is_named
+from taxi_ingest.sources import Publisher, is_demo, is_named
 from taxi_ingest.sources.patience import Patience
 from taxi_ingest.sources.versions import Reply, Version, ask, compared
 from taxi_ingest.state.receipts import Downloaded, PartReceipts, Receipts
@@ -27,23 +27,22 @@ UNTOLD = "the publisher does not tell whether it changed"
 class Refreshed:
     """What came of asking: how many files were asked for, and what is said of those that are not as they were.
 
-    `reasons` say why a download must run; `gone` are files that the publisher no longer has; `sizes` of changed files
-    in bytes, where told; `unanswered` is a sentence for each publisher that could not be asked.
+    `changed` and `untold` say why a download must run: the file is another one, or its publisher does not tell; `gone`
+    are files that the publisher no longer has; `sizes` of changed files in bytes, where told; `unanswered` is a
+    sentence for each publisher that could not be asked.
     """
 
     asked: int = 0
-    reasons: Mapping[Part, str] = field(default_factory=dict)
+    changed: Mapping[Part, str] = field(default_factory=dict)
+    untold: Mapping[Part, str] = field(default_factory=dict)
     gone: Mapping[Part, str] = field(default_factory=dict)
     sizes: Mapping[Part, int] = field(default_factory=dict)
     unanswered: tuple[str, ...] = ()
 
     @property
-    def in_words(self) -> str:
-        """What was asked and found, in a line; "" when nobody was asked."""
-        if not self.asked:
-            return ""
-        gone = f", {len(self.gone):,} no longer there" if self.gone else ""
-        return f"asked about {_files(self.asked)}, fetched none: {len(self.reasons):,} changed{gone}"
+    def reasons(self) -> Mapping[Part, str]:
+        """Why the downloads that must run must run."""
+        return {**self.changed, **self.untold}
 
 
 def refresh(
@@ -63,12 +62,11 @@ def refresh(
     inquiry = _Inquiry(job, publisher)
     replies = inquiry.ask(held)
     changed = {part: reply for part, reply in replies.items() if reply.verdict == "changed"}
-    reasons = {part: _reason(held[part], reply.now) for part, reply in changed.items()}
-    if job.refresh:
-        reasons |= {part: UNTOLD for part, reply in replies.items() if reply.verdict == "unknown"}
+    untold = [part for part, reply in replies.items() if reply.verdict == "unknown"] if job.refresh else []
     return Refreshed(
         asked=len(replies),
-        reasons=reasons,
+        changed={part: _reason(held[part], reply.now) for part, reply in changed.items()},
+        untold=dict.fromkeys(untold, UNTOLD),
         gone={part: _of_gone(held[part]) for part, reply in replies.items() if reply.verdict == "gone"},
         sizes={part: reply.now.size for part, reply in changed.items() if reply.now.size is not None},
         unanswered=tuple(inquiry.unanswered()),
@@ -117,7 +115,7 @@ def _asked_for(job: Job, part: Part, receipts: Receipts) -> Downloaded | None:
     if "download" in job.forced or not (job.refresh or job.refresh_months):
         return None
     receipt = receipts.of(part).download
-    if receipt is None or receipt.source.startswith(f"{DEMO}:"):
+    if receipt is None or is_demo(receipt.source):
         return None
     return receipt if wanted(job, part).source in {"", receipt.source} else None
 

@@ -20,7 +20,7 @@ from taxi_ingest.layout import Layout
 from taxi_ingest.readers import Inspected
 from taxi_ingest.readers.inspecting import inspect, look
 from taxi_ingest.redaction import public_url
-from taxi_ingest.sources import local_path
+from taxi_ingest.sources import is_demo, local_path
 from taxi_ingest.sources.bounds import Bound, bound, check_room
 from taxi_ingest.sources.coding import ends_early, undo
 from taxi_ingest.sources.http import answer
@@ -85,7 +85,8 @@ def download(
 
     Raises NotPublishedError for a month that may still come (until `grace_days` after its end), SourceError when there
     is no such file or it has another sha256 than asked for, TransientError when another try may help (a 403 for a file
-    that is known to exist is a throttle), ContentError when something else was sent, SpaceError when it does not fit on the disk.
+    that is known to exist is a throttle), ContentError when something else was sent, SpaceError when it does not fit on
+    the disk.
     """
     url = origin.url
     suffixes = Path(urlsplit(public_url(url)).path).suffixes[-2:]  # without ;parameters, which may be secret
@@ -133,7 +134,7 @@ def _accept(
     partial.discard()
     return Downloaded(
         source=origin.source,
-        url=origin.source if origin.source.startswith("demo:") else public_url(origin.url),
+        url=origin.source if is_demo(origin.source) else public_url(origin.url),
         file=str(target.relative_to(layout.data_dir)),
         bytes=size,
         mtime_ns=target.stat().st_mtime_ns,

@@ -38,7 +38,7 @@ class LocalStore:
         for path, entry in files.items():
             name, sidecar = path.removeprefix(top), marks.sidecar_of(path)
             if name.startswith(prefix) and not marks.is_reserved(entry.name):
-                recorded = _recorded(marks.mark_of(name, where), sidecar if sidecar in files else "")
+                recorded = _recorded(marks.path_of(name, where), sidecar if sidecar in files else "")
                 if (held := _describe(entry, recorded)) is not None:
                     found[name] = held
         return found
@@ -58,7 +58,7 @@ class LocalStore:
         """
         target, owner = self._path(name), _owner(file.parent.parent)
         checksum, size = crc32c(file), file.stat().st_size
-        mark_file = marks.mark_of(name, marks.made_folder_of_marks(self._root))
+        mark_file = marks.path_of(name, marks.make_folder_of_marks(self._root))
         # in this order, because a sweep of another run may be moving the one to the other
         Path(marks.sidecar_of(target)).unlink(missing_ok=True)
         mark_file.unlink(missing_ok=True)
@@ -91,13 +91,13 @@ class LocalStore:
         """Remove an object, its mark first; see `Removes.remove`."""
         target = self._path(name)
         Path(marks.sidecar_of(target)).unlink(missing_ok=True)
-        marks.mark_of(name, marks.folder_of_marks(self._root)).unlink(missing_ok=True)
+        marks.path_of(name, marks.folder_of_marks(self._root)).unlink(missing_ok=True)
         target.unlink(missing_ok=True)
 
     def read_back(self, name: str) -> Held:
         """The object `name` with what its bytes are now and the mark recorded; see `ReadsBack.read_back`."""
         path = self._path(name)
-        recorded = _recorded(marks.mark_of(name, marks.folder_of_marks(self._root)), marks.sidecar_of(path))
+        recorded = _recorded(marks.path_of(name, marks.folder_of_marks(self._root)), marks.sidecar_of(path))
         return Held(recorded.mark if recorded else "", crc32c(path), path.stat().st_size)
 
     def url(self, name: str) -> str:

@@ -2,8 +2,8 @@
 
 The mark of `lake/yellow/x.parquet` is `lake.marks/yellow/x.parquet.json`, and an object is written under a hidden name
 beside its mark before it is renamed into the lake. Nothing but objects lies in the lake itself, because readers walk
-into every folder there, hidden ones too (DuckDB `lake/**`, Polars `lake`): they fail on a mark, and count the rows of
-an object that is being replaced twice.
+into every folder there, hidden ones too (DuckDB `lake/**`, Polars `lake`): they fail on a mark, and
+would count the rows of an object twice while it is being replaced.
 
 A lake whose parent cannot be written, or which is a mount point, has its marks in `lake/.marks` instead.
 
@@ -50,7 +50,7 @@ def folder_of_marks(root: Path) -> Path:
     return inside if inside.is_dir() else beside
 
 
-def made_folder_of_marks(root: Path) -> Path:
+def make_folder_of_marks(root: Path) -> Path:
     """As `folder_of_marks`; made, together with `root`, if need be. Raises OSError where the disk refuses."""
     inside, beside = _places(root)
     if inside.is_dir() or beside.is_dir():
@@ -59,12 +59,12 @@ def made_folder_of_marks(root: Path) -> Path:
     new = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}.", dir=root))
     new.chmod(root.stat().st_mode)
     # a rename out of `root` proves that objects can be renamed into it, which no look at device or permissions does
-    if not _renamed(new, beside):
-        _renamed(new, inside)
+    if not _is_in_place(new, beside):
+        _is_in_place(new, inside)
     return folder_of_marks(root)
 
 
-def mark_of(name: str, marks: Path) -> Path:
+def path_of(name: str, marks: Path) -> Path:
     """The file that holds the mark of the object `name`."""
     return Path(f"{marks}/{name}{_SUFFIX}")
 
@@ -96,7 +96,7 @@ def take_over(root: Path) -> None:
     """
     with contextlib.suppress(OSError):
         sidecars = list(_sidecars(root))
-        marks = made_folder_of_marks(root) if sidecars else root
+        marks = make_folder_of_marks(root) if sidecars else root
         for sidecar in sidecars:
             mark = marks / sidecar.relative_to(root)
             if mark.exists():
@@ -138,7 +138,7 @@ def _places(root: Path) -> tuple[Path, Path]:
     return real / _FOLDER, real.parent / f"{real.name}{_FOLDER}"
 
 
-def _renamed(new: Path, place: Path) -> bool:
+def _is_in_place(new: Path, place: Path) -> bool:
     """Whether there is a folder at `place` now: `new`, or the one that another writer made at the same time."""
     try:
         new.rename(place)

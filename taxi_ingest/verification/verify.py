@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from taxi_ingest.state.decide import Observed, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Loaded, PartReceipts, Uploaded
 from taxi_ingest.state.wanted import wanted
-from taxi_ingest.stores import Held, ReadsBack
+from taxi_ingest.stores import ReadsBack
 from taxi_ingest.verification import MADE_BY, Checked, Verdict, Watcher
 from taxi_ingest.verification.content import check_month, stray_rows, unusable
 from taxi_ingest.verification.copies import check_object, check_parquet, check_raw, check_receipts
@@ -53,8 +52,6 @@ class _Looking:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._observer = Observer(job, "receipts")
-        self._listing = threading.Lock()
-        self._objects: dict[str, Mapping[str, Held]] = {}
 
     def at(self, part: Part) -> Verdict:
         """Look at one part."""
@@ -107,10 +104,8 @@ class _Looking:
 
     def _object(self, part: Part, should: Uploaded | None, *, wanted: bool) -> Checked:
         store, name = self._observer.store, object_name(part)
-        with self._listing:
-            if part.dataset not in self._objects:
-                self._objects[part.dataset] = store.held(f"{part.dataset}/")
-        return check_object(store, name, self._objects[part.dataset].get(name), should, wanted=wanted)
+        listed = self._observer.held_objects(part.dataset).get(name)
+        return check_object(store, name, listed, should, wanted=wanted)
 
     def _month(self, part: Part, should: Loaded | None, file: str, *, wanted: bool) -> Checked:
         warehouse = self._observer.warehouse

@@ -25,14 +25,12 @@ PACKAGES = ("pyarrow", "duckdb", "polars", "pandas", "dlt", "doit", "typer")
 
 
 def main() -> int:
-    """Run the cases asked for and print a table of each; returns the exit code."""
+    """Run the cases asked for and print a table of each; returns the exit code, 1 if outputs differ."""
     asked = _arguments()
     print(_machine(), flush=True)
-    for case in CASES:
-        if asked.only and case.name not in asked.only:
-            continue
-        _show(case, asked.rounds, asked.scale, asked.work)
-    return 0
+    chosen = [case for case in CASES if not asked.only or case.name in asked.only]
+    differences = [line for case in chosen for line in _show(case, asked.rounds, asked.scale, asked.work)]
+    return 1 if differences else 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -50,7 +48,8 @@ def _machine() -> str:
     return f"{os.cpu_count()} CPUs, Python {platform.python_version()}, {versions}\n"
 
 
-def _show(case: Case, rounds: int, scale: float, work: Path) -> None:
+def _show(case: Case, rounds: int, scale: float, work: Path) -> list[str]:
+    """Run a case and print what came of it; returns a sentence for each output that differs from ours."""
     folder = work.resolve() / (case.name if scale == 1 else f"{case.name}-{scale:g}")
     folder.mkdir(parents=True, exist_ok=True)
     prepared = case.prepare(folder, scale)
@@ -62,6 +61,7 @@ def _show(case: Case, rounds: int, scale: float, work: Path) -> None:
         print(f"- {sentence}")
     if differences or prepared.notes:
         print(flush=True)
+    return differences
 
 
 if __name__ == "__main__":

@@ -13,16 +13,16 @@ import duckdb
 
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import Table, open_warehouse
+from taxi_ingest.warehouses import open_warehouse, table_of
+from taxi_ingest.warehouses.duckdb.sql import SQL_TYPES
 
-SQL_TYPES = {"int64": "BIGINT", "double": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
 FIRST_YEAR = 2009
 
 
 def fill(database: str, months: int, rows: int) -> None:
     """Add so many months of so many rows to the table of yellow trips, from January 2009 on."""
     known = dataset_named("yellow")
-    table = Table(known.table, known.title, known.columns, known.monthly, known.cluster_by)
+    table = table_of(known)
     warehouse = open_warehouse(Place.parse(f"duckdb:{database}"))
     columns = ", ".join(f'NULL::{SQL_TYPES[column.type]} AS "{column.name}"' for column in known.columns)
     with tempfile.TemporaryDirectory() as folder:

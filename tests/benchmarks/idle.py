@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 from measuring import Candidate
-from prepared import Prepared
+from prepared import OURS, Prepared
 
-OURS = (sys.executable, "-m", "taxi_ingest")
 IMPORTS = (sys.executable, "-c", "import typer, doit, duckdb")
 STEPS = ("download", "parquetize", "upload", "load")
 SAMPLES = Path(__file__).parents[1] / "data" / "tlc"

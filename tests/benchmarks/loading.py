@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 
 from measuring import Candidate
-from prepared import HERE, Input, Prepared
+from prepared import HERE, OURS, Input, Prepared
 
-OURS = (sys.executable, "-m", "taxi_ingest")
 MONTH = "2019-01"
 MONTHS_MORE, ROWS_OF_EACH = 100, 3_000_000
 

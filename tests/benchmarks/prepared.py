@@ -12,6 +12,7 @@ from pathlib import Path
 from measuring import Candidate
 
 HERE = Path(__file__).parent
+OURS = (sys.executable, "-m", "taxi_ingest")
 
 
 @dataclass

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measuring import Candidate
-from prepared import HERE, Input, Prepared
+from prepared import HERE, OURS, Input, Prepared
 
-OURS = (sys.executable, "-m", "taxi_ingest")
 SCRIPTS = HERE / "candidates"
 EXTERNAL = ("TAXI_INGEST_LOAD__METHOD", "external")
 

@@ -19,6 +19,7 @@ from taxi_ingest.warehouses import HeldMonth, Options, Table, Warehouse, open_wa
 TABLE = Table("noise", "numbers that compress badly", (Column("n", "int64", "a number", ""),), True, "n")
 ROWS = 400_000
 RELOADS = 5
+LITTLE_MORE_THAN_A_ROW_GROUP = 150_000
 
 
 @pytest.fixture
@@ -52,6 +53,19 @@ def test_a_month_that_is_loaded_again_and_again_does_not_make_the_file_grow(
     held = warehouse.held("noise")["noise"]
     assert held["2021-01"] == HeldMonth(f"again {RELOADS - 1}", ROWS, ROWS, "csv")
     assert {month: one.rows for month, one in held.items()} == {f"2021-0{m}": ROWS for m in range(1, others + 2)}
+
+
+def test_months_that_take_turns_in_being_loaded_again_do_not_make_the_file_grow(
+    warehouse: Warehouse, file: Path, tmp_path: Path
+) -> None:
+    months = [f"2021-0{month}" for month in range(1, 4)]
+    for month in months:
+        load(warehouse, tmp_path, month, rows=LITTLE_MORE_THAN_A_ROW_GROUP)
+    first = file.stat().st_size
+    for mark in range(2):
+        for month in months:
+            load(warehouse, tmp_path, month, f"again {mark}", LITTLE_MORE_THAN_A_ROW_GROUP)
+            assert file.stat().st_size <= 1.5 * first, f"after {month} again {mark}"
 
 
 def test_what_else_is_in_the_file_survives_when_its_space_is_given_back(

@@ -28,10 +28,10 @@ from taxi_ingest.warehouses import EXTERNAL, Compared, HeldMonth, Months, Option
 from taxi_ingest.warehouses.duckdb.comparing import compare
 from taxi_ingest.warehouses.duckdb.connecting import Connections
 from taxi_ingest.warehouses.duckdb.loads import Load, create_loads, name_of_loads, record, recorded, tables_with_loads
-from taxi_ingest.warehouses.duckdb.sql import as_pattern, number, quoted, view_comment
+from taxi_ingest.warehouses.duckdb.sql import number, quoted, rows_in_file, view_comment
 from taxi_ingest.warehouses.duckdb.switching import table_to_view, view_to_table
 from taxi_ingest.warehouses.duckdb.tables import check_relation, comment_on, is_our_view, is_table, prepare
-from taxi_ingest.warehouses.duckdb.views import as_it_is, count_rows, create_view, file_now, view_title
+from taxi_ingest.warehouses.duckdb.views import as_it_is, count_rows, create_view, file_now, is_whole, view_title
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -119,9 +119,8 @@ class DuckDB:
             parameters = [load.day] if load.day else []
             columns = ", ".join(quoted(column) for column in table.column_names)
             before = number(db.execute(f"DELETE FROM {name} {of_month}", parameters))  # noqa: S608
-            # as_pattern, hive_partitioning: a path with [ ] ? * names one file, and one with name=value no column
-            rows_of_file = "read_parquet(?, hive_partitioning = false)"
-            db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows_of_file}", [as_pattern(file)])  # noqa: S608
+            rows_of_file, path = rows_in_file(file)
+            db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows_of_file}", path)  # noqa: S608
             counted = number(db.execute(f"SELECT count(*) FROM {name} {of_month}", parameters))  # noqa: S608
             _check_count(table, file, load, counted)
             record(db, loads, table.name, load)
@@ -225,15 +224,11 @@ def _check_files(db: DuckDBPyConnection) -> Iterator[Check]:
     """A check for each view of ours: whether all of its files are as they were loaded."""
     for table in tables_with_loads(db):
         loads = [load for load in recorded(db, table) if load.file] if is_our_view(db, table) else []
-        changed = [month_key(load.day) or table for load in loads if not _is_whole(as_it_is(db, load), load)]
+        changed = [month_key(load.day) or table for load in loads if not is_whole(db, load)]
         if changed:
             yield Check(False, f"{table} shows files that are gone or changed: {', '.join(changed)}. Run them again.")
         elif loads:
             yield Check(True, f"{table} is a view over {len(loads):,} files, and all are there")
-
-
-def _is_whole(now: Load, load: Load) -> bool:
-    return (now.mark, now.rows) == (load.mark, load.rows)
 
 
 def _held(db: DuckDBPyConnection, table: str, *, makes_views: bool) -> Months:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.warehouses import Compared, Table
-from taxi_ingest.warehouses.duckdb.sql import SQL_TYPES, as_pattern, quoted
+from taxi_ingest.warehouses.duckdb.sql import SQL_TYPES, quoted, rows_in_file
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 
 def compare(db: DuckDBPyConnection, table: Table, day: date | None, file: str) -> Compared:
     """The rows of the month that begins on `day`, all rows if it is None, beside those of `file`."""
-    in_file = ("read_parquet(?, hive_partitioning = false)", [as_pattern(file)])
-    in_table = (f"{quoted(table.name)} WHERE {FILE_MONTH} = ?", [day]) if day else (quoted(table.name), [])
+    in_file = rows_in_file(file)
+    in_table: tuple[str, list[date]] = (
+        (f"{quoted(table.name)} WHERE {FILE_MONTH} = ?", [day]) if day else (quoted(table.name), [])
+    )
     whole = f"count(*), sum(hash(hash({', '.join(_hashed(table, name) for name in table.column_names)})))"
-    ours, theirs = (db.execute(f"SELECT {whole} FROM {rows}", p).fetchall()[0] for rows, p in (in_file, in_table))  # noqa: S608
-    if ours == theirs:
-        return Compared(True, ours[0], theirs[0])
+    of_file, of_table = (db.execute(f"SELECT {whole} FROM {rows}", p).fetchall()[0] for rows, p in (in_file, in_table))  # noqa: S608
+    if of_file == of_table:
+        return Compared(True, of_file[0], of_table[0])
     each = ", ".join(f"sum(hash(hash({_hashed(table, name)})))" for name in table.column_names)
     sums = [db.execute(f"SELECT {each} FROM {rows}", p).fetchall()[0] for rows, p in (in_file, in_table)]  # noqa: S608
     columns = [name for name, a, b in zip(table.column_names, *sums, strict=True) if a != b]
-    return Compared(False, ours[0], theirs[0], tuple(columns))
+    return Compared(False, of_file[0], of_table[0], tuple(columns))
 
 
 def _hashed(table: Table, name: str) -> str:

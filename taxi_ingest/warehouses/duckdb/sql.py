@@ -36,6 +36,14 @@ def as_pattern(path: str) -> str:
     return "".join(f"[{character}]" if character in "[*?" else character for character in path)
 
 
+def rows_in_file(path: str) -> tuple[str, list[str]]:
+    """What gives the rows of the Parquet file `path` in a FROM, and its parameters.
+
+    A path with [ ] ? * names one file, and one with name=value no column.
+    """
+    return "read_parquet(?, hive_partitioning = false)", [as_pattern(path)]
+
+
 def column_types(table: Table) -> dict[str, str]:
     """Name and SQL type of every column, in order."""
     types = {column.name: SQL_TYPES[column.type] for column in table.columns}

@@ -17,7 +17,7 @@ from taxi_ingest.warehouses import Table, month_key
 from taxi_ingest.warehouses.duckdb.loads import Load, name_of_loads, record, recorded
 from taxi_ingest.warehouses.duckdb.sql import column_types, quoted, relation_types
 from taxi_ingest.warehouses.duckdb.tables import create_table
-from taxi_ingest.warehouses.duckdb.views import as_it_is, file_now, mark_of, rows_of
+from taxi_ingest.warehouses.duckdb.views import file_now, is_whole, mark_of, rows_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -54,7 +54,7 @@ def view_to_table(db: DuckDBPyConnection, table: Table, day: date | None) -> Non
     Raises WarehouseError, naming the months, where a file is gone or another one, or its rows are not all there.
     """
     loads = [load for load in recorded(db, table.name) if load.day != day and load.file is not None]
-    lacking = [load.day for load in loads if (now := as_it_is(db, load)).mark != load.mark or now.rows != load.rows]
+    lacking = [load.day for load in loads if not is_whole(db, load)]
     if lacking:
         raise _cannot_become(
             table, "table", f"the files of {_in_words(lacking)} are gone or changed",

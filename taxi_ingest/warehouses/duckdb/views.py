@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.warehouses import Table, month_key
 from taxi_ingest.warehouses.duckdb.loads import File, Load
-from taxi_ingest.warehouses.duckdb.sql import as_pattern, column_types, number, quoted, text
+from taxi_ingest.warehouses.duckdb.sql import as_pattern, column_types, number, quoted, rows_in_file, text
 from taxi_ingest.warehouses.duckdb.tables import VIEW_SIGN, comment_on
 from taxi_ingest.writers.provenance import read_provenance
 
@@ -100,6 +100,12 @@ def as_it_is(db: DuckDBPyConnection, load: Load) -> Load:
     return Load(load.day, mark if mark == load.mark and rows == load.rows else "", rows, load.source, now)
 
 
+def is_whole(db: DuckDBPyConnection, load: Load) -> bool:
+    """Whether the view shows the rows of a month as they were loaded."""
+    now = as_it_is(db, load)
+    return (now.mark, now.rows) == (load.mark, load.rows)
+
+
 def mark_of(path: str) -> str:
     """The mark in the footer of a Parquet file of ours; "" for any other file."""
     found = read_provenance(Path(path))
@@ -110,7 +116,8 @@ def _rows_in(db: DuckDBPyConnection, path: str) -> int | None:
     """The rows of a Parquet file, by its footer; None when it cannot be read."""
     import duckdb
 
+    rows, parameters = rows_in_file(path)
     try:
-        return number(db.execute("SELECT count(*) FROM read_parquet(?, hive_partitioning = false)", [as_pattern(path)]))
+        return number(db.execute(f"SELECT count(*) FROM {rows}", parameters))  # noqa: S608
     except duckdb.Error:
         return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -93,15 +93,19 @@ def test_a_sweep_killed_at_any_moment_loses_no_mark_and_the_next_one_goes_on(
 
 
 def test_no_listing_misses_a_mark_while_a_sweep_moves_it(lake: Path) -> None:
-    for _ in range(30):
-        for name, mark in ((JANUARY, "m1"), (FEBRUARY, "m2")):
-            (lake.parent / "lake.marks" / f"{name}.json").unlink(missing_ok=True)
-            write_sidecar(lake, name, mark)
-        sweeping = threading.Thread(target=sweep, args=(store_of(lake), lake.parent))
-        sweeping.start()
-        while sweeping.is_alive():
-            assert held_by(lake) == {JANUARY: "m1", FEBRUARY: "m2"}
-        sweeping.join()
+    listings = 0
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(30):
+            for name, mark in ((JANUARY, "m1"), (FEBRUARY, "m2")):
+                (lake.parent / "lake.marks" / f"{name}.json").unlink(missing_ok=True)
+                write_sidecar(lake, name, mark)
+            sweeping = pool.submit(sweep, store_of(lake), lake.parent)
+            while not sweeping.done():
+                assert held_by(lake) == {JANUARY: "m1", FEBRUARY: "m2"}
+                listings += 1
+            sweeping.result()
+            assert not (lake / f"{JANUARY}.json").exists()
+    assert listings > 0
 
 
 def test_a_mark_wins_over_a_sidecar_and_a_sweep_removes_the_sidecar(lake: Path) -> None:
