@@ -129,8 +129,9 @@ def _accept(
             "with --refresh."
         )
     size = came.stat().st_size
-    with replacing(target) as scratch:
-        came.replace(scratch)
+    if not _is_same_file(target, local_path(origin.url)):
+        with replacing(target) as scratch:
+            came.replace(scratch)
     partial.discard()
     return Downloaded(
         source=origin.source,
@@ -145,6 +146,11 @@ def _accept(
         etag=published.etag,
         last_modified=published.last_modified,
     )
+
+
+def _is_same_file(target: Path, original: Path | None) -> bool:
+    """Whether the file that was copied lies where its copy would: then it stays as it is."""
+    return original is not None and target.exists() and target.samefile(original)
 
 
 def _copy(
