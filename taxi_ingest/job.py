@@ -172,9 +172,16 @@ def layout_of(settings: Settings) -> Layout:
 
 
 def store_of(settings: Settings) -> Place:
-    """The store in force."""
-    place = Place.parse(settings.global_.store or str(layout_of(settings).lake))
-    return _resolved("global.store", place.resolved)
+    """The store in force. Raises UsageError for a folder that the data directory itself uses."""
+    layout = layout_of(settings)
+    place = Place.parse(settings.global_.store or str(layout.lake))
+    found = _resolved("global.store", place.resolved)
+    if found.path and layout.uses(Path(found.path)):
+        raise UsageError(
+            f"{found} cannot be the store, because the data directory keeps its own files there. Name a folder of its "
+            f"own, such as {layout.lake}."
+        )
+    return found
 
 
 def warehouse_of(settings: Settings) -> Place:

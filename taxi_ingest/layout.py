@@ -72,6 +72,14 @@ class Layout:
         """The DuckDB file that is the warehouse unless another is named."""
         return self.data_dir / "taxi.duckdb"
 
+    def uses(self, folder: Path) -> bool:
+        """Whether `folder`, a full path without links, is the data directory or lies where it keeps files of its own.
+
+        The lake is none of these: it is a store.
+        """
+        own = (self.raws, self.parquets, self.rejects_folder, self.state, self.logs)
+        return folder == self.data_dir.resolve() or any(folder.is_relative_to(one.resolve()) for one in own)
+
     def raw(self, part: Part, suffix: str) -> Path:
         """The published file of a part; `suffix` is the published one, such as `.csv.gz`."""
         return self.data_dir / "raw" / part.dataset / f"{stem(part)}{suffix}"
@@ -95,9 +103,14 @@ class Layout:
         """The Parquet file of a part."""
         return Path(f"{self.data_dir}/parquet/{part.dataset}/{stem(part)}.parquet")
 
+    @property
+    def rejects_folder(self) -> Path:
+        """The folder of rejects, one folder a dataset."""
+        return self.data_dir / "rejects"
+
     def rejects(self, part: Part) -> Path:
         """The rejects of a part."""
-        return self.data_dir / "rejects" / part.dataset / f"{stem(part)}.csv"
+        return self.rejects_folder / part.dataset / f"{stem(part)}.csv"
 
     def receipt(self, part: Part, step: Step) -> str:
         """The receipt of a step of a part; a str, because there are thousands of them and a Path costs more."""

@@ -138,8 +138,8 @@ def test_the_copy_of_a_file_of_ones_own_stays_once_that_is_gone_or_changed(
     taxi: Command, mine: Path, tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     change(mine)
-    document = taxi("clean", "--raw", "--yes", "--json").document
-    assert (document["files"], "is gone or changed" in document["kept"][0]["why"]) == ([], True)
+    document = taxi("clean", "--raw", "--parquet", "--yes", "--json").document
+    assert ("is gone or changed" in document["kept"][0]["why"], document["kept"][0]["kind"]) == (True, "raw")
     assert (tmp_path / "data" / RAW).read_bytes() == MONTH.read_bytes()
 
 
@@ -147,6 +147,51 @@ def test_the_copy_of_a_file_of_ones_own_may_go_while_that_is_as_it_was(taxi: Com
     mine.rename(mine.with_name("elsewhere")).rename(mine)
     assert len(taxi("clean", "--raw", "--yes", "--json").document["files"]) == 1
     assert mine.read_bytes() == MONTH.read_bytes()
+
+
+@pytest.fixture(params=["the raw path itself", "a hard link to it", "a link to it"])
+def in_place(request: pytest.FixtureRequest, taxi: Command, tmp_path: Path) -> Ran:
+    """A run that was told to keep no raw file, of a file of one's own that lies where raw files lie."""
+    (raw := tmp_path / "data" / RAW).parent.mkdir(parents=True)
+    shutil.copy(MONTH, raw)
+    (elsewhere := tmp_path / "mine").mkdir()
+    run = ("run", "--month", "2020-01", "--json", "--source")
+    if request.param == "the raw path itself":
+        return taxi(*run, f"file://{raw.parent}/{{dataset}}_tripdata_{{month}}.csv", TAXI_INGEST_GLOBAL__KEEP="parquet")
+    mine = elsewhere / "yellow_2020-01.csv"
+    mine.symlink_to(raw) if request.param == "a link to it" else mine.hardlink_to(raw)
+    return taxi(*run, f"file://{elsewhere}/{{dataset}}_{{month}}.csv")
+
+
+def test_a_raw_file_that_is_the_users_own_original_stays(in_place: Ran, taxi: Command, tmp_path: Path) -> None:
+    assert in_place.code == 0, in_place.err
+    again = taxi("run", "--month", "2020-01", "--refresh", "--json")
+    assert (again.steps, again.document["parts"][0]["notes"]) == ([ALL_UP_TO_DATE], [])
+    document = taxi("clean", "--raw", "--yes", "--json").document
+    assert (document["files"], document["kept"][0]["why"]) == ([], "it is the very file that it was downloaded from")
+    (tmp_path / "dodo.py").write_text((REPOSITORY / "dodo.py").read_text())
+    assert process([sys.executable, "-m", "doit", "month=2020-01", "clean", "download"], tmp_path).code == 0
+    assert (tmp_path / "data" / RAW).read_bytes() == MONTH.read_bytes()
+
+
+@pytest.mark.parametrize("folder", ["data", "data/raw", "data/parquet/deeper", "data/rejects", "data/state", "linked"])
+def test_a_store_where_the_data_directory_keeps_its_own_files_is_refused(
+    loaded: Loaded, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "linked").symlink_to(tmp_path / "data" / "parquet")
+    before = tree(loaded.data)
+    for ran in (loaded.run("--store", folder), clean(loaded, "--parquet", "--yes", "--store", folder)):
+        assert (ran.code, "cannot be the store" in ran.err, len(ran.err.splitlines())) == (2, True, 1), ran.err
+    assert tree(loaded.data) == before
+
+
+def test_a_parquet_file_that_is_the_object_itself_stays(loaded: Loaded) -> None:
+    shutil.rmtree(loaded.data / "lake" / "yellow")
+    (loaded.data / "lake" / "yellow").symlink_to(loaded.data / "parquet" / "yellow")
+    assert loaded.run(TAXI_INGEST_GLOBAL__KEEP="").code == 0
+    document = clean(loaded, "--parquet", "--yes").document
+    assert (document["files"], document["kept"][0]["why"]) == ([], "it is the very object in the store")
+    assert (loaded.data / PARQUET).exists()
 
 
 def test_a_table_that_cannot_be_asked_proves_nothing(loaded: Loaded) -> None:
@@ -298,6 +343,51 @@ def test_the_raw_file_of_an_earlier_source_is_an_orphan(loaded: Loaded) -> None:
     assert again.steps == [ALL_UP_TO_DATE]
 
 
+def test_the_raw_file_of_an_earlier_source_stays_until_that_of_the_new_one_is_converted(loaded: Loaded) -> None:
+    loaded.publisher.files["/yellow_tripdata_2020-01.txt"] = MONTH.read_bytes()[:20_000].replace(b"VendorID", b"Seller")
+    other = loaded.publisher.url + "/{dataset}_tripdata_{month}.txt"
+    assert loaded.taxi("run", "--month", "2020-01", "--source", other).code == 1
+    assert removed(clean(loaded, "--orphans", "--yes")) == []
+    assert (loaded.data / RAW).read_bytes() == MONTH.read_bytes()
+
+
+def test_the_copy_of_a_file_of_ones_own_is_no_orphan_once_the_month_comes_from_elsewhere(
+    taxi: Command, mine: Path, publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.files["/yellow_tripdata_2020-01.txt"] = MONTH.read_bytes().replace(b"2020-01-1", b"2020-01-2")
+    mine.unlink()
+    other = publisher.url + "/{dataset}_tripdata_{month}.txt"
+    for _ in range(2):
+        assert taxi("run", "--month", "2020-01", "--source", other, "--force").code == 0
+    assert taxi("clean", "--orphans", "--yes", "--json").document["files"] == []
+    assert (tmp_path / "data" / RAW).read_bytes() == MONTH.read_bytes()
+
+
+def test_files_with_our_footer_in_folders_that_no_dataset_had_are_left_alone(loaded: Loaded, tmp_path: Path) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    for folder in (loaded.data / "parquet" / "mine", elsewhere):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(loaded.data / PARQUET, folder)
+    (loaded.data / "parquet" / "archive").symlink_to(elsewhere)
+    shutil.copytree(loaded.data / "lake" / "yellow", loaded.data / "lake" / "mine")
+    shutil.copytree(loaded.data / "lake.marks" / "yellow", loaded.data / "lake.marks" / "mine")
+    before = tree(loaded.data), tree(elsewhere)
+    assert removed(clean(loaded, "--orphans", "--yes")) == []
+    assert (tree(loaded.data), tree(elsewhere)) == before
+    assert (loaded.data / "parquet" / "archive").is_symlink()
+
+
+def test_what_lies_behind_a_link_in_the_place_of_a_lost_dataset_is_left_alone(loaded: Loaded, tmp_path: Path) -> None:
+    retired(loaded.data)
+    for kind in ("raw", "parquet", "rejects", "lake"):
+        (loaded.data / kind / "purple").rename(tmp_path / kind)
+        (loaded.data / kind / "purple").symlink_to(tmp_path / kind)
+    before = [tree(tmp_path / kind) for kind in ("raw", "parquet", "rejects", "lake")]
+    assert all(name.startswith("state/receipts/") for name in removed(clean(loaded, "--orphans", "--yes")))
+    assert [tree(tmp_path / kind) for kind in ("raw", "parquet", "rejects", "lake")] == before
+    assert all((loaded.data / kind / "purple").is_symlink() for kind in ("raw", "parquet", "rejects", "lake"))
+
+
 DAY = 86_400
 
 
@@ -316,6 +406,12 @@ DAY = 86_400
     ("lake/mine/own.parquet", 9, False),
     ("lake/yellow/own.parquet", 9, False),
     ("elsewhere/a.csv", 9, False),
+    ("raw/yellow/yellow_tripdata_2020-01.csv.gz", 0, True),
+    ("raw/yellow/yellow_tripdata_2020-01.notes.txt", 99, False),
+    ("raw/yellow/yellow_tripdata_2020-01.xlsx", 99, False),
+    ("raw/yellow/yellow_tripdata_2020-01.csv.gz.bak", 99, False),
+    ("raw/yellow/yellow_tripdata_2020-02.notes.txt.part", 99, False),
+    ("parquet/mine/.draft.abcdefgh.tmp", 99, False),
 ])  # fmt: skip
 def test_only_what_a_run_left_is_an_orphan(loaded: Loaded, name: str, days: int, orphan: bool) -> None:
     path = loaded.data / name

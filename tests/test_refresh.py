@@ -170,6 +170,15 @@ def test_a_page_in_place_of_a_changed_file_never_replaces_a_good_one(held: Held)
     assert held.refresh() == (0, ALL_UP_TO_DATE, [])
 
 
+def test_after_a_version_that_was_refused_the_rows_that_are_held_are_compared(held: Held) -> None:
+    lines = FEWER.splitlines(keepends=True)
+    held.publisher.files[NAME] = versioned(lines[0], etag='"2"', modified=JANUARY)
+    assert (held.refresh()[0], held.rows) == (1, 994)
+    held.publisher.files[NAME] = versioned(b"".join(lines[:500]), etag='"3"', modified=JANUARY)
+    code, _, notes = held.refresh()
+    assert (code, notes, held.rows) == (0, ["the publisher republished it: 994 → 499 rows"], 499)
+
+
 VALIDATORS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "only an ETag": ({"etag": '"1"'}, {"etag": '"2"'}),
     "only a date": ({"modified": OCTOBER}, {"modified": JANUARY}),

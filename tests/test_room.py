@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ALL_UP_TO_DATE, MONTH, Command, Publisher, Ran, process, query
+from publishing import sends
 
 TAXI = f"{sys.executable} -m taxi_ingest"
 DEMO = "--source demo --data-dir data --month 2021-01..2021-03"
@@ -36,6 +37,23 @@ def test_a_run_that_needs_more_than_the_disk_has_does_not_begin(tmp_path: Path) 
     numbers = re.search(r"would write about ([0-9.]+) MB to the disk of \S+/data, which has ([0-9.]+) MB free", ran.err)
     assert numbers, ran.err
     assert float(numbers[1]) > 1.0 >= float(numbers[2]) > 0.5
+
+
+def test_a_run_that_was_refused_is_in_the_history_as_failed_with_the_reason(tmp_path: Path) -> None:
+    command = f"{TAXI} run {DEMO} || {TAXI} history latest --data-dir data --json"
+    ran = mounted(disk("data", "1m"), command, cwd=tmp_path, **ROWS)
+    document = json.loads(ran.out)
+    assert (document["run"]["exit"], document["attempts"]) == (1, [])
+    assert ["would write about" in note["note"] for note in document["notes"]] == [True]
+
+
+def test_what_a_refresh_will_fetch_is_counted(taxi: Command, publisher: Publisher) -> None:
+    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
+    run = ("run", "--month", "2020-01", "--source", publisher.template)
+    assert taxi(*run).code == 0
+    publisher.files["/yellow_tripdata_2020-01.csv"] = sends(200, {"ETag": '"2"', "Content-Length": str(10**15)}, b"")
+    ran = taxi(*run, "--refresh")
+    assert (ran.code, "would write about 1,000,000.00 GB" in ran.err) == (1, True), ran.err
 
 
 @pytest.mark.parametrize("option", ["--no-disk-check", "--force"])

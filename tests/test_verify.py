@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from conftest import DATA, MONTH, Command, Loaded, Publisher, only, query
+from conftest import ALL_UP_TO_DATE, DATA, MONTH, Command, Loaded, Publisher, only, query
 from filelock import FileLock
 from planting import TABLE, Tree, faults, flip
 
@@ -278,6 +278,7 @@ def test_a_healthy_part_ends_0_with_one_document(loaded: Loaded) -> None:
             }
         ],
         "runs": [],
+        "notes": [],
         "left": [],
     }
 
@@ -324,6 +325,40 @@ def test_a_repair_that_cannot_be_done_ends_1_and_loses_nothing(loaded: Loaded) -
     repaired = loaded.run("--repair", verb="verify")
     assert (repaired.code, [left["copy"] for left in repaired.document["left"]]) == (1, ["raw"])
     assert raw.exists()
+
+
+def test_no_other_version_takes_the_place_of_a_damaged_raw_file_whose_rows_are_intact(loaded: Loaded) -> None:
+    raw = loaded.data / "raw" / "yellow" / MONTH.name
+    loaded.publisher.files[f"/{MONTH.name}"] = b"".join(MONTH.read_bytes().splitlines(keepends=True)[:400])
+    flip(raw, 4321, keep_time=True)
+    before, damaged = loaded.table, raw.read_bytes()
+    repaired = loaded.run("--repair", verb="verify")
+    assert (repaired.code, [left["copy"] for left in repaired.document["left"]]) == (1, ["raw"])
+    assert "the publisher has another version by now" in repaired.err
+    assert (loaded.table, raw.read_bytes()) == (before, damaged)
+    raw.unlink()
+    assert loaded.run().steps == [ALL_UP_TO_DATE]
+    assert (loaded.taxi("verify").code, loaded.table) == (0, before)
+
+
+def test_a_repair_that_has_to_take_another_version_says_so(loaded: Loaded) -> None:
+    fewer = b"".join(MONTH.read_bytes().splitlines(keepends=True)[:400])
+    loaded.publisher.files[f"/{MONTH.name}"] = fewer
+    for kind in ("raw", "parquet"):
+        (path,) = loaded.data.glob(f"{kind}/*/*")
+        flip(path, 4321, keep_time=True)
+    repaired = loaded.run("--repair", verb="verify")
+    (told,) = [note["note"] for note in repaired.document["notes"] if "republished" in note["note"]]
+    assert ("999 → 399 rows" in told, told in repaired.err, repaired.code) == (True, True, 0), repaired.err
+
+
+def test_a_data_directory_that_was_pruned_and_moved_is_intact(loaded: Loaded) -> None:
+    assert loaded.taxi("clean", "--raw", "--parquet", "--yes").code == 0
+    moved = loaded.data.rename(loaded.data.with_name("moved"))
+    ran = loaded.taxi("verify", "--data-dir", str(moved), "--json")
+    assert (ran.code, ran.document["parts"][0]["findings"]) == (0, [])
+    shutil.rmtree(moved / "lake")
+    assert loaded.taxi("verify", "--data-dir", str(moved)).code == 1
 
 
 def test_status_and_plan_tell_what_was_found(loaded: Loaded) -> None:

@@ -76,6 +76,7 @@ def verify(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 def _verify(given: Given, *, repair: bool, as_json: bool) -> int:
     """Look, repair if that was asked for, and show what came of it; returns the exit code."""
     from taxi_ingest import report
+    from taxi_ingest.report import results
     from taxi_ingest.report import verdicts as reporting
 
     settings = given.settings()
@@ -93,6 +94,7 @@ def _verify(given: Given, *, repair: bool, as_json: bool) -> int:
     while repair and len(sessions) < _ROUNDS and (parts := _repairable(left)):
         request = f"{given.request('verify', force=False, as_json=as_json)} --repair"
         sessions.append(_repair(replace(job, parts=parts), request, stream, quiet=quiet))
+        report.say(out, [*sessions[-1].notes, *results.notes(sessions[-1].results())])
         again = _look(replace(job, parts=parts), stream, quiet=quiet, wait=True)
         left = [*(verdict for verdict in left if verdict.part not in parts), *again]
     code = _exit_code(left, sessions)
@@ -176,6 +178,12 @@ def _document(
             for verdict in found
         ],
         "runs": [session.run_id for session in sessions],
+        "notes": [
+            {"dataset": result.part.dataset, "month": result.part.month, "note": note}
+            for session in sessions
+            for result in session.results()
+            for note in result.told
+        ],
         "left": [finding for verdict in left for finding in _findings(verdict)],
     }
 

@@ -123,7 +123,7 @@ def _remove_empty_folders(folder: Path, data_dir: Path) -> None:
     """Remove the folders of a dataset that is not in the catalog, as far as they are empty."""
     names = set(folder.relative_to(data_dir).parts)
     while folder != data_dir and not names & set(datasets()) and len(folder.relative_to(data_dir).parts) > 1:
-        if any(os.scandir(folder)):
+        if folder.is_symlink() or any(os.scandir(folder)):
             return
         folder.rmdir()
         folder = folder.parent

@@ -26,6 +26,7 @@ from taxi_ingest.engine.session import Session
 from taxi_ingest.errors import LockedError
 from taxi_ingest.graph import STEPS, Step, before
 from taxi_ingest.layout import Layout
+from taxi_ingest.state.observe import is_original
 from taxi_ingest.state.receipts import Receipts
 
 log = logging.getLogger("taxi_ingest")
@@ -146,8 +147,9 @@ class _UpToDate:
 def _clean(layout: Layout, part: Part, step: Step, dryrun: bool) -> None:
     """Remove a step's local files; never objects or rows."""
     downloaded = Receipts(layout).of(part).download
+    raw = [layout.data_dir / downloaded.file] if downloaded else []
     files = {
-        "download": [layout.data_dir / downloaded.file] if downloaded else [],
+        "download": [path for path in raw if not is_original(path, downloaded)],
         "parquetize": [layout.parquet(part), layout.rejects(part)],
     }.get(step, [])
     for path in [*files, Path(layout.receipt(part, step))]:

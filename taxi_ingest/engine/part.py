@@ -21,7 +21,7 @@ from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.sources import Publisher, identity, is_named
+from taxi_ingest.sources import Publisher, identity, is_named, local_path
 from taxi_ingest.state.decide import IN_USE, Decision, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
@@ -209,7 +209,7 @@ def _download(work: _Work) -> Downloaded:
         work.workplace.converters.prepare()
     receipt = download(
         part,
-        Origin(source, url, _known_rows(part, source) is not None, "parquetize" in job.steps),
+        Origin(source, url, _known_rows(part, source) is not None, "parquetize" in job.steps, _only_version(work)),
         job.layout,
         timeout_seconds=job.timeout_seconds,
         slowest_bytes_per_second=job.slowest_bytes_per_second,
@@ -217,7 +217,28 @@ def _download(work: _Work) -> Downloaded:
         progress=work.moved,
         expect=work.expects,
     )
-    return replace(receipt, temporary="raw" not in job.kept)
+    return replace(receipt, temporary="raw" not in job.kept, earlier_copies=_earlier_copies(had, receipt))
+
+
+def _only_version(work: _Work) -> str:
+    """The sha256 of the file that alone may take the place of a damaged one; "" where any version may.
+
+    To mend a raw file that nothing needs is no reason to replace the rows that were made of it.
+    """
+    now, want = work.workplace.observer.observe(work.part), wanted(work.job, work.part)
+    had = now.receipts.download
+    takes_any = now.republished or "download" in want.forced or (had and want.source not in {"", had.source})
+    if had is None or not had.distrusted or takes_any:
+        return ""
+    return had.sha256 if decide("parquetize", now, want).action != "run" else ""
+
+
+def _earlier_copies(had: Downloaded | None, now: Downloaded) -> tuple[str, ...]:
+    """The raw files of earlier sources that were copied from this disk, once `now` has come."""
+    if had is None:
+        return ()
+    left = (had.file,) if local_path(had.url) is not None else ()
+    return tuple(dict.fromkeys(file for file in (*had.earlier_copies, *left) if file != now.file))
 
 
 def _parquetize(work: _Work) -> Parquetized:

@@ -10,7 +10,8 @@ from pathlib import Path
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import Artefact, Step
 from taxi_ingest.job import Job
-from taxi_ingest.state.observe import Observer, missing_original
+from taxi_ingest.layout import object_name
+from taxi_ingest.state.observe import Observer, is_original, missing_original
 from taxi_ingest.state.retention import why_kept
 from taxi_ingest.state.wanted import wanted
 
@@ -60,10 +61,22 @@ def reason_to_keep(observer: Observer, job: Job, part: Part, artefact: Artefact,
     needs_answer = artefact == "parquet" or not is_there(observer, part, "parquet")
     if needs_answer and not observer.answers(part):
         return "another program has the table open"
+    if why := _why_no_copy(observer, job, part, artefact):
+        return why
     now = observer.observe(part)
     if raw_goes:
         now = replace(now, raw_present=False)
     return why_kept(artefact, now, wanted(job, part), missing_original(now.receipts.download))
+
+
+def _why_no_copy(observer: Observer, job: Job, part: Part, artefact: Artefact) -> str:
+    """Why removing a file, which is there, would remove what it is believed to be a copy of; "" for a copy."""
+    path = file_of(observer, job, part, artefact)
+    if artefact == "raw":
+        itself = is_original(path, observer.observe(part).receipts.download)
+        return "it is the very file that it was downloaded from" if itself else ""
+    itself = bool(job.store.path) and path.resolve() == Path(observer.store.url(object_name(part))).resolve()
+    return "it is the very object in the store" if itself else ""
 
 
 def is_there(observer: Observer, part: Part, artefact: Artefact) -> bool:

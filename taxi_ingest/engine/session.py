@@ -18,7 +18,15 @@ from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.engine.removing import remove_unkept
-from taxi_ingest.errors import HistoryError, InUseError, NotPublishedError, TaxiError, UsageError, machine_refused
+from taxi_ingest.errors import (
+    HistoryError,
+    InUseError,
+    NotPublishedError,
+    SpaceError,
+    TaxiError,
+    UsageError,
+    machine_refused,
+)
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
 from taxi_ingest.history.writing import History, PartResult
@@ -52,6 +60,7 @@ class Session:
         self.bugs: list[str] = []
         self.run_id = ""
         self._unrecorded = False
+        self._refusal = ""
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
@@ -76,8 +85,6 @@ class Session:
         _remove_scratch_files(self._workplace)
         with contextlib.suppress(InUseError):  # every load asks again
             _refuse_demo_among_real(self._workplace)
-        if job.check_disk:
-            check_disks(job, self._workplace.observer)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
         self._watcher = _Watcher(job, self._history, self.view)
@@ -87,7 +94,18 @@ class Session:
         self.told_before = self._history.told_before()
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
+        self._check_disks()
         self.view.begun(len(job.parts) * len(job.steps))
+
+    def _check_disks(self) -> None:
+        """Refuse a run that is too large for its disks; it stands in the history as failed, with the reason."""
+        if not self.job.check_disk:
+            return
+        try:
+            check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
+        except SpaceError as error:
+            self._refusal = str(error)
+            raise
 
     def _settle_recorded_jobs(self, history: History) -> None:
         """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.
@@ -127,7 +145,7 @@ class Session:
     @property
     def notes(self) -> list[str]:
         """What a person should know of the run as a whole."""
-        return list(self._refreshed.unanswered)
+        return [*((self._refusal,) if self._refusal else ()), *self._refreshed.unanswered]
 
     def decision(self, part: Part, step: Step) -> Decision:
         """Whether `step` must run for `part`, and why."""
@@ -172,7 +190,7 @@ class Session:
         if self.bugs:
             return exits.BUG
         asked_in_vain = self.job.refresh and self._refreshed.unanswered
-        if self._unrecorded or asked_in_vain or outcomes & {"failed", "blocked"}:
+        if self._refusal or self._unrecorded or asked_in_vain or outcomes & {"failed", "blocked"}:
             return exits.FAILED
         return exits.NOT_PUBLISHED if "not_published" in outcomes else exits.OK
 

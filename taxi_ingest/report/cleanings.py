@@ -44,7 +44,7 @@ def verdict(out: Console, found: Findings, *, removed: bool) -> None:
 
 def _line(one: Removable, data_dir: Path) -> str:
     path = one.path.relative_to(data_dir) if one.path.is_relative_to(data_dir) else one.path
-    size = words.size(one.bytes) if one.frees else f"{words.size(one.bytes)}, shared with the store"
+    size = words.size(one.bytes) if one.frees or not one.bytes else f"{words.size(one.bytes)}, shared with the store"
     return f"{path}  {size}{f'  {one.why}' if one.why else ''}"
 
 

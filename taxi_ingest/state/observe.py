@@ -124,7 +124,7 @@ class Observer:
             return self._objects[dataset]
 
     def _look(self, part: Part) -> Observed:
-        receipts = self.receipts.of(part)
+        receipts = _without_deleted_raw(self._job.layout.data_dir, self.receipts.of(part))
         parquet, damaged = _parquet_file(self._job.layout.parquet(part), receipts.parquetize)
         now = Observed(
             part=part,
@@ -187,6 +187,14 @@ def _is_same_path(one: str, another: str) -> bool:
     return one == another or os.path.realpath(one) == os.path.realpath(another)
 
 
+def _without_deleted_raw(data_dir: Path, receipts: PartReceipts) -> PartReceipts:
+    """The same, without distrust of a raw file that was deleted since: its receipt stands for it."""
+    raw = receipts.download
+    if raw is None or not raw.distrusted or (data_dir / raw.file).exists():
+        return receipts
+    return replace(receipts, download=replace(raw, distrusted=False))
+
+
 def _is_raw_present(data_dir: Path, receipt: Downloaded | None) -> bool:
     """Whether the raw file is as its receipt says; it is hashed only when it was touched since."""
     if receipt is None:
@@ -215,6 +223,15 @@ def missing_original(receipt: Downloaded | None) -> Path | None:
     if receipt is None or original is None or _is_as_it_was(original, receipt):
         return None
     return original
+
+
+def is_original(raw: Path, receipt: Downloaded | None) -> bool:
+    """Whether the raw file is no copy, but the very file that it was downloaded from."""
+    original = local_path(receipt.url) if receipt else None
+    try:
+        return original is not None and raw.samefile(original)
+    except OSError:
+        return False
 
 
 def _is_as_it_was(original: Path, receipt: Downloaded) -> bool:

@@ -1,8 +1,9 @@
 """Files that a run once left and that no part owns any more.
 
-A file counts as ours only by evidence: a receipt that names it, the provenance in its footer, its mark in the store, or
-a name that only a run gives. What has none of these is somebody else's: it is counted, and never removed. A store
-outside the data directory may belong to several of them, and is not looked into.
+A file counts as ours only by evidence: a receipt that names it, or the whole name that a run gives, in the folder of a
+dataset that there is or was. A copied footer or mark proves nothing by itself. What has no evidence is somebody else's:
+it is counted, and never removed. Links are not followed. A store outside the data directory may belong to several of
+them, and is not looked into.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import NO_MONTH, stem
 from taxi_ingest.sources import partial
+from taxi_ingest.state.observe import is_original
 from taxi_ingest.state.receipts import Downloaded, Loaded, Receipt, Receipts
 from taxi_ingest.state.receipts import read as read_receipt
 from taxi_ingest.stores import Removes, Store
@@ -29,6 +31,7 @@ from taxi_ingest.writers.provenance import read_provenance
 
 _SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 _PARTIAL = re.compile(r"(?P<file>.+)\.part(\.json)?")
+_RAW_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _HEADING = b"line,reason,raw"
 _GONE = "the catalog has no dataset {} any more"
 
@@ -68,7 +71,7 @@ def find_orphans(job: Job, store: Store) -> Found:
     if isinstance(store, Removes) and Path(job.store.path).is_relative_to(job.layout.data_dir):
         for name, held in sorted(store.held("").items()):
             dataset, path = name.partition("/")[0], Path(store.url(name))
-            if dataset not in datasets() and held.mark:
+            if dataset not in datasets() and held.mark and search.made_object(name, path):
                 orphans.append(Orphan(path, _GONE.format(dataset), name))
             elif dataset not in datasets():
                 unknown.append(path)
@@ -95,10 +98,18 @@ class _Search:
                     path = Path(entry.path)
                     if not entry.is_file(follow_symlinks=False):
                         yield path, "unknown"
-                    elif _SCRATCH.fullmatch(entry.name):
+                    elif _SCRATCH.fullmatch(entry.name) and (folder.name in datasets() or folder.name in self._past):
                         yield path, Orphan(path, "a run that was killed left it unfinished")
                     else:
                         yield path, judge(path)
+
+    def made_object(self, name: str, path: Path) -> bool:
+        """Whether an object of a dataset that is not in the catalog was made here, and lies here behind no link."""
+        dataset, _, file = name.partition("/")
+        behind_link = any(
+            folder.is_symlink() for folder in path.parents if folder.is_relative_to(self._layout.data_dir)
+        )
+        return file in self._past_names(dataset, ".parquet") and not path.is_symlink() and not behind_link
 
     def past_receipts(self) -> Iterator[Orphan]:
         """The receipts of datasets that the catalog does not have any more."""
@@ -120,35 +131,49 @@ class _Search:
             names = {past.file for past in self._downloads(dataset)}
             ours = f"raw/{dataset}/{unfinished['file'] if unfinished else path.name}" in names
             return Orphan(path, _GONE.format(dataset)) if ours else "unknown"
-        part = _part(dataset, path.name)
+        name = unfinished["file"] if unfinished else path.name
+        part = _part(dataset, name)
         if part is None:
             return "unknown"
         receipt = self._receipts.of(part).download
+        current = PurePosixPath(receipt.file).name if receipt else ""
+        if name != current and name.removeprefix(stem(part)) not in _RAW_SUFFIXES:
+            return "unknown"
         if receipt is None:
             return _age(path) if unfinished else "unknown"
-        current = PurePosixPath(receipt.file).name
-        if (unfinished["file"] if unfinished else path.name) != current:
-            return Orphan(path, f"{part} comes as {current} now")
-        return _age(path) if unfinished else "owned"
+        if name == current:
+            return _age(path) if unfinished else "owned"
+        stays = not self._is_converted(part) or f"raw/{dataset}/{name}" in receipt.earlier_copies
+        return "owned" if stays or is_original(path, receipt) else Orphan(path, f"{part} comes as {current} now")
+
+    def _is_converted(self, part: Part) -> bool:
+        """Whether the file that the part comes as now proved good, so that no other is needed."""
+        have = self._receipts.of(part)
+        return bool(have.download and have.parquetize and have.parquetize.raw_sha256 == have.download.sha256)
 
     def _parquet(self, path: Path) -> Verdict:
         dataset = path.parent.name
         if dataset not in datasets():
-            return Orphan(path, _GONE.format(dataset)) if read_provenance(path) else "unknown"
+            ours = path.name in self._past_names(dataset, ".parquet") and read_provenance(path)
+            return Orphan(path, _GONE.format(dataset)) if ours else "unknown"
         part = _part(dataset, path.name)
         return "owned" if part and path.name == f"{stem(part)}.parquet" else "unknown"
 
     def _rejects(self, path: Path) -> Verdict:
         dataset = path.parent.name
         if dataset not in datasets():
-            names = {f"{PurePosixPath(past.file).name.partition('.')[0]}.csv" for past in self._downloads(dataset)}
-            return Orphan(path, _GONE.format(dataset)) if path.name in names else "unknown"
+            ours = path.name in self._past_names(dataset, ".csv")
+            return Orphan(path, _GONE.format(dataset)) if ours else "unknown"
         part = _part(dataset, path.name)
         if part is None or path.name != f"{stem(part)}.csv":
             return "unknown"
         converted = self._receipts.of(part).parquetize
         stale = converted is not None and not converted.rejects and _tells_nothing_newer(path, converted.mtime_ns)
         return Orphan(path, f"{part} has no rejects now") if stale else "owned"
+
+    def _past_names(self, dataset: str, suffix: str) -> set[str]:
+        """The names of files that were made of a dataset which the catalog does not have any more."""
+        return {f"{PurePosixPath(past.file).name.partition('.')[0]}{suffix}" for past in self._downloads(dataset)}
 
     def _downloads(self, dataset: str) -> list[Downloaded]:
         """What was downloaded of a dataset that the catalog does not have any more."""
@@ -176,9 +201,10 @@ def _part(dataset: str, name: str) -> Part | None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+    """The folders in `folder`. Those behind a link are left out: files there may be anybody's."""
+    if not folder.is_dir() or folder.is_symlink():
         return []
-    return sorted(path for path in folder.iterdir() if path.is_dir())
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
 
 
 def _receipts_below(folder: Path) -> Iterator[tuple[tuple[str, Step], Receipt]]:

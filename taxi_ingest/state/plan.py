@@ -112,11 +112,14 @@ def make_plan(job: Job) -> Plan:
     return Plan(parts, disks(job, (one.writes for one in parts)), refreshed)
 
 
-def check_disks(job: Job, observer: Observer) -> None:
-    """Raise SpaceError when a disk has too little room for what `job` would do, as far as that can be known."""
+def check_disks(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> None:
+    """Raise SpaceError when a disk has too little room for what `job` would do, as far as that can be known.
+
+    `sizes`: bytes of the files that were republished, where told.
+    """
     linked = shares_disk(job)
     try:
-        parts = [_planned(job, observer, part, None, linked=linked) for part in job.parts]
+        parts = [_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts]
     except (TaxiError, OSError):  # the steps will tell, each for itself
         return
     check_room(disks(job, [one.writes for one in parts if one.certain]))

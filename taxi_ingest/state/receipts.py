@@ -77,8 +77,9 @@ class Downloaded:
     `source` is the identity recorded with the part, `url` where the file came from (without secrets), `file` its path
     below the data directory, `format` "csv" or "parquet", `columns` their names as published. `sha256` identifies the
     bytes; `crc32c`, four times as fast, is compared whenever they are read ("" in receipts of 0.1). `etag` and
-    `last_modified` are the publisher's own words, "" where it said nothing. `refused` tells that no Parquet could be
-    made of the file, `temporary` that the run which fetched it was told not to keep it.
+    `last_modified` are the publisher's own words, "" where it said nothing. `earlier_copies` are raw files of earlier
+    sources, paths below the data directory, that were copied from this disk: nobody else may have them. `refused`
+    tells that no Parquet could be made of the file, `temporary` that the run which fetched it was told not to keep it.
     """
 
     source: str
@@ -92,6 +93,7 @@ class Downloaded:
     crc32c: str = ""
     etag: str = ""
     last_modified: str = ""
+    earlier_copies: tuple[str, ...] = ()
     refused: bool = False
     temporary: bool = False
     distrusted: bool = False

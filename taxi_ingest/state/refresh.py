@@ -87,7 +87,8 @@ def republished(before: PartReceipts, after: PartReceipts) -> str:
     old, new = before.download, after.download
     if old is None or new is None or old.source != new.source:
         return ""
-    dates = _dates(old.version, new.version)
+    refused = before.parquetize is not None and before.parquetize.raw_sha256 != old.sha256
+    dates = "" if refused else _dates(old.version, new.version)  # what is held is of a version before that one
     dates = f" ({dates})" if dates else ""
     if old.sha256 == new.sha256:
         changed = compared(old.version, new.version) == "changed"
@@ -97,14 +98,10 @@ def republished(before: PartReceipts, after: PartReceipts) -> str:
 
 
 def _amounts(before: PartReceipts, after: PartReceipts) -> str:
-    """Rows before and after; bytes where the files were not both converted."""
-    rows = [
-        theirs.parquetize.rows
-        for theirs in (before, after)
-        if theirs.download and theirs.parquetize and theirs.parquetize.raw_sha256 == theirs.download.sha256
-    ]
-    if len(rows) == 2:
-        return f"{rows[0]:,} → {rows[1]:,} rows"
+    """Rows that were held, of whichever version, and rows after; bytes where the files were not both converted."""
+    held, now = before.parquetize, after.parquetize
+    if held and now and after.download and now.raw_sha256 == after.download.sha256:
+        return f"{held.rows:,} → {now.rows:,} rows"
     sizes = [theirs.download.bytes for theirs in (before, after) if theirs.download]
     return f"{sizes[0]:,} → {sizes[1]:,} bytes"
 

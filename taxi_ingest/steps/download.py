@@ -50,13 +50,14 @@ class Origin:
     """Where a part's file comes from: the identity of its source, and the URL, which may hold secrets.
 
     `known_to_exist`: the file was published once, so that a 403 can only be a throttle. `is_converted_next`: it will be
-    read to its end by the next step.
+    read to its end by the next step. With `sha256`, no file with another one is accepted.
     """
 
     source: str
     url: str = field(repr=False)
     known_to_exist: bool = False
     is_converted_next: bool = False
+    sha256: str = ""
 
 
 def _ignore(_: int) -> None:
@@ -83,8 +84,9 @@ def download(
     whole size in bytes, where it is announced.
 
     Raises NotPublishedError for a month that may still come (until `grace_days` after its end), SourceError when there
-    is no such file, TransientError when another try may help (a 403 for a file that is known to exist is a throttle),
-    ContentError when something else was sent, SpaceError when it does not fit on the disk.
+    is no such file or it has another sha256 than asked for, TransientError when another try may help (a 403 for a file
+    that is known to exist is a throttle), ContentError when something else was sent, SpaceError when it does not fit on
+    the disk.
     """
     url = origin.url
     suffixes = Path(urlsplit(public_url(url)).path).suffixes[-2:]  # without ;parameters, which may be secret
@@ -119,9 +121,17 @@ def _accept(
         partial.discard()
         raise
     checksums = Checksums.of(came) if published.coding else partial.checksums
+    if origin.sha256 and checksums.sha256 != origin.sha256:
+        partial.discard()
+        raise SourceError(
+            f"{shown}: the publisher has another version by now, so the damaged raw file cannot be had again. What was "
+            "made of it is intact and stays. Delete the raw file (its receipt stands for it), or take the new version "
+            "with --refresh."
+        )
     size = came.stat().st_size
-    with replacing(target) as scratch:
-        came.replace(scratch)
+    if not _is_same_file(target, local_path(origin.url)):
+        with replacing(target) as scratch:
+            came.replace(scratch)
     partial.discard()
     return Downloaded(
         source=origin.source,
@@ -136,6 +146,11 @@ def _accept(
         etag=published.etag,
         last_modified=published.last_modified,
     )
+
+
+def _is_same_file(target: Path, original: Path | None) -> bool:
+    """Whether the file that was copied lies where its copy would: then it stays as it is."""
+    return original is not None and target.exists() and target.samefile(original)
 
 
 def _copy(

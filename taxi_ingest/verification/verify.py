@@ -11,7 +11,7 @@ from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import WarehouseError
 from taxi_ingest.job import Job
 from taxi_ingest.layout import object_name
-from taxi_ingest.state.decide import decide
+from taxi_ingest.state.decide import Observed, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Loaded, PartReceipts, Uploaded
 from taxi_ingest.state.wanted import wanted
@@ -56,15 +56,27 @@ class _Looking:
     def at(self, part: Part) -> Verdict:
         """Look at one part."""
         job, now, should = self._job, self._observer.observe(part), self._expected(part)
-        needed = now.receipts.parquetize is not None and decide("parquetize", now, wanted(job, part)).action == "run"
         raw = check_raw(job.layout, should.download)
-        parquet = check_parquet(job.layout.parquet(part), part, should.parquetize, wanted=needed)
+        parquet = check_parquet(job.layout.parquet(part), part, should.parquetize, wanted=False)
         stored = self._object(part, should.upload, wanted=now.stored is not None)
         file = _loaded_from(should, parquet, stored, readable=isinstance(self._observer.store, ReadsBack))
         month = self._month(part, should.load, file, wanted=now.month is not None)
+        if parquet.state == "absent" and self._needs_parquet(now, should, stored, month):
+            parquet = Checked.absent("parquet", parquet.where, wanted=True)
         copies = (raw, parquet, stored, month)
         there = {MADE_BY[copy.copy] for copy in copies if copy.state != "absent"}
         return Verdict(part, (*check_receipts(job.layout, part, now.receipts, there), *copies))
+
+    def _needs_parquet(self, now: Observed, should: PartReceipts, stored: Checked, month: Checked) -> bool:
+        """Whether a run would make the Parquet file again, as it decides that where object and month are there."""
+        if now.receipts.parquetize is None:
+            return False
+        held = replace(
+            now,
+            stored=now.stored or (should.upload if stored.state != "absent" else None),
+            month=now.month or (should.load if month.state != "absent" else None),
+        )
+        return decide("parquetize", held, wanted(self._job, now.part)).action == "run"
 
     def keep(self, verdict: Verdict) -> None:
         """Distrust the steps whose copies were found changed, and trust those whose copies are intact, or gone."""
