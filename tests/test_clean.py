@@ -68,13 +68,20 @@ def test_pruned_parts_stay_up_to_date_for_plain_doit(loaded: Loaded, tmp_path: P
     assert {line.split()[0] for line in listed.out.splitlines() if "yellow-2020-01" in line} == {"U"}, listed.out
 
 
-def test_a_pruned_part_is_made_again_when_the_table_lost_it(loaded: Loaded) -> None:
+@pytest.mark.parametrize(
+    ("lost", "redone"), [((), ("load",)), (("lake",), ("download", "parquetize", "upload", "load"))]
+)
+def test_a_pruned_part_that_the_table_lost_comes_from_the_store_or_is_made_again(
+    loaded: Loaded, lost: tuple[str, ...], redone: tuple[str, ...]
+) -> None:
     before = loaded.table
     assert clean(loaded, "--raw", "--parquet", "--yes").code == 0
     with duckdb.connect(str(loaded.data / "taxi.duckdb")) as db:
         db.execute("DELETE FROM yellow_tripdata")
+    for folder in lost:
+        shutil.rmtree(loaded.data / folder)
     ran = loaded.run()
-    assert (ran.code, ran.steps) == (0, [ALL_UP_TO_DATE | dict.fromkeys(("download", "parquetize", "load"), "done")])
+    assert (ran.code, ran.steps) == (0, [ALL_UP_TO_DATE | dict.fromkeys(redone, "done")])
     assert loaded.table == before
 
 

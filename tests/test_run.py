@@ -142,8 +142,14 @@ def test_a_republished_file_replaces_the_month_when_downloaded_again(loaded: Loa
 def test_without_kept_parquet_a_run_makes_it_only_for_a_later_step(loaded: Loaded) -> None:
     shutil.rmtree(loaded.data / "parquet")
     assert loaded.run(TAXI_INGEST_GLOBAL__KEEP="").steps == [ALL_UP_TO_DATE]
+    before = loaded.table
     (loaded.data / "taxi.duckdb").unlink()
-    assert loaded.run(TAXI_INGEST_GLOBAL__KEEP="").steps == [only("parquetize", "load")]
+    assert loaded.run(TAXI_INGEST_GLOBAL__KEEP="").steps == [only("load")]  # the store has the Parquet
+    assert loaded.table == before
+    (loaded.data / "taxi.duckdb").unlink()
+    shutil.rmtree(loaded.data / "lake")
+    assert loaded.run(TAXI_INGEST_GLOBAL__KEEP="").steps == [only("parquetize", "upload", "load")]
+    assert loaded.table == before
 
 
 @pytest.fixture
