@@ -102,15 +102,15 @@ class Connections:
             self._path.unlink(missing_ok=True)  # DuckDB takes an empty file for a damaged one
         try:
             db = duckdb.connect(str(self._path), read_only=read_only, config=self._config)
-            if not read_only:
-                self._keep_blocks(db)
-            return db
         except duckdb.Error as error:
             if _IN_USE.match(str(error)):
                 raise InUseError(
                     f"{self._place} is held by another program{_holder(str(error))}. Close it and run again."
                 ) from error
             raise WarehouseError(f"{self._place} cannot be opened as a DuckDB file: {error}") from error
+        if not read_only:
+            self._keep_blocks(db)
+        return db
 
     def _keep_blocks(self, db: DuckDBPyConnection) -> None:
         """Let DuckDB keep the memory of its blocks during a load, instead of asking the system for it again."""
