@@ -27,6 +27,7 @@ from taxi_ingest.graph import Step
 
 NO_MONTH = "all"
 """The folder of receipts of a dataset without months."""
+_RAW_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _SCRATCH = ".*.tmp"
 """How `files.replacing` names what is not finished yet."""
 
@@ -146,11 +147,26 @@ def object_name(part: Part) -> str:
 
 def is_object_name(name: str) -> bool:
     """Whether `name` is the name of an object of some part of the catalog."""
-    folder, _, file = name.partition("/")
-    if folder not in datasets():
-        return False
-    month = file.removesuffix(".parquet").rpartition("_")[2] if datasets()[folder].monthly else None
-    return (month is None or is_month(month)) and name == object_name(Part(folder, month))
+    part = part_named(*name.rpartition("/")[::2])
+    return part is not None and name == object_name(part)
+
+
+def part_named(dataset: str, file: str) -> Part | None:
+    """The part whose files in a folder called `dataset` are named like `file`, whatever the suffix."""
+    known, name = datasets().get(dataset), file.partition(".")[0]
+    if known is None or name == file:
+        return None
+    month = name.rpartition("_")[2] if known.monthly else None
+    if month is not None and not is_month(month):
+        return None
+    part = Part(dataset, month)
+    return part if name == stem(part) else None
+
+
+def is_raw_name(dataset: str, file: str) -> bool:
+    """Whether a published file of some part is usually kept under this name in a folder called `dataset`."""
+    part = part_named(dataset, file)
+    return part is not None and file.removeprefix(stem(part)) in _RAW_SUFFIXES
 
 
 def stem(part: Part) -> str:

@@ -115,6 +115,15 @@ def test_the_beginning_of_a_file_that_nobody_went_on_with_is_removed_after_a_whi
     assert sorted(path.name for path in folder.glob("*.part*")) == [young, f"{young}.json"]
 
 
+@pytest.mark.parametrize("name", ["my_own_notes.part", "yellow_tripdata_2020-01.notes.part", "my_own.csv.part.json"])
+def test_a_file_of_ones_own_that_only_ends_like_the_beginning_of_another_stays(loaded: Loaded, name: str) -> None:
+    mine = loaded.data / "raw" / "yellow" / name
+    mine.write_text('{"mine": 1}')
+    age(mine, 400)
+    assert loaded.run().code == 0
+    assert mine.exists()
+
+
 def test_old_logs_that_no_run_owns_go_with_the_old_runs(loaded: Loaded) -> None:
     logs, state = loaded.data / "logs", loaded.data / "state"
     (logs / "20200101T000000-abcd").mkdir()

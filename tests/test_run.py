@@ -130,6 +130,18 @@ def test_other_writer_settings_convert_and_upload_but_do_not_load_again(loaded: 
     assert again.steps == [only("parquetize", "upload")]
 
 
+def test_a_damaged_parquet_file_that_lost_its_receipt_never_replaces_a_good_object(loaded: Loaded) -> None:
+    parquet, stored = (
+        loaded.data / folder / "yellow" / "yellow_tripdata_2020-01.parquet" for folder in ("parquet", "lake")
+    )
+    good = stored.read_bytes()
+    parquet.unlink()  # both are names of one file
+    parquet.write_bytes(good[:2000] + bytes([good[2000] ^ 1]) + good[2001:])
+    (loaded.data / "state" / "receipts" / "yellow" / "2020-01" / "parquetize.json").unlink()
+    assert loaded.run().steps == [only("parquetize")]
+    assert (stored.read_bytes(), parquet.read_bytes()) == (good, good)
+
+
 def test_a_republished_file_replaces_the_month_when_downloaded_again(loaded: Loaded) -> None:
     lines = MONTH.read_bytes().splitlines(keepends=True)
     loaded.publisher.files["/yellow_tripdata_2020-01.csv"] = b"".join(lines[:101])

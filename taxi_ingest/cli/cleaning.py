@@ -47,7 +47,7 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     """Show what may go, ask, and remove it; what was removed counts as done."""
     from taxi_ingest import report
     from taxi_ingest.engine import cleaning
-    from taxi_ingest.engine.lock import locked
+    from taxi_ingest.engine.lock import locked_if_used
     from taxi_ingest.job import job_for, part_filter
     from taxi_ingest.report import cleanings
     from taxi_ingest.state.observe import Observer, known_parts
@@ -57,9 +57,8 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     settings = Given(store=store, warehouse=warehouse, wait=wait, config=config, data_dir=data_dir).settings()
     is_wanted = part_filter(months=month or [], datasets=dataset or [])
     job = job_for(settings, ())
-    alone = locked(job.layout.lock, wait=settings.global_.wait)
     removed = False
-    with contextlib.nullcontext() if dry_run or not job.layout.state.is_dir() else alone:
+    with contextlib.nullcontext() if dry_run else locked_if_used(job.layout, wait=settings.global_.wait):
         observer = Observer(job, "everything")
         parts = [part for part in known_parts(job, ()) if is_wanted(part)] if artefacts else []
         findings = cleaning.look(job, observer, parts, artefacts, orphans=orphans)

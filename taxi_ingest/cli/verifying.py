@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from taxi_ingest.catalog import Part
     from taxi_ingest.engine.session import Session
     from taxi_ingest.job import Job
+    from taxi_ingest.settings import Settings
     from taxi_ingest.verification import Verdict
 
 Repair = Annotated[bool, typer.Option("--repair", help="Make again what was found changed, and nothing else.")]
@@ -81,7 +81,7 @@ def _verify(given: Given, *, repair: bool, as_json: bool) -> int:
 
     settings = given.settings()
     quiet, wait = settings.global_.quiet, settings.global_.wait
-    job, notices = _job(given)
+    job, notices = _job(given, settings)
     stream = sys.stderr if as_json else sys.stdout
     out = report.console(stderr=as_json)
     if not quiet:
@@ -105,14 +105,13 @@ def _verify(given: Given, *, repair: bool, as_json: bool) -> int:
     return code
 
 
-def _job(given: Given) -> tuple[Job, list[str]]:
+def _job(given: Given, settings: Settings) -> tuple[Job, list[str]]:
     """The job of the parts that are looked at: those of --month, else all that have receipts."""
     from taxi_ingest.errors import UsageError
     from taxi_ingest.job import job_for, make_job, part_filter
     from taxi_ingest.state.observe import known_parts
     from taxi_ingest.warehouses import check_pair
 
-    settings = given.settings()
     if given.month:
         job, notices = make_job(settings, verb="run")
     else:
@@ -127,12 +126,11 @@ def _job(given: Given) -> tuple[Job, list[str]]:
 
 def _look(job: Job, stream: TextIO, *, quiet: bool, wait: bool) -> list[Verdict]:
     """Look at every copy while no run is at work. Raises LockedError when one is, unless `wait` is set."""
-    from taxi_ingest.engine.lock import locked
+    from taxi_ingest.engine.lock import locked_if_used
     from taxi_ingest.report import verdicts as reporting
     from taxi_ingest.verification.verify import verify as look
 
-    lock = locked(job.layout.lock, wait=wait) if job.layout.state.exists() else nullcontext()
-    with lock, reporting.watching(stream, quiet=quiet) as watcher:
+    with locked_if_used(job.layout, wait=wait), reporting.watching(stream, quiet=quiet) as watcher:
         return look(job, watcher)
 
 

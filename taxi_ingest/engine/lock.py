@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from taxi_ingest.errors import LockedError
+from taxi_ingest.layout import Layout
 
 _PROBE_SECONDS = 0.2
 """How long a run waits for a lock that may only be held by `is_locked` in another process."""
@@ -22,6 +23,11 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
             yield
     except Timeout:
         raise LockedError(f"Another run holds {path}. Wait for it to end, or use --wait.") from None
+
+
+def locked_if_used(layout: Layout, *, wait: bool) -> contextlib.AbstractContextManager[None]:
+    """As `locked`; nothing is held, and no file made, in a data directory that no run has worked in."""
+    return locked(layout.lock, wait=wait) if layout.state.is_dir() else contextlib.nullcontext()
 
 
 def is_locked(path: Path) -> bool:

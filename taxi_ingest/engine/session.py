@@ -16,6 +16,7 @@ from taxi_ingest import __version__, exits, stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
+from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.errors import (
@@ -31,22 +32,18 @@ from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
 from taxi_ingest.history.writing import History, PartResult
 from taxi_ingest.job import Job
-from taxi_ingest.layout import Layout
 from taxi_ingest.redaction import redacted
 from taxi_ingest.sources import DEMO, is_demo, partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
-from taxi_ingest.state.receipts import Parquetized, PartReceipts
+from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, republished
 
 log = logging.getLogger("taxi_ingest")
 
 LOUD_FAILURES = 3
 """After so many runs in a row in which a step of a part failed, that is said."""
-
-MAX_DEVIATION = 0.01
-"""By how much, as a share, a month may differ from its known rows before it is worth a word."""
 
 
 class Session:
@@ -209,7 +206,7 @@ class Session:
             rejects=converted.rejects if converted else None,
             steps=steps,
             seconds=self._watcher.seconds[part] if self._watcher else 0.0,
-            notes=tuple(_notes(part, converted, self.job.layout)) if converted else (),
+            notes=tuple(notes(part, converted, self.job.layout)) if converted else (),
             news=tuple(self._news(part, receipts)),
         )
 
@@ -262,29 +259,6 @@ class _Watcher:
     def wait(self, seconds: float) -> bool:
         """Wait, unless the run is ending."""
         return self._stopped.wait(seconds)
-
-
-def _notes(part: Part, converted: Parquetized, layout: Layout) -> Iterator[str]:
-    """What a person should know of a conversion."""
-    if converted.rejects:
-        yield f"{converted.rejects:,} lines could not be read: {layout.rejects(part)} tells why"
-    if not converted.rows:
-        yield "the file has no rows"
-    if converted.unknown_columns:
-        yield f"unknown columns were left out: {', '.join(converted.unknown_columns)}"
-    known, rows = converted.rows_expected, converted.rows
-    if known and abs(rows - known) > MAX_DEVIATION * known:
-        yield f"{rows:,} rows, but {known:,} are known of this month"
-    for column, text, count in converted.unknown_codes:
-        yield f"unknown code {text!r} in {column} became null {count:,} times"
-    for column, what, count in converted.changed_values:
-        yield f"{column}: {what}, {count:,} times"
-    if converted.empty_lines:
-        yield f"{converted.empty_lines:,} lines without any value were left out"
-    if converted.unterminated:
-        yield "the last line has no line end: the file may have been cut there"
-    if converted.shares and not converted.shares.are_usual:
-        yield f"{converted.shares.in_words(part.month)}: check that this is the right file"
 
 
 @contextlib.contextmanager

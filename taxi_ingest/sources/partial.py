@@ -16,6 +16,7 @@ import msgspec
 
 from taxi_ingest.errors import TransientError
 from taxi_ingest.files import Checksums, write_text
+from taxi_ingest.layout import is_raw_name
 from taxi_ingest.redaction import public_url
 from taxi_ingest.sources.headers import coding_of, content_range
 
@@ -54,15 +55,18 @@ class Notes:
 def forget_old(folder: Path, now: float) -> None:
     """Remove the beginnings of files in the folders of `folder` that nobody went on with for DAYS_KEPT days.
 
-    `now` in seconds since 1970.
+    What is not named as a download names it, nor has our notes beside it, is somebody else's. `now` in seconds since
+    1970.
     """
     for path in folder.glob(f"*/*{SUFFIX}"):
+        partial = Partial(path, "")
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime < now - DAYS_KEPT * 86_400:
-                Partial(path, "").discard()
+            if path.stat().st_mtime < now - DAYS_KEPT * 86_400 and partial.is_ours:
+                partial.discard()
     for notes in folder.glob(f"*/*{SUFFIX}{_NOTES}"):
-        if not notes.with_name(notes.name.removesuffix(_NOTES)).exists():
-            notes.unlink(missing_ok=True)
+        partial = Partial(notes.with_name(notes.name.removesuffix(_NOTES)), "")
+        if not partial.path.exists() and partial.is_ours:
+            partial.discard()
 
 
 class Partial:
@@ -73,6 +77,11 @@ class Partial:
         self.checksums = Checksums()
         self._notes_path = path.with_name(path.name + _NOTES)
         self._url = public_url(url)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a download made it: by the notes beside it, or by its name where it has none."""
+        return bool(self._notes().url) or is_raw_name(self.path.parent.name, self.path.name.removesuffix(SUFFIX))
 
     def range_headers(self) -> dict[str, str]:
         """Headers that ask for the rest, if what is there is known to be the beginning of this very file."""

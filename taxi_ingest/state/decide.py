@@ -136,13 +136,23 @@ def _parquetize(now: Observed, wanted: Wanted) -> Decision:
     have = now.parquet
     if have is None:
         return _missing_parquet(now, wanted)
-    if not now.mark or have.mark != now.mark:
-        return Decision("run", "the published file or its layout changed")
-    if have.writer != wanted.writer:
-        return Decision("run", "the writer settings changed")
-    if wanted.strict and not have.passes_strict:
-        return Decision("run", "strict: the file may have unknown columns or codes, or be of another month")
+    if why := _why_converted_again(have, now, wanted):
+        return Decision("run", why)
     return _proven(have == now.receipts.parquetize, "the footer proves it")
+
+
+def _why_converted_again(have: Parquetized, now: Observed, wanted: Wanted) -> str:
+    """Why the Parquet file that is there will not do; "" when it will."""
+    if not now.mark or have.mark != now.mark:
+        return "the published file or its layout changed"
+    if have.writer != wanted.writer:
+        return "the writer settings changed"
+    if wanted.strict and not have.passes_strict:
+        return "strict: the file may have unknown columns or codes, or be of another month"
+    stored = now.stored
+    if now.receipts.parquetize is None and stored and stored.mark == have.mark and stored.crc32c != have.crc32c:
+        return "no receipt tells the checksum of the Parquet file, and the object in the store has another"
+    return ""
 
 
 def _missing_parquet(now: Observed, wanted: Wanted) -> Decision:

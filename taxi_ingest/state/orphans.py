@@ -21,7 +21,7 @@ from taxi_ingest.catalog.months import is_month
 from taxi_ingest.catalog.reading import datasets
 from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.job import Job
-from taxi_ingest.layout import NO_MONTH, stem
+from taxi_ingest.layout import NO_MONTH, is_raw_name, part_named, stem
 from taxi_ingest.sources import partial
 from taxi_ingest.state.observe import is_original
 from taxi_ingest.state.receipts import Downloaded, Loaded, Receipt, Receipts
@@ -31,7 +31,6 @@ from taxi_ingest.writers.provenance import read_provenance
 
 _SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 _PARTIAL = re.compile(r"(?P<file>.+)\.part(\.json)?")
-_RAW_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _HEADING = b"line,reason,raw"
 _GONE = "the catalog has no dataset {} any more"
 
@@ -132,12 +131,12 @@ class _Search:
             ours = f"raw/{dataset}/{unfinished['file'] if unfinished else path.name}" in names
             return Orphan(path, _GONE.format(dataset)) if ours else "unknown"
         name = unfinished["file"] if unfinished else path.name
-        part = _part(dataset, name)
+        part = part_named(dataset, name)
         if part is None:
             return "unknown"
         receipt = self._receipts.of(part).download
         current = PurePosixPath(receipt.file).name if receipt else ""
-        if name != current and name.removeprefix(stem(part)) not in _RAW_SUFFIXES:
+        if name != current and not is_raw_name(dataset, name):
             return "unknown"
         if receipt is None:
             return _age(path) if unfinished else "unknown"
@@ -156,7 +155,7 @@ class _Search:
         if dataset not in datasets():
             ours = path.name in self._past_names(dataset, ".parquet") and read_provenance(path)
             return Orphan(path, _GONE.format(dataset)) if ours else "unknown"
-        part = _part(dataset, path.name)
+        part = part_named(dataset, path.name)
         return "owned" if part and path.name == f"{stem(part)}.parquet" else "unknown"
 
     def _rejects(self, path: Path) -> Verdict:
@@ -164,7 +163,7 @@ class _Search:
         if dataset not in datasets():
             ours = path.name in self._past_names(dataset, ".csv")
             return Orphan(path, _GONE.format(dataset)) if ours else "unknown"
-        part = _part(dataset, path.name)
+        part = part_named(dataset, path.name)
         if part is None or path.name != f"{stem(part)}.csv":
             return "unknown"
         converted = self._receipts.of(part).parquetize
@@ -189,15 +188,6 @@ def _age(path: Path) -> Verdict:
 def _tells_nothing_newer(rejects: Path, mtime_ns: int) -> bool:
     """Whether rejects are older than the Parquet file, or only a heading; newer ones tell of a failed conversion."""
     return rejects.stat().st_mtime_ns < mtime_ns or rejects.read_bytes()[:64].strip() == _HEADING
-
-
-def _part(dataset: str, name: str) -> Part | None:
-    """The part of a dataset whose files are named like `name`."""
-    known = datasets()[dataset]
-    if not known.monthly:
-        return Part(dataset) if name.startswith(f"{known.table}.") else None
-    month, dot, _ = name.removeprefix(f"{known.table}_").partition(".")
-    return Part(dataset, month) if dot and is_month(month) and name.startswith(f"{known.table}_{month}.") else None
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -100,6 +100,11 @@ def test_work_that_is_there_without_its_receipt_is_adopted(step: Step) -> None:
     assert without(step).proven(step) == RECEIPTS.of(step)
 
 
+def test_a_parquet_file_without_receipt_is_not_believed_against_the_store() -> None:
+    now = replace(OTHER_BYTES, receipts=replace(RECEIPTS, parquetize=None))
+    assert decide("parquetize", now, WANTED).action == "run"
+
+
 def test_a_receipt_of_another_place_is_renewed() -> None:
     moved = replace(RECEIPTS, upload=replace(STORED, at="/other"), load=replace(MONTH, at="duckdb:/other"))
     assert actions(replace(DONE, receipts=moved)) == all_but(upload="adopt", load="adopt")

@@ -5,8 +5,8 @@ store that is a folder: a load counts the rows of one file and makes the view an
 turns a table into a view, or a view into a table, with all of its months.
 
 In this folder: `connecting` (the file, and other programs that have it open), `tables` (whose they are, what they
-lack), `views`, `switching` (from one to the other), `loads` (marks), `comparing` (a month beside its Parquet file),
-`sql`.
+lack), `holding` (what is there), `views`, `switching` (from one to the other), `loads` (marks), `comparing` (a month
+beside its Parquet file), `sql`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -24,20 +24,19 @@ from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import EXTERNAL, Compared, HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import EXTERNAL, Compared, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.duckdb.comparing import compare
 from taxi_ingest.warehouses.duckdb.connecting import Connections
-from taxi_ingest.warehouses.duckdb.loads import Load, create_loads, name_of_loads, record, recorded, tables_with_loads
-from taxi_ingest.warehouses.duckdb.sql import number, quoted, rows_in_file, view_comment
+from taxi_ingest.warehouses.duckdb.holding import held_months, rows_by_month
+from taxi_ingest.warehouses.duckdb.loads import Load, create_loads, name_of_loads, recorded, tables_with_loads
+from taxi_ingest.warehouses.duckdb.loads import record as record_load
+from taxi_ingest.warehouses.duckdb.sql import number, quoted, rows_in_file
 from taxi_ingest.warehouses.duckdb.switching import table_to_view, view_to_table
 from taxi_ingest.warehouses.duckdb.tables import check_relation, comment_on, is_our_view, is_table, prepare
-from taxi_ingest.warehouses.duckdb.views import as_it_is, count_rows, create_view, file_now, is_whole, view_title
+from taxi_ingest.warehouses.duckdb.views import count_rows, create_view, file_now, is_whole, view_title
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-_IS_A_TABLE = "the table is to become a view over the store's files (load.method = external)"
-_IS_A_VIEW = "the view is to become a table (load.method = table)"
 
 _MOST_FREE = 1 / 3
 """The share of the file that replaced rows may leave free: the file is then half as large again as it need be."""
@@ -77,7 +76,7 @@ class DuckDB:
         if not self._connections.has_database:
             return {table: {} for table in tables}
         with self._connections.open(read_only=True) as db:
-            return {table: _held(db, table, makes_views=self._makes_views) for table in tables}
+            return {table: held_months(db, table, makes_views=self._makes_views) for table in tables}
 
     def replace(
         self,
@@ -108,8 +107,8 @@ class DuckDB:
             self._give_back_room(table)
         return rows
 
-    def _replace(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> int:
-        """Replace the month of `load` in one transaction, and return how many rows it had before."""
+    def _replace(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> bool:
+        """Replace the month of `load` in one transaction, and return whether it had rows before."""
         with _transaction(db):
             if is_our_view(db, table.name):
                 check_relation(db, table, self.place, name_of_loads(db))
@@ -123,8 +122,8 @@ class DuckDB:
             db.execute(f"INSERT INTO {name} ({columns}) SELECT {columns} FROM {rows_of_file}", path)  # noqa: S608
             counted = number(db.execute(f"SELECT count(*) FROM {name} {of_month}", parameters))  # noqa: S608
             _check_count(table, file, load, counted)
-            record(db, loads, table.name, load)
-        return before
+            record_load(db, loads, table.name, load)
+        return before > 0
 
     def _reclaim(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> None:
         """Give the space of replaced rows back to the file system, when it is more than a third of the file.
@@ -142,7 +141,7 @@ class DuckDB:
             self._replace(db, table, file, load)
             db.execute("CHECKPOINT")
             with _transaction(db):  # without a change, the next checkpoint would do nothing
-                record(db, prepare(db, table, self.place), table.name, load)
+                record_load(db, prepare(db, table, self.place), table.name, load)
             db.execute("CHECKPOINT")
 
     def compare(self, table: Table, month: str | None, *, file: str) -> Compared:
@@ -157,7 +156,7 @@ class DuckDB:
         with self._connections.open(read_only=True) as db:
             days = {load.day for load in recorded(db, table.name)}
             counts = bool(days) and is_table(db, table.name)
-            rows = _rows_by_month(db, table.name) if counts else None
+            rows = rows_by_month(db, table.name) if counts else None
         return {day: count for day, count in (rows or {}).items() if day not in days}
 
     def _show(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> bool:
@@ -174,7 +173,7 @@ class DuckDB:
                 table_to_view(db, table, load.day, shown.path)
             elif not there:
                 _forget_files(db, loads, table.name)
-            record(db, loads, table.name, load)
+            record_load(db, loads, table.name, load)
             create_view(db, table, recorded(db, table.name))
             _check_count(table, file, load, count_rows(db, table, load))
         return was_table
@@ -217,7 +216,7 @@ def _check_count(table: Table, file: str, load: Load, counted: int) -> None:
 def _forget_files(db: DuckDBPyConnection, loads: str, table: str) -> None:
     """Forget the files of a view that is gone: as with a table, its months are gone with it."""
     for load in recorded(db, table):
-        record(db, loads, table, replace(load, file=None))
+        record_load(db, loads, table, replace(load, file=None))
 
 
 def _check_files(db: DuckDBPyConnection) -> Iterator[Check]:
@@ -229,64 +228,6 @@ def _check_files(db: DuckDBPyConnection) -> Iterator[Check]:
             yield Check(False, f"{table} shows files that are gone or changed: {', '.join(changed)}. Run them again.")
         elif loads:
             yield Check(True, f"{table} is a view over {len(loads):,} files, and all are there")
-
-
-def _held(db: DuckDBPyConnection, table: str, *, makes_views: bool) -> Months:
-    loads = recorded(db, table)
-    if not loads:
-        return {}
-    view = view_comment(db, table)
-    if view is None:
-        return _held_in_table(db, table, loads, stale=_IS_A_TABLE if makes_views else "")
-    if not is_our_view(db, table):
-        return {}
-    stale = "" if makes_views else _IS_A_VIEW
-    return {month_key(load.day): _held_month(load, as_it_is(db, load), stale) for load in loads}
-
-
-def _held_month(load: Load, now: Load, stale: str) -> HeldMonth:
-    return HeldMonth(now.mark, now.rows, load.rows, load.source, stale, load.file.path if load.file else "")
-
-
-def _held_in_table(db: DuckDBPyConnection, table: str, loads: Sequence[Load], stale: str) -> Months:
-    rows = _rows_now(db, table, loads)
-    if rows is None:
-        return {}
-    return {
-        month_key(load.day): HeldMonth(load.mark, rows.get(load.day, 0), load.rows, load.source, stale)
-        for load in loads
-    }
-
-
-def _rows_now(db: DuckDBPyConnection, table: str, loads: Sequence[Load]) -> dict[date | None, int] | None:
-    """Rows now in a table by month. Counting all takes no time, counting by month grows with the table.
-
-    So months are counted only where the total is not what was loaded; that a month holds as many other rows escapes.
-    """
-    import duckdb
-
-    try:
-        total = number(db.execute(f"SELECT count(*) FROM {quoted(table)}"))  # noqa: S608
-    except duckdb.CatalogException:
-        return None
-    if total == sum(load.rows for load in loads):
-        return {load.day: load.rows for load in loads}
-    return _rows_by_month(db, table)
-
-
-def _rows_by_month(db: DuckDBPyConnection, table: str) -> dict[date | None, int] | None:
-    """Rows now in a table, by month, under None for a table without months; None if there is no such table."""
-    import duckdb
-
-    for month in (FILE_MONTH, "NULL"):
-        query = f"SELECT {month}, count(*) FROM {quoted(table)} GROUP BY ALL"  # noqa: S608
-        try:
-            return dict(db.execute(query).fetchall())
-        except duckdb.BinderException:
-            continue
-        except duckdb.CatalogException:
-            break
-    return None
 
 
 def _share_free(db: DuckDBPyConnection) -> float:
