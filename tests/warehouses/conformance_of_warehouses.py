@@ -324,6 +324,13 @@ def test_other_content_shows_wherever_it_can_be_compared(bench: Bench, change: s
     assert not compared(bench, change).same
 
 
+def test_values_that_rows_exchanged_are_other_content_in_no_column(bench: Bench) -> None:
+    if isinstance(bench.warehouse, ComparesContent):
+        assert compared(bench, "UPDATE trips SET VendorID = 3 - VendorID WHERE VendorID < 3") == Compared(
+            False, 3, 3, ()
+        )
+
+
 def test_rows_that_no_load_recorded_are_counted(bench: Bench) -> None:
     if isinstance(bench.warehouse, ComparesContent):
         bench.load("2021-01", [1, 2])

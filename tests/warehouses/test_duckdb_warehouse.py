@@ -243,11 +243,3 @@ def test_zero_with_the_other_sign_is_other_content(bench: Bench) -> None:
     bench.query("INSERT INTO numbers VALUES ('-0.0'::DOUBLE)")
     assert isinstance(bench.warehouse, ComparesContent)
     assert bench.warehouse.compare(numbers, None, file=str(file)) == Compared(False, 1, 1, ("zero",))
-
-
-def test_values_that_rows_exchanged_are_other_content_in_no_column(bench: Bench) -> None:
-    bench.load("2021-01", [1, 2])
-    (file,) = bench.folder.glob("trips_2021-01_*.parquet")
-    bench.query("UPDATE trips SET VendorID = 3 - VendorID")
-    assert isinstance(bench.warehouse, ComparesContent)
-    assert bench.warehouse.compare(TRIPS, "2021-01", file=str(file)) == Compared(False, 2, 2, ())

@@ -300,14 +300,6 @@ def test_zero_with_the_other_sign_is_other_content(bench: Bench) -> None:
     assert bench.warehouse.compare(numbers, None, file=str(file)) == Compared(False, 1, 1, ("Zero",))
 
 
-def test_values_that_rows_exchanged_are_other_content_in_no_column(bench: Bench) -> None:
-    bench.load("2021-01", [1, 2])
-    (file,) = bench.folder.glob("trips_2021-01_*.parquet")
-    bench.query("UPDATE trips SET vendorid = 3 - vendorid")
-    assert isinstance(bench.warehouse, ComparesContent)
-    assert bench.warehouse.compare(TRIPS, "2021-01", file=str(file)) == Compared(False, 2, 2, ())
-
-
 def test_external_tables_are_refused() -> None:
     with pytest.raises(UsageError, match="cannot show the store's objects as a table"):
         open_warehouse(Place.parse("postgresql://host/db"), Options(method="external"))

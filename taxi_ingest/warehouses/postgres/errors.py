@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import psycopg
 from psycopg import errors as answers
@@ -22,86 +22,63 @@ def translated_errors(place: Place) -> Iterator[None]:
 
 
 def _explained(place: Place, error: psycopg.Error) -> TaxiError:
-    for kind, explain in _BY_KIND.items():
-        if isinstance(error, kind):
-            return explain(place, error)
+    for answer, (kind, sentence) in _ONCE_CONNECTED.items():
+        if isinstance(error, answer):
+            return kind(f"{place}{sentence.format(said=_said(error), details=_details(error))}")
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
         return _not_connected(place, error)
     return WarehouseError(f"{place}: Postgres refused: {_said(error)}. The table was left as it was.")
 
 
-def _no_right(place: Place, error: psycopg.Error) -> TaxiError:
-    return WarehouseError(
-        f"{place}: this role lacks a right ({_said(error)}). Let the owner run GRANT CREATE, USAGE ON SCHEMA … TO this "
-        "role; a table is replaced only by the role that made it, or by a member of that role."
-    )
+_OVERLAPPING = (
+    WarehouseError,
+    ": the month cannot become a partition of its table ({details}). It was left as it was. Detach the partition "
+    "that is in the way, or move its rows, and run again.",
+)
+_NOT_TEXT = (
+    WarehouseError,
+    " cannot store a text of this month ({said}): Postgres takes no NUL characters, and a database with another "
+    "encoding than UTF8 lacks characters. Use a UTF8 database, or another warehouse.",
+)
+_FOR_NOW = (TransientError, ": the server cannot do this now ({said}). Run again.")
 
-
-def _disk_full(place: Place, error: psycopg.Error) -> TaxiError:
-    return WarehouseError(
-        f"{place}: the server's disk is full ({_said(error)}). The table was left as it was. Make room there, then run "
-        "again."
-    )
-
-
-def _locked(place: Place, error: psycopg.Error) -> TaxiError:
-    return InUseError(
-        f"{place}: another session holds a lock that is needed ({_said(error)}). Let it finish, or end it, and run "
-        "again."
-    )
-
-
-def _depended_on(place: Place, error: psycopg.Error) -> TaxiError:
-    return WarehouseError(
-        f"{place}: the month cannot be replaced, because something hangs on its own table ({_details(error)}). It was "
-        "left as it was. Drop that, or make it from the whole table, with WHERE file_month = …, and run again."
-    )
-
-
-def _overlapping(place: Place, error: psycopg.Error) -> TaxiError:
-    return WarehouseError(
-        f"{place}: the month cannot become a partition of its table ({_details(error)}). It was left as it was. Detach "
-        "the partition that is in the way, or move its rows, and run again."
-    )
-
-
-def _read_only(place: Place, error: psycopg.Error) -> TaxiError:
-    return WarehouseError(
-        f"{place} can only be read ({_said(error)}). Name the primary server instead of a standby, or allow writing: "
-        "ALTER DATABASE … SET default_transaction_read_only = off."
-    )
-
-
-def _not_text(place: Place, error: psycopg.Error) -> TaxiError:
-    return WarehouseError(
-        f"{place} cannot store a text of this month ({_said(error)}): Postgres takes no NUL characters, and a database "
-        "with another encoding than UTF8 lacks characters. Use a UTF8 database, or another warehouse."
-    )
-
-
-def _for_now(place: Place, error: psycopg.Error) -> TaxiError:
-    return TransientError(f"{place}: the server cannot do this now ({_said(error)}). Run again.")
-
-
-_BY_KIND: Mapping[type[psycopg.Error], Callable[[Place, psycopg.Error], TaxiError]] = {
-    answers.InsufficientPrivilege: _no_right,
-    answers.DiskFull: _disk_full,
-    answers.LockNotAvailable: _locked,
-    answers.DependentObjectsStillExist: _depended_on,
-    answers.InvalidObjectDefinition: _overlapping,
-    answers.CheckViolation: _overlapping,
-    answers.ReadOnlySqlTransaction: _read_only,
-    answers.CharacterNotInRepertoire: _not_text,
-    answers.UntranslatableCharacter: _not_text,
-    answers.DeadlockDetected: _for_now,
-    answers.SerializationFailure: _for_now,
-    answers.TooManyConnections: _for_now,
-    answers.OutOfMemory: _for_now,
-    answers.AdminShutdown: _for_now,
-    answers.CrashShutdown: _for_now,
-    answers.CannotConnectNow: _for_now,
+_ONCE_CONNECTED: Mapping[type[psycopg.Error], tuple[type[TaxiError], str]] = {
+    answers.InsufficientPrivilege: (
+        WarehouseError,
+        ": this role lacks a right ({said}). Let the owner run GRANT CREATE, USAGE ON SCHEMA … TO this role; a table "
+        "is replaced only by the role that made it, or by a member of that role.",
+    ),
+    answers.DiskFull: (
+        WarehouseError,
+        ": the server's disk is full ({said}). The table was left as it was. Make room there, then run again.",
+    ),
+    answers.LockNotAvailable: (
+        InUseError,
+        ": another session holds a lock that is needed ({said}). Let it finish, or end it, and run again.",
+    ),
+    answers.DependentObjectsStillExist: (
+        WarehouseError,
+        ": the month cannot be replaced, because something hangs on its own table ({details}). It was left as it was. "
+        "Drop that, or make it from the whole table, with WHERE file_month = …, and run again.",
+    ),
+    answers.InvalidObjectDefinition: _OVERLAPPING,
+    answers.CheckViolation: _OVERLAPPING,
+    answers.ReadOnlySqlTransaction: (
+        WarehouseError,
+        " can only be read ({said}). Name the primary server instead of a standby, or allow writing: ALTER DATABASE … "
+        "SET default_transaction_read_only = off.",
+    ),
+    answers.CharacterNotInRepertoire: _NOT_TEXT,
+    answers.UntranslatableCharacter: _NOT_TEXT,
+    answers.DeadlockDetected: _FOR_NOW,
+    answers.SerializationFailure: _FOR_NOW,
+    answers.TooManyConnections: _FOR_NOW,
+    answers.OutOfMemory: _FOR_NOW,
+    answers.AdminShutdown: _FOR_NOW,
+    answers.CrashShutdown: _FOR_NOW,
+    answers.CannotConnectNow: _FOR_NOW,
 }
-"""Answers of a server that is connected."""
+"""What a server that is connected answers → what it is, and the sentence that follows the place."""
 
 _REFUSED = "nothing listens there. Start the server, or correct host and port."
 
