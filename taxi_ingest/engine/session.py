@@ -19,6 +19,7 @@ from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.engine.removing import remove_unkept
+from taxi_ingest.engine.results import PartResult
 from taxi_ingest.errors import (
     HistoryError,
     InUseError,
@@ -30,7 +31,7 @@ from taxi_ingest.errors import (
 )
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
-from taxi_ingest.history.writing import History, PartResult
+from taxi_ingest.history.writing import History
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.sources import DEMO, is_demo, partial

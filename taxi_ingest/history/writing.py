@@ -15,7 +15,6 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -34,33 +33,6 @@ _Result = TypeVar("_Result")
 
 _TIME_IN_NAME = re.compile(r"[0-9]{8}T[0-9]{6}")
 """When something was made, in the names of runs, of logs of bugs and of damaged histories."""
-
-
-@dataclass(frozen=True)
-class PartResult:
-    """What came of one part in a run: outcomes by step, rows and rejects where known, seconds at work.
-
-    `notes` are about the rows, and worth telling when the part was worked on; `news` are of this very run.
-    """
-
-    part: Part
-    source: str
-    rows: int | None
-    rejects: int | None
-    steps: dict[Step, Outcome]
-    seconds: float
-    notes: tuple[str, ...] = ()
-    news: tuple[str, ...] = ()
-
-    @property
-    def was_worked_on(self) -> bool:
-        """Whether any step was more than found up to date."""
-        return bool(set(self.steps.values()) - {"up_to_date"})
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """What a person should know of it in this run."""
-        return (*self.news, *(self.notes if self.was_worked_on else ()))
 
 
 class History:
