@@ -23,6 +23,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.errors import HistoryError, NotPublishedError
 from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
+from taxi_ingest.history.folding import fold
 from taxi_ingest.history.schema import open_for_writing
 from taxi_ingest.history.trouble import DamagedHistoryError, as_history_error, set_aside
 from taxi_ingest.redaction import redacted
@@ -86,9 +87,13 @@ class History:
         query = "SELECT run FROM runs WHERE started < ? AND run != ?"
         for (run,) in self._use(lambda db: db.execute(query, [limit, self.run]).fetchall()):
             shutil.rmtree(self._logs / run, ignore_errors=True)
-            for table in ("attempts", "outcomes", "notes", "runs"):
+            for table in ("attempts", "outcomes", "notes", "folded", "runs"):
                 self._execute(f"DELETE FROM {table} WHERE run = ?", run)  # noqa: S608 - names of ours
         self._forget_strays(f"{datetime.fromisoformat(limit):%Y%m%dT%H%M%S}")
+
+    def fold(self) -> None:
+        """Count in older runs what was up to date, instead of listing it."""
+        self._use(fold)
 
     def _forget_strays(self, limit: str) -> None:
         """Remove what names a time before `limit` and belongs to no run that is known."""

@@ -72,8 +72,7 @@ def check_month(
 
     Without a comparison, rows are only counted.
     """
-    table = dataset_named(part.dataset).table
-    where = f"{table} in {warehouse.place}"
+    where = table_in(warehouse, part)
     if held is None:
         return Checked.absent("table", where, must_exist=must_exist)
     if wrong := _wrong_with_record(held, expected):
@@ -84,9 +83,14 @@ def check_month(
     return Checked.present("table", where, "" if compared.same else _difference(compared))
 
 
+def table_in(warehouse: Warehouse, part: Part) -> str:
+    """The table of a part and where it is, for people."""
+    return f"{dataset_named(part.dataset).table} in {warehouse.place}"
+
+
 def unusable(warehouse: Warehouse, part: Part, error: WarehouseError) -> Checked:
     """A table that cannot be looked at; a damaged file is beyond what a load can mend."""
-    where = f"{dataset_named(part.dataset).table} in {warehouse.place}"
+    where = table_in(warehouse, part)
     if isinstance(error, InUseError):
         remedy = "verify again when the other program has closed it"
     elif warehouse.traits.needs_network:

@@ -17,7 +17,7 @@ from taxi_ingest.state.receipts import Loaded, PartReceipts, Uploaded
 from taxi_ingest.state.wanted import wanted
 from taxi_ingest.stores import ReadsBack
 from taxi_ingest.verification import MADE_BY, Checked, Verdict, Watcher
-from taxi_ingest.verification.content import Original, check_month, comparison, stray_rows, unusable
+from taxi_ingest.verification.content import Original, check_month, comparison, stray_rows, table_in, unusable
 from taxi_ingest.verification.copies import check_object, check_parquet, check_raw, check_receipts
 from taxi_ingest.verification.expected import expected_of
 
@@ -115,6 +115,8 @@ class _Looking:
         compare = comparison(warehouse, part, original, most_bytes=self._most_bytes.get(part))
         try:
             held = self._observer.held_months(part.dataset).get(part.month)
+            if held and (elsewhere := self._observer.shown_from_elsewhere(part, held)):
+                return Checked.present("table", table_in(warehouse, part), elsewhere)
             return check_month(warehouse, part, held, expected, compare, must_exist=must_exist)
         except WarehouseError as error:
             return unusable(warehouse, part, error)
