@@ -268,6 +268,7 @@ def test_a_healthy_part_ends_0_with_one_document(loaded: Loaded) -> None:
     assert ran.code == 0
     assert ran.document == {
         "exit": 0,
+        "bytes_billed_at_most": 0,
         "parts": [
             {
                 "dataset": "yellow",
