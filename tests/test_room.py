@@ -139,7 +139,7 @@ def test_a_disk_that_is_full_in_the_middle_loses_nothing(
         f"cp -a {folder} saved; full=$(du -sk --apparent-size saved | cut -f1)",
         "files=$(find saved | wc -l)",
         f"mount -t tmpfs -o size=$((full + 4 * files + {kilobytes}))k tmpfs {folder}; cp -a saved/. {folder}",
-        f"! test -d {folder}.marks || mv {folder}.marks {folder}/.marks",  # a store that is a mount point has them inside
+        f"! test -d {folder}.marks || mv {folder}.marks {folder}/.marks",  # where a mount point has them
         f"head -c 1G /dev/zero > {folder}/filler 2> /dev/null || true; truncate -s -{kilobytes}k {folder}/filler",
         f"{TAXI} run --month 2020-01..2020-02 {shlex.join(places)} --json && code=0 || code=$?",
         f"rm {folder}/filler; rm -r saved; cp -a {folder} saved; exit $code",
