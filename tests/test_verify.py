@@ -284,6 +284,11 @@ def test_a_healthy_part_ends_0_with_one_document(loaded: Loaded) -> None:
     }
 
 
+def test_where_comparing_is_free_nobody_is_asked(loaded: Loaded) -> None:
+    ran = loaded.taxi("verify", "--content", "--json")
+    assert (ran.code, ran.document["parts"][0]["copies"]["table"], "bills" in ran.err) == (0, "intact", False)
+
+
 def test_a_finding_ends_1_with_a_line_that_says_which_copy_where_what_and_what_to_do(loaded: Loaded) -> None:
     raw = loaded.data / "raw" / "yellow" / MONTH.name
     raw.write_bytes(MONTH.read_bytes()[:-1])
