@@ -165,8 +165,8 @@ class DuckDB:
         """Answer SQL in a file that is opened to be read; see the contract, `AnswersQueries.query`."""
         if not self._connections.has_database:
             raise WarehouseError(f"{self.place} does not exist yet: run or load creates it.")
-        with self._connections.open(read_only=True, for_queries=True) as db:
-            yield answer(db, self.place, sql)
+        with self._connections.open(read_only=True, for_queries=True) as db, answer(db, self.place, sql) as answered:
+            yield answered
 
     def _show(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> bool:
         """Make the view anew with `file` for the month of `load`, and return whether a table became the view."""

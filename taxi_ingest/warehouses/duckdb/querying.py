@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Answer
@@ -13,6 +16,8 @@ from taxi_ingest.warehouses.refusals import may_only_read, refused
 if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
+
+_Result = TypeVar("_Result")
 
 _BATCH_ROWS = 10_000
 
@@ -23,22 +28,44 @@ databases (ATTACH) or answer nothing (SET). PIVOT is of the kind MULTI."""
 _EXPLAIN = re.compile(r"\s*explain\b(\s*analyze\b|\s*analyse\b)?(\s*\([^)]*\))?", re.IGNORECASE)
 
 
-def answer(db: DuckDBPyConnection, place: Place, sql: str) -> Answer:
+@contextlib.contextmanager
+def answer(db: DuckDBPyConnection, place: Place, sql: str) -> Iterator[Answer]:
     """The answer to `sql`; see the contract, `AnswersQueries.query`."""
-    import duckdb
+    with ThreadPoolExecutor(1) as worker:
+        query = _Query(db, place, worker)
+        reader = query.wait_for(lambda: _reader(db, place, sql))
+        yield Answer(_without_intervals(reader.schema), _batches(query, reader))
 
-    try:
-        _check_reads(db, place, sql)
-        # unlike a cursor, a relation gives its rows as they are made
-        relation = db.sql(sql)
-        if relation is None:
-            raise refused(place, "it gives no rows")
-        # DuckDB 1 has the same under another name
-        read = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
-        reader: pa.RecordBatchReader = read(_BATCH_ROWS)
-    except duckdb.Error as error:
-        raise _explained(place, error) from error
-    return Answer(_without_intervals(reader.schema), _batches(reader, place))
+
+@dataclass(frozen=True)
+class _Query:
+    """A query at work in a thread of its own, because DuckDB does not notice an interrupt by itself."""
+
+    db: DuckDBPyConnection
+    place: Place
+    worker: ThreadPoolExecutor
+
+    def wait_for(self, work: Callable[[], _Result]) -> _Result:
+        """What `work` returns. Raises UsageError for what DuckDB refuses, and KeyboardInterrupt at once."""
+        import duckdb
+        import pyarrow as pa
+
+        try:
+            return self.worker.submit(work).result()
+        except KeyboardInterrupt:
+            self.db.interrupt()
+            raise
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise _explained(self.place, error) from error
+
+
+def _reader(db: DuckDBPyConnection, place: Place, sql: str) -> pa.RecordBatchReader:
+    _check_reads(db, place, sql)
+    relation = db.sql(sql)  # unlike a cursor, a relation gives its rows as they are made
+    if relation is None:
+        raise refused(place, "it gives no rows")
+    # DuckDB 1 has the same under another name
+    return (getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch)(_BATCH_ROWS)
 
 
 def _check_reads(db: DuckDBPyConnection, place: Place, sql: str) -> None:
@@ -52,16 +79,13 @@ def _check_reads(db: DuckDBPyConnection, place: Place, sql: str) -> None:
         raise may_only_read(place, f"this is a statement of the kind {kind}")
 
 
-def _batches(reader: pa.RecordBatchReader, place: Place) -> Iterator[pa.RecordBatch]:
-    import duckdb
+def _batches(query: _Query, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
-    try:
-        for batch in reader:
-            columns = [_as_text(c) if _is_interval(c.type) else c for c in batch.columns]
-            yield pa.RecordBatch.from_arrays(columns, schema=_without_intervals(reader.schema))
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        raise _explained(place, error) from error
+    schema = _without_intervals(reader.schema)
+    while (batch := query.wait_for(lambda: next(reader, None))) is not None:
+        columns = [_as_text(c) if _is_interval(c.type) else c for c in batch.columns]
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 # ---- intervals, for which neither Parquet nor JSON has a type; a time minus a time is one

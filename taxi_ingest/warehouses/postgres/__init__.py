@@ -1,8 +1,8 @@
 """PostgreSQL as warehouse: `postgresql://host/database?schema=…`, by psycopg, with libpq's own ways to connect.
 
 In this folder: `address` (the URL), `connecting` (sessions, patience), `errors` (sentences), `tables` (whose they are,
-what they lack), `marks` (what was loaded and is there), `copying` (rows), `replacing` (a month, whole), `comparing` (a
-month beside its Parquet file), `querying` (SQL of a user's).
+what they lack), `marks` (what was loaded and is there), `copying` (rows), `replacing` (a month, whole), `grants` (on a
+month), `comparing` (a month beside its Parquet file), `querying` (SQL of a user's).
 """
 
 from __future__ import annotations

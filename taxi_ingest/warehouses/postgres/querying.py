@@ -91,7 +91,7 @@ def _described(db: Database, place: Place, statement: str) -> pa.Schema:
 
 def _field(name: bytes | None, oid: int, modifier: int) -> pa.Field:
     known = adapters.types.get(oid)
-    kind = known.name if known else ""
+    kind = known.name if known and known.oid == oid else ""  # an array is found by the type of its members
     if kind == _NUMERIC:
         declared = (modifier - 4) >> 16, (modifier - 4) & 0x7FF  # as the server packs precision and scale
         fits = modifier >= 0 and declared[1] <= declared[0] <= _DIGITS
