@@ -23,11 +23,11 @@ from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.results import PartResult
 from taxi_ingest.errors import (
     HistoryError,
-    InUseError,
     NotPublishedError,
-    SpaceError,
     TaxiError,
+    TransientError,
     UsageError,
+    WarehouseError,
     machine_refused,
 )
 from taxi_ingest.graph import STEPS, Outcome, Step, before
@@ -35,6 +35,7 @@ from taxi_ingest.history import Note, Streak
 from taxi_ingest.history.writing import History
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
+from taxi_ingest.retrying import with_retries
 from taxi_ingest.sources import DEMO, is_demo, partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
@@ -74,7 +75,8 @@ class Session:
     def begin(self) -> None:
         """Take the lock and open the run in the history.
 
-        Raises LockedError, UsageError for a mixed-up table, and SpaceError for a disk that is too small.
+        Raises LockedError, UsageError for a mixed-up table, SpaceError for a disk that is too small, and what store or
+        warehouse raise when they cannot be asked what they hold.
         """
         job = self.job
         job.layout.state.mkdir(parents=True, exist_ok=True)
@@ -82,7 +84,7 @@ class Session:
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
-        with contextlib.suppress(InUseError):  # every load asks again
+        with contextlib.suppress(TransientError, WarehouseError):  # asked again, once the history is open
             _refuse_demo_among_real(self._workplace)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
@@ -92,19 +94,34 @@ class Session:
         self._history.forget(job.history_days)
         self._history.fold()
         self.told_before = self._history.told_before()
+        self._ask_far_sides(self._watcher)
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
         self.view.begun(len(job.parts) * len(job.steps))
 
+    def _ask_far_sides(self, watcher: _Watcher) -> None:
+        """Refuse a run whose store or warehouse cannot be asked what it holds: no step could tell what it must do."""
+        retries, tell = self.job.retries["load"], self._say_what_is_tried_again
+        with self._noted_refusal():
+            with_retries(retries, lambda _: self._workplace.ask(), wait=watcher.wait, tell=tell)
+
+    def _say_what_is_tried_again(self, message: str, seconds: float) -> None:
+        self.view.waiting(f"{redacted(message)} Trying again in {seconds:.0f} s.")
+
     def _check_disks(self) -> None:
-        """Refuse a run that is too large for its disks; it stands in the history as failed, with the reason."""
-        if not self.job.check_disk:
-            return
+        """Refuse a run that is too large for its disks."""
+        if self.job.check_disk:
+            with self._noted_refusal():
+                check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
+
+    @contextlib.contextmanager
+    def _noted_refusal(self) -> Iterator[None]:
+        """A run that is refused in the block stands in the history as failed, with the reason."""
         try:
-            check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
-        except SpaceError as error:
-            self._refusal = str(error)
+            yield
+        except TaxiError as error:
+            self._refusal = redacted(str(error))
             raise
 
     def _settle_recorded_jobs(self, history: History) -> None:

@@ -5,7 +5,7 @@ free, no DML. `?method=merge` loads a staging table and runs one MERGE: for tabl
 servers without partition decorators.
 
 In this folder: `address` (URL and names), `errors` (sentences), `locations`, `jobs`, `tables`, `marks` (the table
-`_loads`), `replacing` (one month), `comparing` (a month beside its object).
+`_loads`), `replacing` (one month), `comparing` (a month beside its object), `querying` (SQL of a user's).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import Compared, HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import Answer, Compared, HeldMonth, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, bucket_of, check_table, parse_address
 from taxi_ingest.warehouses.bigquery.comparing import compare, comparison_bytes
@@ -31,6 +31,7 @@ from taxi_ingest.warehouses.bigquery.errors import is_project_missing, translate
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, Sending, call_options
 from taxi_ingest.warehouses.bigquery.locations import bucket_location, in_one_location
 from taxi_ingest.warehouses.bigquery.marks import Load, Marks
+from taxi_ingest.warehouses.bigquery.querying import answer
 from taxi_ingest.warehouses.bigquery.replacing import Replacement
 
 _MONTH_LOCKS: dict[tuple[Address, str, str | None], threading.Lock] = {}
@@ -126,6 +127,11 @@ class BigQuery:
                 if is_project_missing(error):
                     raise
                 return {}
+
+    @contextlib.contextmanager
+    def query(self, sql: str) -> Iterator[Answer]:
+        """Answer SQL by a query job, once a dry run says that it reads; see the contract, `AnswersQueries.query`."""
+        yield answer(self._jobs, self.place, self._address, sql)
 
     def preview_command(self, table: str) -> str:
         """A `bq head`, which reads only what it shows; a query with LIMIT would read, and bill, all rows."""
