@@ -52,7 +52,7 @@ class Workplace:
 
     def refresh(self, parts: Sequence[Part], tell: Callable[[str], None] = lambda sentence: None) -> Refreshed:
         """Ask publishers what they changed of those of `parts` that the job wants asked for."""
-        refreshed = refresh(self.job, parts, self.observer.receipts, self.publisher, tell)
+        refreshed = refresh(self.job, parts, self.observer.receipts_of, self.publisher, tell)
         self.observer.note_republished(refreshed.reasons)
         return refreshed
 
@@ -270,7 +270,8 @@ def _upload(work: _Work) -> Uploaded:
 
     parquetized = work.parquetized()
     work.expects(parquetized.bytes)
-    return upload(work.part, parquetized, work.job.layout, work.job.store, progress=work.moved)
+    downloaded = work.receipts.download
+    return upload(work.part, parquetized, work.job.layout, work.job.store, downloaded=downloaded, progress=work.moved)
 
 
 def _load(work: _Work) -> Loaded:
