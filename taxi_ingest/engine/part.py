@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
+from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.watching import Nobody, Watcher
 from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TransientError
@@ -104,6 +105,7 @@ def run_part(
     """
     if workplace is None:
         with Workplace.of(job) as own:
+            refuse_demo_among_real(job, own.observer)
             unanswered = own.refresh((part,)).unanswered
             if unanswered and job.refresh:
                 raise TransientError(" ".join(unanswered))
