@@ -20,7 +20,7 @@ from taxi_ingest.airflow.places import Site, Slice
 from taxi_ingest.airflow.working import Asked, Done
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine.scratch import scratch_folder
-from taxi_ingest.errors import NotPublishedError, TaxiError, TransientError
+from taxi_ingest.errors import NotPublishedError, TaxiError, TransientError, UsageError
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import LONGEST_WAIT
 from taxi_ingest.settings import Settings
@@ -147,7 +147,7 @@ def _month_of(dag_run: Any) -> str:
         return str(dag_run.partition_key)
     if dag_run.logical_date is not None:
         return f"{dag_run.logical_date:%Y-%m}"
-    raise ValueError("This run has no month. Trigger it with the param `months`, such as 2021-01..2021-12.")
+    raise UsageError("This run has no month. Trigger it with the param `months`, such as 2021-01..2021-12.")
 
 
 @contextlib.contextmanager
