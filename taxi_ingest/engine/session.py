@@ -16,6 +16,7 @@ from taxi_ingest import __version__, exits, stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
+from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.engine.relay import Relay
@@ -26,7 +27,6 @@ from taxi_ingest.errors import (
     NotPublishedError,
     TaxiError,
     TransientError,
-    UsageError,
     WarehouseError,
     machine_refused,
 )
@@ -36,7 +36,7 @@ from taxi_ingest.history.writing import History
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.sources import DEMO, is_demo, partial
+from taxi_ingest.sources import partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
@@ -85,7 +85,7 @@ class Session:
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
         with contextlib.suppress(TransientError, WarehouseError):  # asked again, once the history is open
-            _refuse_demo_among_real(self._workplace)
+            refuse_demo_among_real(self.job, self._workplace.observer)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
         self._relay = Relay(job, self._history, self.view)
@@ -94,17 +94,17 @@ class Session:
         self._history.forget(job.history_days)
         self._history.fold()
         self.told_before = self._history.told_before()
-        self._ask_far_sides(self._watcher)
+        self._ask_far_sides(self._relay)
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
         self.view.begun(len(job.parts) * len(job.steps))
 
-    def _ask_far_sides(self, watcher: _Watcher) -> None:
+    def _ask_far_sides(self, relay: Relay) -> None:
         """Refuse a run whose store or warehouse cannot be asked what it holds: no step could tell what it must do."""
         retries, tell = self.job.retries["load"], self._say_what_is_tried_again
         with self._noted_refusal():
-            with_retries(retries, lambda _: self._workplace.ask(), wait=watcher.wait, tell=tell)
+            with_retries(retries, lambda _: self._workplace.ask(), wait=relay.wait, tell=tell)
 
     def _say_what_is_tried_again(self, message: str, seconds: float) -> None:
         self.view.waiting(f"{redacted(message)} Trying again in {seconds:.0f} s.")
@@ -179,7 +179,7 @@ class Session:
             self._before[part] = self._workplace.observer.receipts.of(part)
         try:
             if step == "load":
-                _refuse_demo_among_real(self._workplace)
+                refuse_demo_among_real(self.job, self._workplace.observer)
             ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._relay)
             self._ended(part, step, ran.outcomes[step], "")
         except NotPublishedError as error:
@@ -280,15 +280,3 @@ def _remove_scratch_files(workplace: Workplace) -> None:
         scratch.unlink(missing_ok=True)
     stores.sweep(workplace.observer.store, layout.parquets)
     partial.forget_old(layout.raws, time.time())
-
-
-def _refuse_demo_among_real(workplace: Workplace) -> None:
-    job = workplace.job
-    if str(job.source) != DEMO or "load" not in job.targets:
-        return
-    for dataset in {part.dataset for part in job.parts}:
-        if any(not is_demo(held.source) for held in workplace.observer.held_months(dataset).values()):
-            raise UsageError(
-                f"{job.warehouse} holds real months of {dataset}; the demo's made-up rows stay out of it. "
-                "Leave --data-dir and --warehouse out, and the demo goes to ./demo-data."
-            )
