@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import requests
-from google.api_core.exceptions import Forbidden, GoogleAPICallError, RetryError
+from google.api_core.exceptions import Forbidden, GoogleAPICallError, RetryError, ServerError, TooManyRequests
 from google.api_core.retry import Retry
 from google.auth import default as default_credentials
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+from google.auth.transport.requests import AuthorizedSession
 
 from taxi_ingest.errors import StoreError, TaxiError, TransientError, WarehouseError
 
@@ -64,6 +65,14 @@ def storage_client(project: str = "") -> storage.Client:
         return storage.Client(project=project or "emulator", credentials=AnonymousCredentials())
     credentials, default_project = default_credentials(scopes=[_STORAGE_SCOPE])
     return storage.Client(project=project or default_project or "none", credentials=credentials)
+
+
+def storage_session() -> AuthorizedSession:
+    """Plain HTTP to Cloud Storage, signed in, for what its client cannot do: go on with another process's upload."""
+    if uses_emulator(STORAGE_EMULATOR):
+        return AuthorizedSession(AnonymousCredentials())
+    credentials, _ = default_credentials(scopes=[_STORAGE_SCOPE])
+    return AuthorizedSession(credentials)
 
 
 def bigquery_client(project: str) -> bigquery.Client:
@@ -134,6 +143,15 @@ def reason_of(error: GoogleAPICallError) -> str:
         if isinstance(detail, dict):
             return str(detail.get("reason", ""))
     return next((detail.reason for detail in _document(error).errors), "")
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether a request that failed so may succeed when it is sent again: a line that was cut, or a busy server."""
+    if isinstance(error, GoogleAPICallError):
+        return isinstance(error, TooManyRequests | ServerError) or error.code == 408
+    if isinstance(error, GoogleAuthError):
+        return bool(error.retryable)
+    return isinstance(error, requests.ConnectionError | requests.Timeout | ConnectionError | TimeoutError)
 
 
 def is_billing_off(error: GoogleAPICallError) -> bool:

@@ -39,6 +39,7 @@ from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, republished
+from taxi_ingest.stores import unfinished
 
 log = logging.getLogger("taxi_ingest")
 
@@ -285,6 +286,7 @@ def _remove_scratch_files(workplace: Workplace) -> None:
         scratch.unlink(missing_ok=True)
     stores.sweep(workplace.observer.store, layout.parquets)
     partial.forget_old(layout.raws, time.time())
+    unfinished.forget_old(layout.uploads, time.time())
 
 
 def _refuse_demo_among_real(workplace: Workplace) -> None:

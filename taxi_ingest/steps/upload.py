@@ -34,6 +34,6 @@ def upload(
     file = checked(layout.parquet(part), parquetized)
     name = object_name(part)
     facts = {fact: str(getattr(parquetized, fact)) for fact in _FACTS}
-    place = open_store(store)
+    place = open_store(store, uploads=layout.uploads)
     held = place.put(file, name, mark=parquetized.mark, facts=facts, progress=progress)
     return Uploaded(at=str(store), object=name, mark=held.mark, crc32c=held.crc32c, bytes=held.size)
