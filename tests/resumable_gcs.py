@@ -70,7 +70,12 @@ class Handler(LoopbackHandler):
 
     def do_POST(self) -> None:  # noqa: N802 - the name http.server calls
         self._note()
-        described = json.loads(self.body())
+        body = self.body()
+        if "uploadType=multipart" in self.path:
+            described, content = _parts(body, self.headers["Content-Type"])
+            self.reply_json(200, self.bucket.store(described, content))
+            return
+        described = json.loads(body)
         self.bucket.begun += 1
         session = f"s{self.bucket.begun}"
         self.bucket.sessions[session] = Begun(described)
@@ -130,6 +135,13 @@ class Handler(LoopbackHandler):
 
     def _note(self) -> None:
         self.bucket.requests.append((self.command, urllib.parse.urlsplit(self.path).path))
+
+
+def _parts(body: bytes, content_type: str) -> tuple[dict[str, Any], bytes]:
+    """Description and bytes of an object that is uploaded in one request (multipart/related)."""
+    boundary = content_type.partition('boundary="')[2].rstrip('"').encode()
+    described, content = (part.partition(b"\r\n\r\n")[2][:-2] for part in body.split(b"--" + boundary)[1:3])
+    return json.loads(described), content
 
 
 @contextlib.contextmanager

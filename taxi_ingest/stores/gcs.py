@@ -36,6 +36,12 @@ TRANSFER_SECONDS = 300
 _TYPE = "application/vnd.apache.parquet"
 
 _MARK = "taxi-ingest-mark"
+_CRC32C = "taxi-ingest-crc32c"
+"""The checksum as custom metadata, because a listing leaves it out where a key of the customer encrypts the object.
+
+It may be believed: Google compared it with the bytes when the object was written, and whoever writes other bytes writes
+an object without this metadata.
+"""
 _PERMISSIONS = ("storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete")
 
 
@@ -76,7 +82,7 @@ class GCSStore:
         """
         check_object_name(self._prefix + name, StoreError)
         ours = Held(mark, crc32c(file), file.stat().st_size)
-        upload = Unfinished(self.url(name), ours.crc32c, ours.size, {**facts, _MARK: mark})
+        upload = Unfinished(self.url(name), ours.crc32c, ours.size, {**facts, _MARK: mark, _CRC32C: ours.crc32c})
         send = self._send_whole if ours.size <= WHOLE_BYTES else self._send_in_session
         with self._translated_errors():
             try:
@@ -271,5 +277,6 @@ def _retry() -> Retry:
 
 
 def _describe(blob: Blob) -> Held:
-    checksum = base64.b64decode(blob.crc32c or "").hex()
-    return Held((blob.metadata or {}).get(_MARK, ""), checksum, blob.size)
+    metadata = blob.metadata or {}
+    checksum = base64.b64decode(blob.crc32c).hex() if blob.crc32c else metadata.get(_CRC32C, "")
+    return Held(metadata.get(_MARK, ""), checksum, blob.size)
