@@ -45,6 +45,11 @@ _CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _BILLING_MESSAGE = re.compile(r"billing (account|is|must|has)", re.IGNORECASE)
 _BILLING_REASONS = {"accountDisabled", "billingNotEnabled"}
 _LONGEST_MESSAGE = 400
+_ADDRESS = re.compile(
+    r"(?:(?:for more information|to learn more|learn more)\b[^.:]*?)?(?:[,;:]? ?(?:see|visit|at|visiting))? ?\(?https?://[^\s)]+\)?",
+    re.IGNORECASE,
+)
+"""An address in a message, with the words that send its reader there."""
 
 
 # ---- clients
@@ -124,14 +129,14 @@ class _ErrorDocument:
 
 
 def message_of(error: GoogleAPICallError) -> str:
-    """Google's own message on one line, without its full stop; `status N` when there is none.
+    """Google's own message on one line, without addresses and its full stop; `status N` when there is none.
 
     The client's message is used only for errors that came without an HTTP response (failed jobs): for others it adds
     the URL, and the URL of an upload session lets anyone write.
     """
     without_response = str(error.message).partition("; reason:")[0]
     message = without_response if error.response is None else _document(error).message
-    line = " ".join(message.split()).rstrip(".")
+    line = " ".join(_ADDRESS.sub("", " ".join(message.split())).split()).rstrip(". ")
     if len(line) > _LONGEST_MESSAGE:
         return f"{line[:_LONGEST_MESSAGE]} …"
     return line or f"status {error.code}"

@@ -49,7 +49,7 @@ CASES: dict[str, tuple[Play, type[Exception], str]] = {
     "too many updates": (
         failed("rateLimitExceeded", "Exceeded rate limits: too many table update operations for this table."),
         TransientError,
-        "is temporarily unable to do this. Run again",
+        "too much was asked of BigQuery at once, and waiting did not help. Run again later",
     ),
     "503": (
         refuse(503, "backendError", "Error encountered"),
@@ -60,12 +60,12 @@ CASES: dict[str, tuple[Play, type[Exception], str]] = {
     "rate limit": (
         refuse(403, "rateLimitExceeded", "Exceeded rate limits: too many concurrent jobs"),
         TransientError,
-        "is temporarily unable to do this. Run again",
+        "too much was asked of BigQuery at once, and waiting did not help. Run again later",
     ),
     "quota": (
         refuse(403, "quotaExceeded", "Quota exceeded: Your project exceeded quota for imports per project"),
         TransientError,
-        "quota of BigQuery is used up. Run again later",
+        "quota of BigQuery is used up. It fills again in the course of a day: run again then",
     ),
     "billing off": (
         refuse(403, "billingNotEnabled", "BigQuery: Billing has not been enabled for this project."),

@@ -17,10 +17,13 @@ _TRANSIENT_REASONS = {
     "internalError",
     "jobBackendError",
     "jobInternalError",
-    "jobRateLimitExceeded",
-    "rateLimitExceeded",
     "tableUnavailable",
 }
+_RATE_LIMITS = {"jobRateLimitExceeded", "rateLimitExceeded"}
+
+_LATER = 3600.0
+"""Seconds after which a limit that was waited for in vain may be gone; a step is not tried again before."""
+
 _CONFLICTS = ("could not serialize access", "due to concurrent update", "write-write conflict", "conflict on")
 """Parts of messages: Google's first two, then those of the emulator that the tests use."""
 
@@ -34,6 +37,11 @@ def is_conflict(error: answers.GoogleAPICallError) -> bool:
     """Whether another writer changed the table at the same time; the job changed nothing and may be sent again."""
     message = message_of(error).lower()
     return any(sign in message for sign in _CONFLICTS)
+
+
+def is_rate_limited(error: answers.GoogleAPICallError) -> bool:
+    """Whether too much was asked in too little time; the job changed nothing and may be sent again."""
+    return reason_of(error) in _RATE_LIMITS
 
 
 def is_project_missing(error: answers.GoogleAPICallError) -> bool:
@@ -54,8 +62,15 @@ def _transient(error: answers.GoogleAPICallError, address: Address) -> Transient
         return TransientError(f"{address}: the job was cancelled. Run again. BigQuery says: {message}")
     if reason == "quotaExceeded":
         return TransientError(
-            f"{address}: a quota of BigQuery is used up. Run again later, or request more in the Google Cloud console. "
-            f"BigQuery says: {message}"
+            f"{address}: a quota of BigQuery is used up. It fills again in the course of a day: run again then. "
+            f"BigQuery says: {message}",
+            retry_after=_LATER,
+        )
+    if is_rate_limited(error):
+        return TransientError(
+            f"{address}: too much was asked of BigQuery at once, and waiting did not help. Run again later, with fewer "
+            f"runs at the same time. It says: {message}",
+            retry_after=_LATER,
         )
     if reason in _TRANSIENT_REASONS or isinstance(error, answers.TooManyRequests | answers.ServerError):
         return TransientError(f"{address}: BigQuery is temporarily unable to do this. Run again. It says: {message}")

@@ -240,6 +240,9 @@ def _described(address: Address, table: Table) -> bigquery.Table:
 
 def _loads(address: Address) -> bigquery.Table:
     new = bigquery.Table(address.table(LOADS), schema=LOADS_SCHEMA)
+    # a table without partitions takes 5 changes in 10 seconds and 1,500 a day, one with them 50 and 30,000:
+    # https://docs.cloud.google.com/bigquery/quotas#partitioned_tables
+    new.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="at")
     new.description = "Which months were loaded, and from which rows; written by taxi-ingest"
     new.labels = LABELS
     return new
