@@ -171,6 +171,11 @@ def billing_is_off(project: str) -> str:
     return f"Billing is off for {project}. Turn it on in the Google Cloud console."
 
 
+def creating_bucket(bucket: str) -> str:
+    """The sentence for a bucket that does not exist."""
+    return f"Create it: gcloud storage buckets create gs://{bucket} --location=EU"
+
+
 def credentials_refused(detail: str) -> str:
     """The sentence for credentials that Google does not accept."""
     return f"Google does not accept these credentials ({detail}); they may have expired. {LOGIN}"

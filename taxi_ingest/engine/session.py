@@ -59,6 +59,7 @@ class Session:
         self.run_id = ""
         self._unrecorded = False
         self._refusal = ""
+        self._costs: list[str] = []
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
@@ -73,7 +74,8 @@ class Session:
     def begin(self) -> None:
         """Take the lock and open the run in the history.
 
-        Raises LockedError, UsageError for a mixed-up table, and SpaceError for a disk that is too small.
+        Raises LockedError, UsageError for a mixed-up table, SpaceError for a disk that is too small, and what is wrong
+        with store or warehouse.
         """
         job = self.job
         job.layout.state.mkdir(parents=True, exist_ok=True)
@@ -91,8 +93,10 @@ class Session:
         self._history.forget(job.history_days)
         self.told_before = self._history.told_before()
         self._settle_recorded_jobs(self._history)
+        self._ask_far_sides()
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
+        self._foresee()
         self.view.begun(len(job.parts) * len(job.steps))
 
     def _check_disks(self) -> None:
@@ -102,6 +106,25 @@ class Session:
         try:
             check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
         except SpaceError as error:
+            self._refusal = str(error)
+            raise
+
+    def _ask_far_sides(self) -> None:
+        """Ask store and warehouse what they hold; what is wrong there is said once, and not of every part."""
+        try:
+            self._workplace.observer.ask()
+        except TaxiError as error:
+            self._refusal = str(error)
+            raise
+
+    def _foresee(self) -> None:
+        """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
+        loads = "load" in self.job.steps
+        if not loads or all(self.decision(part, "load").action != "run" for part in self.job.parts):
+            return
+        try:
+            self._costs = warehouses.foresee(self._workplace.observer.warehouse, self.job.store)
+        except TaxiError as error:
             self._refusal = str(error)
             raise
 
@@ -143,7 +166,7 @@ class Session:
     @property
     def notes(self) -> list[str]:
         """What a person should know of the run as a whole."""
-        return [*((self._refusal,) if self._refusal else ()), *self._refreshed.unanswered]
+        return [*((self._refusal,) if self._refusal else ()), *self._costs, *self._refreshed.unanswered]
 
     def decision(self, part: Part, step: Step) -> Decision:
         """Whether `step` must run for `part`, and why."""

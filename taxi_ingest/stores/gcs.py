@@ -233,9 +233,7 @@ class GCSStore:
         if _is_transient(error):
             return TransientError(f"{bucket}: Google answered {error.code} ({message}). Run again.")
         if isinstance(error, answers.NotFound):
-            return StoreError(
-                f"There is no bucket {bucket}. Create it: gcloud storage buckets create {bucket} --location=EU"
-            )
+            return StoreError(f"There is no bucket {bucket}. {google_cloud.creating_bucket(self._bucket_name)}")
         if isinstance(error, answers.Unauthorized):
             return StoreError(f"{bucket}: {google_cloud.credentials_refused(message)}")
         if google_cloud.is_billing_off(error):

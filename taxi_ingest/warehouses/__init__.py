@@ -195,8 +195,20 @@ class ComparesContent(Protocol):
         ...
 
 
-class JobWarehouse(Warehouse, SettlesJobs, Protocol):
-    """A warehouse that works through jobs."""
+@runtime_checkable
+class Foresees(Protocol):
+    """The capability of a warehouse that can tell before any work that loads from a store will fail, or will cost."""
+
+    def foresee(self, store: Place) -> list[str]:
+        """Sentences on what loads from `store` will cost beside the usual.
+
+        Raises WarehouseError if none can succeed. Changes nothing.
+        """
+        ...
+
+
+class JobWarehouse(Warehouse, SettlesJobs, Foresees, Protocol):
+    """A warehouse that works through jobs, somewhere else."""
 
 
 class ComparingWarehouse(Warehouse, ComparesContent, Protocol):
@@ -209,6 +221,11 @@ def settle(warehouse: Warehouse, job: str) -> bool:
         return False
     warehouse.settle(job)
     return True
+
+
+def foresee(warehouse: Warehouse, store: Place) -> list[str]:
+    """What a warehouse foresees of loads from `store`; nothing if it is none that does."""
+    return warehouse.foresee(store) if isinstance(warehouse, Foresees) else []
 
 
 def _duckdb(place: Place, options: Options) -> ComparingWarehouse:

@@ -44,6 +44,7 @@ _ROUTES = {
     "jobs.cancel": ("POST", rf"{_API}/jobs/([\w-]+)/cancel"),
     "upload": ("POST", f"/upload{_API}/jobs"),
     "buckets.get": ("GET", r"/storage/v1/b/([\w-]+)"),
+    "objects.list": ("GET", r"/storage/v1/b/([\w-]+)/o"),
 }
 
 
@@ -85,6 +86,7 @@ class Recording:
     recorded: bool = True
     newest: int | None = None
     bucket_location: str = "EU"
+    bucket_regions: tuple[str, ...] = ()
 
     def sent(self, name: str) -> list[Request]:
         """The requests to one method."""
@@ -177,7 +179,11 @@ class Recording:
         return 200, {}
 
     def _buckets_get(self, request: Request) -> Answer:
-        return 200, {"kind": "storage#bucket", "name": request.of, "location": self.bucket_location}
+        placed = {"customPlacementConfig": {"dataLocations": self.bucket_regions}} if self.bucket_regions else {}
+        return 200, {"kind": "storage#bucket", "name": request.of, "location": self.bucket_location, **placed}
+
+    def _objects_list(self, _: Request) -> Answer:
+        return 200, {"kind": "storage#objects", "items": []}
 
 
 def refusal(status: int, reason: str, message: str) -> tuple[int, Any]:

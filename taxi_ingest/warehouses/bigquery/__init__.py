@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from google.api_core import exceptions as answers
+from google.cloud import bigquery
 
 from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
@@ -27,7 +28,7 @@ from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, bucket_of, check_table, parse_address
 from taxi_ingest.warehouses.bigquery.errors import is_project_missing, translated_errors
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, Sending, call_options
-from taxi_ingest.warehouses.bigquery.locations import bucket_location, in_one_location
+from taxi_ingest.warehouses.bigquery.locations import BucketLocation, UnseenBucketError, bucket_location, distance
 from taxi_ingest.warehouses.bigquery.marks import Load, Marks
 from taxi_ingest.warehouses.bigquery.replacing import Replacement
 
@@ -115,23 +116,61 @@ class BigQuery:
 
     def _dataset_checks(self, bucket: str) -> Iterator[Check]:
         where = bucket_location(bucket, self._address.project)
-        try:
-            dataset = self._jobs.client.get_dataset(self._address.dataset_id, **call_options())
-        except answers.NotFound:
-            yield Check(True, f"dataset {self._address} does not exist yet; the first load creates it")
+        dataset = self._dataset()
+        if dataset is None:
+            location = tables.location_of_new(self._address, bucket, where)
+            yield Check(True, f"dataset {self._address} does not exist yet; the first load creates it, in {location}")
+            yield self._distance_check(location, bucket, where)
             return
         yield Check(True, f"dataset {self._address} exists, in {dataset.location}")
-        if in_one_location(dataset.location, where):
-            yield Check(True, f"bucket gs://{bucket} is in a location it can be loaded from: {where}")
-        else:
-            yield Check(
-                False,
-                f"The dataset {self._address} is in {dataset.location} and the bucket gs://{bucket} in {where}, but "
-                "both must be in one location. Use another dataset (a new one is created where the bucket is) or "
-                "bucket.",
-            )
+        yield self._distance_check(str(dataset.location), bucket, where)
         expiry = tables.dataset_expiry(self._address, dataset)
         yield Check(not expiry, expiry or "no partition expires by default")
+
+    def _distance_check(self, location: str, bucket: str, where: BucketLocation) -> Check:
+        try:
+            billed = self._transfer(location, bucket, where)
+        except WarehouseError as error:
+            return Check(False, str(error))
+        return Check(True, billed or f"bucket gs://{bucket} is in a location it can be loaded from: {where}")
+
+    def foresee(self, store: Place) -> list[str]:
+        """Compare the locations of bucket and dataset; see the contract, `Foresees.foresee`."""
+        bucket = bucket_of(store.shown)
+        with translated_errors(self._address):
+            try:
+                where = bucket_location(bucket, self._address.project)
+            except UnseenBucketError:
+                return []  # where the dataset exists, BigQuery itself compares
+            dataset = self._dataset()
+            location = dataset.location if dataset else tables.location_of_new(self._address, bucket, where)
+            billed = self._transfer(str(location), bucket, where)
+        return [billed] if billed else []
+
+    def _dataset(self) -> bigquery.Dataset | None:
+        try:
+            return self._jobs.client.get_dataset(self._address.dataset_id, **call_options())
+        except answers.NotFound as error:
+            if is_project_missing(error):
+                raise
+            return None
+
+    def _transfer(self, location: str, bucket: str, where: BucketLocation) -> str:
+        """What loads cost because a dataset in `location` is far from the bucket; "" if nothing.
+
+        Raises WarehouseError if they are too far apart to load at all.
+        """
+        dataset_is = f"The dataset {self._address} is in {location} and the bucket gs://{bucket} in {where}"
+        match distance(location, where):
+            case "apart":
+                raise WarehouseError(
+                    f"{dataset_is}, but both must be in one location. Use another dataset (a new one is created where "
+                    "the bucket is) or bucket."
+                )
+            case "transfer":
+                return f"{dataset_is}: Google bills the transfer of what is loaded."
+            case "together":
+                return ""
 
     def _counted_by_scan(self, table: str, held: dict[str | None, HeldMonth]) -> dict[str | None, HeldMonth]:
         """`held` with its rows counted by a query, if the table is partitioned otherwise than by file_month."""

@@ -17,7 +17,7 @@ from taxi_ingest.google_cloud import reason_of
 from taxi_ingest.warehouses import Table, column_comment
 from taxi_ingest.warehouses.bigquery.address import LOADS, Address, check_column
 from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, call_options
-from taxi_ingest.warehouses.bigquery.locations import bucket_location, location_for
+from taxi_ingest.warehouses.bigquery.locations import BucketLocation, bucket_location, location_for
 from taxi_ingest.warehouses.ownership import Found, refuse_foreign
 
 TYPES = {"int64": "INT64", "double": "FLOAT64", "string": "STRING", "timestamp": "DATETIME"}
@@ -73,7 +73,7 @@ def ensure_dataset(jobs: Jobs, address: Address, bucket: str) -> bigquery.Datase
         return jobs.client.get_dataset(address.dataset_id, **call_options())
     except answers.NotFound:
         new = bigquery.Dataset(address.dataset_id)
-    new.location = address.location or _location_beside(bucket, address)
+    new.location = address.location or location_of_new(address, bucket, bucket_location(bucket, address.project))
     new.description = "New York's taxi trips, loaded by taxi-ingest"
     new.labels = LABELS
     try:
@@ -248,9 +248,9 @@ def _loads(address: Address) -> bigquery.Table:
     return new
 
 
-def _location_beside(bucket: str, address: Address) -> str:
-    where = bucket_location(bucket, address.project)
-    location = location_for(where)
+def location_of_new(address: Address, bucket: str, where: BucketLocation) -> str:
+    """Where a dataset is created that loads from `bucket`. Raises WarehouseError if no location is known for it."""
+    location = address.location or location_for(where)
     if not location:
         raise WarehouseError(
             f"The bucket gs://{bucket} is in {where}, where BigQuery has no datasets. "
