@@ -4,8 +4,8 @@ A month is replaced by one atomic job. `?method=partition` (the default) loads t
 free, no DML. `?method=merge` loads a staging table and runs one MERGE: for tables partitioned otherwise, and for
 servers without partition decorators.
 
-In this folder: `address` (URL and names), `errors` (sentences), `locations`, `jobs`, `tables`, `marks` (the table
-`_loads`), `replacing` (one month).
+In this folder: `address` (URL and names), `errors` (sentences), `locations`, `expiry`, `jobs`, `tables`, `marks` (the
+table `_loads`), `replacing` (one month).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from taxi_ingest.warehouses import HeldMonth, Months, Options, Table, Traits, mo
 from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, bucket_of, check_table, parse_address
 from taxi_ingest.warehouses.bigquery.errors import is_project_missing, translated_errors
+from taxi_ingest.warehouses.bigquery.expiry import expiries
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, Sending, call_options
 from taxi_ingest.warehouses.bigquery.locations import BucketLocation, UnseenBucketError, bucket_location, distance
 from taxi_ingest.warehouses.bigquery.marks import Load, Marks
@@ -124,8 +125,10 @@ class BigQuery:
             return
         yield Check(True, f"dataset {self._address} exists, in {dataset.location}")
         yield self._distance_check(str(dataset.location), bucket, where)
-        expiry = tables.dataset_expiry(self._address, dataset)
-        yield Check(not expiry, expiry or "no partition expires by default")
+        expiring = list(expiries(self._address, dataset))
+        yield from (Check(False, sentence) for sentence in expiring)
+        if not expiring:
+            yield Check(True, "no table or partition expires by default")
 
     def _distance_check(self, location: str, bucket: str, where: BucketLocation) -> Check:
         try:

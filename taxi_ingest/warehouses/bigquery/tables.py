@@ -11,10 +11,10 @@ from google.api_core import exceptions as answers
 from google.cloud import bigquery
 
 from taxi_ingest.catalog import FILE_MONTH
-from taxi_ingest.catalog.months import last_day
 from taxi_ingest.errors import WarehouseError
 from taxi_ingest.google_cloud import reason_of
 from taxi_ingest.warehouses import Table, column_comment
+from taxi_ingest.warehouses.bigquery import expiry
 from taxi_ingest.warehouses.bigquery.address import LOADS, Address, check_column
 from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, call_options
 from taxi_ingest.warehouses.bigquery.locations import BucketLocation, bucket_location, location_for
@@ -93,8 +93,8 @@ def ensure_table(
     """Create the table and the table of loads if missing; add columns that the catalog gained since.
 
     Returns the columns that the table's owner added to it. Raises WarehouseError, before anything is changed, for a
-    table or view of one of these names that is not ours, and for a table that is partitioned otherwise; also for one
-    that would drop `month` at once.
+    table or view of one of these names that is not ours, and for a table that is partitioned otherwise or that BigQuery
+    will drop; also for one that would drop `month` at once.
     """
     loads, existing = _get(jobs, address, LOADS), _get(jobs, address, table.name)
     wanted = _described(address, table)
@@ -104,11 +104,16 @@ def ensure_table(
         is_known = _is_labelled(existing) or (loads is not None and _is_recorded(jobs, address, table.name))
         refuse_foreign(_found(address, existing, is_known=is_known), _types(wanted.schema))
         _refuse_other_partitions(address, existing, month)
+    for found, partitioned in ((loads, True), (existing, table.monthly)):
+        if found is None:
+            expiry.refuse_new(address, dataset, partitioned=partitioned)
+        else:
+            expiry.refuse_existing(address, found)
     if loads is None:
         jobs.client.create_table(_loads(address), exists_ok=True, **call_options())
     if existing is None:
         existing = jobs.client.create_table(wanted, exists_ok=True, **call_options())
-    _refuse_expiry(address, table.name, month, existing, dataset)
+    expiry.refuse_month(address, existing, month, dataset)
     names = {field.name.lower() for field in existing.schema}
     missing = [field for field in wanted.schema if field.name.lower() not in names]
     ours = {field.name.lower() for field in wanted.schema}
@@ -196,35 +201,6 @@ def staging(jobs: Jobs, address: Address, table: Table) -> Iterator[str]:
         # a failure here must not hide the error of the load; BigQuery drops the table in a day
         with contextlib.suppress(answers.GoogleAPIError, OSError):
             jobs.client.delete_table(address.table(name), not_found_ok=True, **call_options())
-
-
-def dataset_expiry(address: Address, dataset: bigquery.Dataset) -> str:
-    """A sentence about the dataset's default partition expiration, with the remedy; "" when it has none."""
-    statement = f"ALTER SCHEMA `{address.dataset_id}` SET OPTIONS (default_partition_expiration_days = NULL)"
-    return _expiry_sentence(dataset.default_partition_expiration_ms, f"The dataset {address}", statement)
-
-
-def _expiry_sentence(milliseconds: float | None, owner: str, statement: str) -> str:
-    if not milliseconds:
-        return ""
-    days = float(milliseconds) / 86_400_000
-    return (
-        f"{owner} drops partitions {days:g} days after their month, so older months would disappear at once. "
-        f"Turn billing on if this is a sandbox, then run in BigQuery: {statement}"
-    )
-
-
-def _refuse_expiry(
-    address: Address, name: str, month: str | None, table: bigquery.Table, dataset: bigquery.Dataset
-) -> None:
-    """Raise WarehouseError if this month would be dropped as soon as it is loaded."""
-    expiration_ms = table.time_partitioning.expiration_ms if table.time_partitioning else None
-    if not month or not expiration_ms:
-        return
-    if datetime.now(UTC).date() - last_day(month) >= timedelta(milliseconds=float(expiration_ms)):
-        statement = f"ALTER TABLE {address.quoted(name)} SET OPTIONS (partition_expiration_days = NULL)"
-        sentence = _expiry_sentence(expiration_ms, f"The table {address}.{name}", statement)
-        raise WarehouseError(f"{sentence} {dataset_expiry(address, dataset)}".rstrip())
 
 
 def _described(address: Address, table: Table) -> bigquery.Table:
