@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from taxi_ingest import google_cloud
 from taxi_ingest.errors import StoreError, TaxiError, TransientError
 from taxi_ingest.files import crc32c, replacing
+from taxi_ingest.google_roles import grants, permissions_in
 from taxi_ingest.place import Check, Place
 from taxi_ingest.stores import Held
 from taxi_ingest.stores.gcs_names import check_object_name, parse_bucket
@@ -42,7 +43,9 @@ _CRC32C = "taxi-ingest-crc32c"
 It may be believed: Google compared it with the bytes when the object was written, and whoever writes other bytes writes
 an object without this metadata.
 """
-_PERMISSIONS = ("storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete")
+_NEEDED = ("storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete")
+_SEEING = "storage.buckets.get"
+"""Needed only to see where the bucket is."""
 
 
 class GCSStore:
@@ -124,20 +127,24 @@ class GCSStore:
             with self._translated_errors():
                 bucket = self._bucket()
                 yield Check(True, google_cloud.signed_in_as(google_cloud.STORAGE_EMULATOR))
-                bucket.reload(retry=_retry())
-                yield Check(True, f"bucket gs://{self._bucket_name} exists, in {bucket.location}")
-                # emulators have no permissions to query
-                emulated = google_cloud.uses_emulator(google_cloud.STORAGE_EMULATOR)
-                granted = _PERMISSIONS if emulated else bucket.test_iam_permissions(_PERMISSIONS)
-                missing = sorted(set(_PERMISSIONS) - set(granted))
+                granted = _granted(bucket)
+                if _SEEING in granted:
+                    bucket.reload(retry=_retry())
+                    yield Check(True, f"bucket gs://{self._bucket_name} exists, in {bucket.location}")
+                else:
+                    remedy = self._grants([_SEEING])
+                    yield Check(True, f"bucket gs://{self._bucket_name} exists; to see where ({_SEEING}): {remedy}")
         except (StoreError, TransientError) as error:
             yield Check(False, str(error))
             return
+        missing = sorted(set(_NEEDED) - granted)
         if missing:
-            remedy = f"Grant roles/storage.objectUser on gs://{self._bucket_name}."
-            yield Check(False, f"permissions are missing: {', '.join(missing)}. {remedy}")
+            yield Check(False, f"permissions are missing: {', '.join(missing)}. {self._grants(missing)}")
         else:
             yield Check(True, "objects may be listed, read, written and replaced")
+
+    def _grants(self, permissions: Sequence[str]) -> str:
+        return grants(permissions, {"bucket": f"gs://{self._bucket_name}", "project": "the project that pays"})
 
     def _send_whole(self, file: Path, name: str, upload: Unfinished, progress: Callable[[int], None] | None) -> None:
         generation = self._generation(name)
@@ -239,10 +246,8 @@ class GCSStore:
         if google_cloud.is_billing_off(error):
             return StoreError(google_cloud.billing_is_off(f"the project of {bucket}"))
         if isinstance(error, answers.Forbidden):
-            return StoreError(
-                f"These credentials lack a permission in {bucket} ({message}). "
-                "Grant them roles/storage.objectUser on the bucket."
-            )
+            remedy = self._grants(permissions_in(message)) or self._grants(_NEEDED)
+            return StoreError(f"These credentials lack a permission in {bucket} ({message}). {remedy}")
         return StoreError(f"{bucket}: Google refused: {message}")
 
 
@@ -268,6 +273,15 @@ def _is_transient(error: answers.GoogleAPICallError) -> bool:
     method = getattr(getattr(error.response, "request", None), "method", "")
     lost_session = error.code in {404, 410} and method == "PUT"
     return google_cloud.is_passing(error) or lost_session
+
+
+def _granted(bucket: Bucket) -> set[str]:
+    """Which of the permissions we want are granted; all, by a server that knows no permissions, as emulators do."""
+    wanted = (*_NEEDED, _SEEING)
+    try:
+        return set(bucket.test_iam_permissions(wanted, retry=_retry()))
+    except answers.NotFound:  # if the bucket is missing, whoever looks at it next is told
+        return set(wanted)
 
 
 def _retry() -> Retry:

@@ -162,7 +162,7 @@ def checks(warehouse: Warehouse) -> list[Check]:
 
 
 def test_a_usable_warehouse_passes_every_check(google: Recording, warehouse: Warehouse) -> None:
-    assert [check.ok for check in checks(warehouse)] == [True] * 5
+    assert [check.ok for check in checks(warehouse)] == [True] * 6
 
 
 def test_a_bucket_in_another_location_is_reported_beforehand(google: Recording, warehouse: Warehouse) -> None:
@@ -189,9 +189,42 @@ def test_no_right_to_run_jobs_is_reported_beforehand(google: Recording, warehous
     assert [check.ok for check in checks(warehouse)] == [True, False]
 
 
+def test_no_right_to_create_tables_is_reported_beforehand_with_the_role(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    denied = "Access Denied: Dataset wire-project:taxi: Permission bigquery.tables.create denied on dataset"
+    google.always["jobs.insert"] = lambda _: refusal(403, "accessDenied", denied)
+    (sentence,) = [check.sentence for check in checks(warehouse) if not check.ok]
+    assert "Grant roles/bigquery.dataEditor on the dataset wire-project:taxi." in sentence
+    (asked,) = google.sent("jobs.insert")
+    assert asked.body["configuration"]["dryRun"] is True
+
+
+def test_no_right_to_create_a_dataset_is_reported_beforehand_with_the_role(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    google.always["datasets.get"] = lambda _: refusal(404, "notFound", "Not found: Dataset wire-project:taxi")
+    denied = "Access Denied: Project wire-project: User does not have bigquery.datasets.create permission in project"
+    google.always["jobs.insert"] = lambda _: refusal(403, "accessDenied", denied)
+    (sentence,) = [check.sentence for check in checks(warehouse) if not check.ok]
+    assert "Grant roles/bigquery.user on the project wire-project." in sentence
+
+
+def test_a_bucket_whose_location_may_not_be_seen_fails_no_check_of_a_dataset_that_is_there(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    google.always["buckets.get"] = lambda _: refusal(403, "forbidden", "a@b.c does not have storage.buckets.get")
+    assert all(check.ok for check in checks(warehouse))
+    google.always["datasets.get"] = lambda _: refusal(404, "notFound", "Not found: Dataset wire-project:taxi")
+    (sentence,) = [check.sentence for check in checks(warehouse) if not check.ok]
+    assert "Grant them roles/storage.bucketViewer on the bucket" in sentence
+
+
 def test_checks_change_nothing(google: Recording, warehouse: Warehouse) -> None:
     checks(warehouse)
-    assert {request.name for request in google.requests} == {"jobs.query", "datasets.get", "buckets.get"}
+    assert {request.name for request in google.requests} == {"jobs.query", "jobs.insert", "datasets.get", "buckets.get"}
+    (tried,) = google.sent("jobs.insert")
+    assert tried.body["configuration"]["dryRun"] is True
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,17 @@ CASES: dict[str, tuple[Play, type[Exception], str]] = {
     "no permission": (
         refuse(403, "accessDenied", "Access Denied: Project wire-project: User does not have bigquery.jobs.create"),
         WarehouseError,
-        "Grant them roles/bigquery.dataEditor .* roles/bigquery.jobUser .* roles/storage.objectViewer",
+        r"lack a permission in wire-project:taxi\. Grant roles/bigquery.jobUser on the project wire-project\. BigQuery",
+    ),
+    "no permission to change the table": (
+        refuse(403, "accessDenied", "Access Denied: Table t: Permission bigquery.tables.updateData denied on table"),
+        WarehouseError,
+        r"Grant roles/bigquery.dataEditor on the dataset wire-project:taxi\. BigQuery",
+    ),
+    "no permission that is named": (
+        refuse(403, "accessDenied", "Access Denied: File gs://bucket/trips/trips_2021-01.parquet: Access Denied"),
+        WarehouseError,
+        "Grant roles/bigquery.dataEditor .* roles/bigquery.jobUser .* roles/storage.objectViewer",
     ),
     "API off": (
         refuse(403, "accessNotConfigured", "BigQuery API has not been used in project 1 before or it is disabled."),

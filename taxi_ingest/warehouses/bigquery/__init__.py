@@ -116,19 +116,24 @@ class BigQuery:
             yield Check(False, str(error))
 
     def _dataset_checks(self, bucket: str) -> Iterator[Check]:
-        where = bucket_location(bucket, self._address.project)
-        dataset = self._dataset()
+        dataset, where = self._dataset(), self._seen(bucket)
         if dataset is None:
+            where = where or bucket_location(bucket, self._address.project)  # the dataset is to be made there
             location = tables.location_of_new(self._address, bucket, where)
+            self._jobs.dry_run(f"CREATE SCHEMA `{self._address.dataset_id}`", location=location)
             yield Check(True, f"dataset {self._address} does not exist yet; the first load creates it, in {location}")
             yield self._distance_check(location, bucket, where)
             return
         yield Check(True, f"dataset {self._address} exists, in {dataset.location}")
-        yield self._distance_check(str(dataset.location), bucket, where)
+        if where:
+            yield self._distance_check(str(dataset.location), bucket, where)
         expiring = list(expiries(self._address, dataset))
         yield from (Check(False, sentence) for sentence in expiring)
         if not expiring:
             yield Check(True, "no table or partition expires by default")
+        statement = f"CREATE TABLE {self._address.quoted('_taxi_ingest_doctor')} (x INT64)"
+        self._jobs.dry_run(statement, location=str(dataset.location))
+        yield Check(True, f"tables may be created in {self._address}")
 
     def _distance_check(self, location: str, bucket: str, where: BucketLocation) -> Check:
         try:
@@ -141,14 +146,20 @@ class BigQuery:
         """Compare the locations of bucket and dataset; see the contract, `Foresees.foresee`."""
         bucket = bucket_of(store.shown)
         with translated_errors(self._address):
-            try:
-                where = bucket_location(bucket, self._address.project)
-            except UnseenBucketError:
-                return []  # where the dataset exists, BigQuery itself compares
+            where = self._seen(bucket)
+            if where is None:
+                return []  # BigQuery itself compares
             dataset = self._dataset()
             location = dataset.location if dataset else tables.location_of_new(self._address, bucket, where)
             billed = self._transfer(str(location), bucket, where)
         return [billed] if billed else []
+
+    def _seen(self, bucket: str) -> BucketLocation | None:
+        """Where a bucket is; None if these credentials may not see it."""
+        try:
+            return bucket_location(bucket, self._address.project)
+        except UnseenBucketError:
+            return None
 
     def _dataset(self) -> bigquery.Dataset | None:
         try:

@@ -10,6 +10,7 @@ from google.api_core import exceptions as answers
 from taxi_ingest import google_cloud
 from taxi_ingest.errors import TaxiError, TransientError, WarehouseError
 from taxi_ingest.google_cloud import message_of, reason_of
+from taxi_ingest.google_roles import Target, grants, permissions_in
 from taxi_ingest.warehouses.bigquery.address import Address
 
 _TRANSIENT_REASONS = {
@@ -94,11 +95,22 @@ def _not_allowed(error: answers.GoogleAPICallError, address: Address) -> Warehou
         return WarehouseError(google_cloud.credentials_refused(message))
     if isinstance(error, answers.Forbidden):
         return WarehouseError(
-            f"These credentials lack a permission in {address}. Grant them roles/bigquery.dataEditor on the dataset, "
-            "roles/bigquery.jobUser on the project and roles/storage.objectViewer on the bucket. "
-            f"BigQuery says: {message}"
+            f"These credentials lack a permission in {address}. {_grants(address, message)} BigQuery says: {message}"
         )
     return None
+
+
+def _grants(address: Address, message: str) -> str:
+    """Which role grants the permission that a message speaks of; all that are needed, if it names none."""
+    names: dict[Target, str] = {
+        "bucket": "the bucket",
+        "dataset": f"the dataset {address}",
+        "project": f"the project {address.project}",
+    }
+    return grants(permissions_in(message), names) or (
+        f"Grant roles/bigquery.dataEditor on {names['dataset']}, roles/bigquery.jobUser on {names['project']} and "
+        "roles/storage.objectViewer on the bucket."
+    )
 
 
 def _refused(error: answers.GoogleAPICallError, address: Address) -> WarehouseError:

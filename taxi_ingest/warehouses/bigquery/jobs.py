@@ -149,6 +149,12 @@ class Jobs:
         )
         return list(rows)
 
+    def dry_run(self, sql: str, *, location: str) -> int:
+        """The bytes that a statement would read; it is looked at, with its permissions, and changes nothing."""
+        config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False, labels=LABELS)
+        job = self.client.query(sql, job_config=config, location=location, job_retry=None, **call_options())
+        return int(job.total_bytes_processed or 0)
+
     def settle(self, reference: str) -> None:
         """Make sure that the job `reference`, recorded by an earlier run, has ended; it may never have been sent."""
         match = _REFERENCE.fullmatch(reference)
