@@ -42,11 +42,18 @@ LOGIN = "Run: gcloud auth application-default login"
 _STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 _CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
-_BILLING_MESSAGE = re.compile(r"billing (account|is|must|has)", re.IGNORECASE)
+_BILLING_MESSAGE = re.compile(
+    r"(?<![\w:./`'-])billing (account|has not been enabled|must be enabled|is (disabled|not enabled|required|off))",
+    re.IGNORECASE,
+)
+"""What is said of billing; `billing` may also be the name of a dataset or a part of one."""
+
+_PERIMETER = re.compile(r"vpcServiceControls|VPC Service Controls|prohibited by organization's policy", re.IGNORECASE)
+_KEY = re.compile(r"\bKMS\b|cryptoKey", re.IGNORECASE)
 _BILLING_REASONS = {"accountDisabled", "billingNotEnabled"}
 _LONGEST_MESSAGE = 400
 _ADDRESS = re.compile(
-    r"(?:(?:for more information|to learn more|learn more)\b[^.:]*?)?(?:[,;:]? ?(?:see|visit|at|visiting))? ?\(?https?://[^\s)]+\)?",
+    r"\s*\(?(?:for more information,?\s*)?(?:(?:see|visit|by visiting|at)\s+)?https?://[^\s)]*[^\s).,;]\)?",
     re.IGNORECASE,
 )
 """An address in a message, with the words that send its reader there."""
@@ -119,6 +126,7 @@ class _ErrorDetail:
 class _ErrorBody:
     message: str = ""
     errors: tuple[_ErrorDetail, ...] = ()
+    code: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,7 @@ def message_of(error: GoogleAPICallError) -> str:
     """
     without_response = str(error.message).partition("; reason:")[0]
     message = without_response if error.response is None else _document(error).message
-    line = " ".join(_ADDRESS.sub("", " ".join(message.split())).split()).rstrip(". ")
+    line = " ".join(_ADDRESS.sub("", message).split()).rstrip(".")
     if len(line) > _LONGEST_MESSAGE:
         return f"{line[:_LONGEST_MESSAGE]} …"
     return line or f"status {error.code}"
@@ -171,6 +179,23 @@ def billing_is_off(project: str) -> str:
     return f"Billing is off for {project}. Turn it on in the Google Cloud console."
 
 
+def refused_around(error: GoogleAPICallError, place: str) -> str:
+    """The sentence for what is refused by the perimeter around `place`, or by the key it is encrypted with; else ""."""
+    message = message_of(error)
+    if _PERIMETER.search(message) or reason_of(error) == "vpcServiceControls":
+        return (
+            f"VPC Service Controls keep this machine out of {place}. Run inside their perimeter, or have its "
+            f"administrator let these credentials in. Google says: {message}"
+        )
+    if _KEY.search(message):
+        return (
+            f"The Cloud KMS key that encrypts {place} cannot be used. See that it is enabled, and grant "
+            "roles/cloudkms.cryptoKeyEncrypterDecrypter on it to the service account that Google's message names, or "
+            f"to that of the service. Google says: {message}"
+        )
+    return ""
+
+
 def creating_bucket(bucket: str) -> str:
     """The sentence for a bucket that does not exist."""
     return f"Create it: gcloud storage buckets create gs://{bucket} --location=EU"
@@ -200,13 +225,30 @@ def translated_errors(
     except RetryError as error:
         if isinstance(error.cause, GoogleAPICallError):
             raise explain(error.cause) from error
+        if isinstance(error.cause, GoogleAuthError) and not isinstance(error.cause, TransportError):
+            raise _sign_in_failed(failure, error.cause) from error
         raise _unreachable(what, error.cause or error) from error
     except (TransportError, requests.RequestException, ConnectionError, TimeoutError) as error:
         raise _unreachable(what, error) from error
     except GoogleAuthError as error:
-        if error.retryable:
-            raise TransientError(f"Google's sign-in cannot be reached ({type(error).__name__}). Run again.") from error
-        raise failure(credentials_refused(type(error).__name__)) from error
+        raise _sign_in_failed(failure, error) from error
+
+
+def _sign_in_failed(failure: type[StoreError | WarehouseError], error: GoogleAuthError) -> TaxiError:
+    if _passes(error):
+        return TransientError(f"Google's sign-in cannot be reached ({type(error).__name__}). Run again.")
+    return failure(credentials_refused(type(error).__name__))
+
+
+def _passes(error: GoogleAuthError) -> bool:
+    """Whether a sign-in that failed may succeed next time; not all that pass are marked so by Google's library."""
+    if error.retryable or isinstance(error.__cause__, TransportError):
+        return True
+    for said in error.args:
+        with contextlib.suppress(msgspec.MsgspecError, TypeError):
+            code = msgspec.json.decode(said, type=_ErrorDocument).error.code
+            return code == 429 or code >= 500
+    return False
 
 
 def _unreachable(what: str, error: Exception) -> TransientError:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +20,11 @@ from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from taxi_ingest import google_cloud
-from taxi_ingest.errors import StoreError, TaxiError, TransientError
+from taxi_ingest.errors import StoreError, TransientError
 from taxi_ingest.files import crc32c, replacing
-from taxi_ingest.google_roles import grants, permissions_in
 from taxi_ingest.place import Check, Place
 from taxi_ingest.stores import Held
+from taxi_ingest.stores.gcs_errors import NEEDED, explain, granting
 from taxi_ingest.stores.gcs_names import check_object_name, parse_bucket
 from taxi_ingest.stores.gcs_session import Sending, open_session
 from taxi_ingest.stores.unfinished import Notes, Unfinished
@@ -43,7 +44,6 @@ _CRC32C = "taxi-ingest-crc32c"
 It may be believed: Google compared it with the bytes when the object was written, and whoever writes other bytes writes
 an object without this metadata.
 """
-_NEEDED = ("storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete")
 _SEEING = "storage.buckets.get"
 """Needed only to see where the bucket is."""
 
@@ -132,19 +132,16 @@ class GCSStore:
                     bucket.reload(retry=_retry())
                     yield Check(True, f"bucket gs://{self._bucket_name} exists, in {bucket.location}")
                 else:
-                    remedy = self._grants([_SEEING])
+                    remedy = granting(self._bucket_name, [_SEEING])
                     yield Check(True, f"bucket gs://{self._bucket_name} exists; to see where ({_SEEING}): {remedy}")
         except (StoreError, TransientError) as error:
             yield Check(False, str(error))
             return
-        missing = sorted(set(_NEEDED) - granted)
+        missing = sorted(set(NEEDED) - granted)
         if missing:
-            yield Check(False, f"permissions are missing: {', '.join(missing)}. {self._grants(missing)}")
+            yield Check(False, f"permissions are missing: {', '.join(missing)}. {granting(self._bucket_name, missing)}")
         else:
             yield Check(True, "objects may be listed, read, written and replaced")
-
-    def _grants(self, permissions: Sequence[str]) -> str:
-        return grants(permissions, {"bucket": f"gs://{self._bucket_name}", "project": "the project that pays"})
 
     def _send_whole(self, file: Path, name: str, upload: Unfinished, progress: Callable[[int], None] | None) -> None:
         generation = self._generation(name)
@@ -233,22 +230,9 @@ class GCSStore:
         return StoreError(f"{self.url(name)} does not have the checksum of the file. Run again.")
 
     def _translated_errors(self) -> contextlib.AbstractContextManager[None]:
-        return google_cloud.translated_errors(f"gs://{self._bucket_name}", StoreError, self._explain)
-
-    def _explain(self, error: answers.GoogleAPICallError) -> TaxiError:
-        bucket, message = f"gs://{self._bucket_name}", google_cloud.message_of(error)
-        if _is_transient(error):
-            return TransientError(f"{bucket}: Google answered {error.code} ({message}). Run again.")
-        if isinstance(error, answers.NotFound):
-            return StoreError(f"There is no bucket {bucket}. {google_cloud.creating_bucket(self._bucket_name)}")
-        if isinstance(error, answers.Unauthorized):
-            return StoreError(f"{bucket}: {google_cloud.credentials_refused(message)}")
-        if google_cloud.is_billing_off(error):
-            return StoreError(google_cloud.billing_is_off(f"the project of {bucket}"))
-        if isinstance(error, answers.Forbidden):
-            remedy = self._grants(permissions_in(message)) or self._grants(_NEEDED)
-            return StoreError(f"These credentials lack a permission in {bucket} ({message}). {remedy}")
-        return StoreError(f"{bucket}: Google refused: {message}")
+        return google_cloud.translated_errors(
+            f"gs://{self._bucket_name}", StoreError, functools.partial(explain, self._bucket_name)
+        )
 
 
 class _ProgressReader(io.BufferedReader):
@@ -268,16 +252,9 @@ class _ProgressReader(io.BufferedReader):
         return data
 
 
-def _is_transient(error: answers.GoogleAPICallError) -> bool:
-    # 404 or 410 in the middle of an upload: Google lost its session and wants the upload begun anew
-    method = getattr(getattr(error.response, "request", None), "method", "")
-    lost_session = error.code in {404, 410} and method == "PUT"
-    return google_cloud.is_passing(error) or lost_session
-
-
 def _granted(bucket: Bucket) -> set[str]:
     """Which of the permissions we want are granted; all, by a server that knows no permissions, as emulators do."""
-    wanted = (*_NEEDED, _SEEING)
+    wanted = (*NEEDED, _SEEING)
     try:
         return set(bucket.test_iam_permissions(wanted, retry=_retry()))
     except answers.NotFound:  # if the bucket is missing, whoever looks at it next is told

@@ -66,6 +66,28 @@ def large(tmp_path: Path) -> Path:
         (refusal(401, "Login Required", "required"), StoreError, "gcloud auth application-default login"),
         (refusal(403, "The project to be billed: billing account absent", "accountDisabled"), StoreError, "Billing is"),
         (refusal(403, "The account for the bucket has been disabled.", "accountDisabled"), StoreError, "Billing is"),
+        (
+            refusal(403, "Object 'a' is subject to bucket's retention policy or object retention", "forbidden"),
+            StoreError,
+            "gs://demo-bucket protects the object, by a retention policy or a hold, .*name another",
+        ),
+        (
+            refusal(
+                403, "Object 'a' is under active Temporary hold and cannot be overwritten", "objectUnderActiveHold"
+            ),
+            StoreError,
+            "protects the object, by a retention policy or a hold",
+        ),
+        (
+            refusal(403, "Permission denied on Cloud KMS key. Ensure that your service account may use it."),
+            StoreError,
+            "KMS key that encrypts gs://demo-bucket cannot be used. .*roles/cloudkms.cryptoKeyEncrypterDecrypter",
+        ),
+        (
+            refusal(403, "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x1"),
+            StoreError,
+            "VPC Service Controls keep this machine out of gs://demo-bucket.* x1",
+        ),
         (refusal(400, "Invalid argument"), StoreError, "Google refused: Invalid argument"),
         (refusal(408, "Request Timeout"), TransientError, "Google answered 408"),
         (refusal(429, "The rate limit was exceeded"), TransientError, r"answered 429 \(The rate limit was exceeded\)"),

@@ -87,8 +87,42 @@ CASES: dict[str, tuple[Play, type[Exception], str]] = {
         WarehouseError,
         "Grant roles/bigquery.dataEditor .* roles/bigquery.jobUser .* roles/storage.objectViewer",
     ),
+    "a dataset that is called billing": (
+        refuse(403, "accessDenied", "Access Denied: Dataset wire-project:billing is required: no access to billing"),
+        WarehouseError,
+        "Grant roles/bigquery.dataEditor",
+    ),
+    "another dataset that is called billing": (
+        refuse(403, "accessDenied", "Access Denied: Table wire-project:taxi.billing must be enabled by its owner"),
+        WarehouseError,
+        "Grant roles/bigquery.dataEditor",
+    ),
+    "key refused": (
+        failed(
+            "accessDenied",
+            'Access Denied: BigQuery BigQuery: Please grant Cloud KMS CryptoKey Encrypter/Decrypter role for "key1" to '
+            '"bq-1@bigquery-encryption.iam.gserviceaccount.com"',
+        ),
+        WarehouseError,
+        "KMS key that encrypts wire-project:taxi cannot be used. .*roles/cloudkms.cryptoKeyEncrypterDecrypter",
+    ),
+    "perimeter": (
+        refuse(
+            403,
+            "accessDenied",
+            "VPC Service Controls: Request is prohibited by organization's policy. "
+            "vpcServiceControlsUniqueIdentifier: abc123",
+        ),
+        WarehouseError,
+        "VPC Service Controls keep this machine out of wire-project:taxi. Run inside .* abc123",
+    ),
     "API off": (
-        refuse(403, "accessNotConfigured", "BigQuery API has not been used in project 1 before or it is disabled."),
+        refuse(
+            403,
+            "accessNotConfigured",
+            "BigQuery API has not been used in project 1 before or it is disabled. Enable "
+            "it by visiting https://console.developers.google.com/apis/bigquery/overview?project=1 then retry.",
+        ),
         WarehouseError,
         "gcloud services enable bigquery.googleapis.com --project=wire-project",
     ),
@@ -112,8 +146,9 @@ def test_an_error_becomes_a_sentence_with_the_remedy(
     google: Recording, warehouse: Warehouse, play: Play, kind: type[Exception], sentence: str
 ) -> None:
     google.always["jobs.insert"] = play
-    with pytest.raises(kind, match=sentence):
+    with pytest.raises(kind, match=sentence) as raised:
         load(warehouse)
+    assert "http" not in str(raised.value)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -86,6 +86,8 @@ def _not_allowed(error: answers.GoogleAPICallError, address: Address) -> Warehou
             f"The BigQuery API is off in project {address.project}. "
             f"Turn it on: gcloud services enable bigquery.googleapis.com --project={address.project}"
         )
+    if around := google_cloud.refused_around(error, str(address)):
+        return WarehouseError(around)
     if google_cloud.is_billing_off(error):
         return WarehouseError(
             f"{google_cloud.billing_is_off(f'project {address.project}')} "

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from google.cloud import bigquery
 
+from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import WarehouseError
 from taxi_ingest.warehouses.bigquery import tables
@@ -46,10 +47,16 @@ class Replacement:
         if counted != load.rows:
             raise WarehouseError(
                 f"{load.table.name} {load.month or ''} has {counted:,} rows in {self._address}, but {file} should "
-                f"hold {load.rows:,}. The month does not count as loaded. Run again."
+                f"hold {load.rows:,}. The month does not count as loaded. {self._remedy()}"
             )
         self._marks.write(load, "done", after=self._newest)
         return counted
+
+    def _remedy(self) -> str:
+        emulated = google_cloud.uses_emulator(google_cloud.BIGQUERY_EMULATOR)
+        if emulated and self._load.month and self._address.method == "partition":
+            return "An emulator may not know partitions (table$YYYYMM): set load.method = merge, and run again."
+        return "Run again."
 
     def _overwrite(self, file: str) -> None:
         """One load job over the month's partition, or over the whole table if it has no months."""
