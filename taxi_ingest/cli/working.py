@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ from taxi_ingest.cli.options import (
     Force,
     Given,
     Jobs,
+    JsonLine,
     Month,
     NoDiskCheck,
     Quiet,
@@ -36,6 +37,10 @@ from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.session import Session
+
+
+Form = Literal["words", "document", "line"]
+"""How the result is told: in words, or as JSON on several lines or on one."""
 
 
 def command(verb: str) -> Callable[..., None]:
@@ -58,12 +63,14 @@ def command(verb: str) -> Callable[..., None]:
         data_dir: DataDir = None,
         quiet: Quiet = False,
         as_json: AsJson = False,
+        json_line: JsonLine = False,
     ) -> None:
         given = Given(
             month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty,
             no_disk_check, refresh,
         )  # fmt: skip
-        raise typer.Exit(_work_or_stop(verb, given, force=force, as_json=as_json))
+        form: Form = "line" if json_line else "document" if as_json else "words"
+        raise typer.Exit(_work_or_stop(verb, given, force=force, form=form))
 
     return work
 
@@ -81,18 +88,18 @@ def keep(text: str, logs: Path) -> str:
     return f"its log is {path.resolve()}"
 
 
-def _work_or_stop(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
+def _work_or_stop(verb: str, given: Given, *, force: bool, form: Form) -> int:
     """Work until done or interrupted."""
     from taxi_ingest import report
 
     try:
-        return _work(verb, given, force=force, as_json=as_json)
+        return _work(verb, given, force=force, form=form)
     except KeyboardInterrupt:
         report.error("interrupted; what was finished stays finished")
         leave(exits.INTERRUPTED)
 
 
-def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
+def _work(verb: str, given: Given, *, force: bool, form: Form) -> int:
     """Run the pipeline for `verb` and show what came of it; returns the exit code."""
     from taxi_ingest import report
     from taxi_ingest.engine import doit_tasks
@@ -102,7 +109,7 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
 
     gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
     settings = given.settings()
-    quiet = settings.global_.quiet
+    quiet, as_json = settings.global_.quiet, form != "words"
     job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
     stream = sys.stderr if as_json else sys.stdout
     if not quiet and notices:
@@ -114,7 +121,8 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
         doit_tasks.run(session)
     code = session.exit_code()
     if as_json:
-        sys.stdout.write(json.dumps(_document(session, code), indent=2) + "\n")
+        indent = 2 if form == "document" else None
+        sys.stdout.write(json.dumps(_document(session, code), indent=indent) + "\n")
     if quiet:
         asked_in_vain = session.notes if job.refresh else []  # by itself, the next run asks again
         news = results.notes(session.results(), but_not=session.told_before)

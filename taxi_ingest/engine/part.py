@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
+from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.watching import Nobody, Watcher
 from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TransientError
@@ -52,7 +53,7 @@ class Workplace:
 
     def refresh(self, parts: Sequence[Part], tell: Callable[[str], None] = lambda sentence: None) -> Refreshed:
         """Ask publishers what they changed of those of `parts` that the job wants asked for."""
-        refreshed = refresh(self.job, parts, self.observer.receipts, self.publisher, tell)
+        refreshed = refresh(self.job, parts, self.observer.receipts_of, self.publisher, tell)
         self.observer.note_republished(refreshed.reasons)
         return refreshed
 
@@ -104,6 +105,7 @@ def run_part(
     """
     if workplace is None:
         with Workplace.of(job) as own:
+            refuse_demo_among_real(job, own.observer)
             unanswered = own.refresh((part,)).unanswered
             if unanswered and job.refresh:
                 raise TransientError(" ".join(unanswered))
@@ -270,7 +272,8 @@ def _upload(work: _Work) -> Uploaded:
 
     parquetized = work.parquetized()
     work.expects(parquetized.bytes)
-    return upload(work.part, parquetized, work.job.layout, work.job.store, progress=work.moved)
+    downloaded = work.receipts.download
+    return upload(work.part, parquetized, work.job.layout, work.job.store, downloaded=downloaded, progress=work.moved)
 
 
 def _load(work: _Work) -> Loaded:

@@ -16,6 +16,7 @@ from taxi_ingest import __version__, exits, stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
+from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.engine.removing import remove_unkept
@@ -25,7 +26,6 @@ from taxi_ingest.errors import (
     NotPublishedError,
     SpaceError,
     TaxiError,
-    UsageError,
     machine_refused,
 )
 from taxi_ingest.graph import STEPS, Outcome, Step, before
@@ -33,7 +33,7 @@ from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
 from taxi_ingest.history.writing import History, PartResult
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
-from taxi_ingest.sources import DEMO, is_demo, partial
+from taxi_ingest.sources import partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
@@ -84,7 +84,7 @@ class Session:
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
         with contextlib.suppress(InUseError):  # every load asks again
-            _refuse_demo_among_real(self._workplace)
+            refuse_demo_among_real(self.job, self._workplace.observer)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
         self._watcher = _Watcher(job, self._history, self.view)
@@ -180,7 +180,7 @@ class Session:
             self._before[part] = self._workplace.observer.receipts.of(part)
         try:
             if step == "load":
-                _refuse_demo_among_real(self._workplace)
+                refuse_demo_among_real(self.job, self._workplace.observer)
             ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._watcher)
             self._ended(part, step, ran.outcomes[step], "")
         except NotPublishedError as error:
@@ -310,15 +310,3 @@ def _remove_scratch_files(workplace: Workplace) -> None:
     stores.sweep(workplace.observer.store, layout.parquets)
     partial.forget_old(layout.raws, time.time())
     unfinished.forget_old(layout.uploads, time.time())
-
-
-def _refuse_demo_among_real(workplace: Workplace) -> None:
-    job = workplace.job
-    if str(job.source) != DEMO or "load" not in job.targets:
-        return
-    for dataset in {part.dataset for part in job.parts}:
-        if any(not is_demo(held.source) for held in workplace.observer.held_months(dataset).values()):
-            raise UsageError(
-                f"{job.warehouse} holds real months of {dataset}; the demo's made-up rows stay out of it. "
-                "Leave --data-dir and --warehouse out, and the demo goes to ./demo-data."
-            )

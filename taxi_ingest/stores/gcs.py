@@ -266,6 +266,7 @@ def _retry() -> Retry:
 
 
 def _describe(blob: Blob) -> Held:
-    metadata = blob.metadata or {}
-    checksum = base64.b64decode(blob.crc32c).hex() if blob.crc32c else metadata.get(_CRC32C, "")
-    return Held(metadata.get(_MARK, ""), checksum, blob.size)
+    facts = dict(blob.metadata or {})
+    mark, recorded = facts.pop(_MARK, ""), facts.pop(_CRC32C, "")
+    checksum = base64.b64decode(blob.crc32c).hex() if blob.crc32c else recorded
+    return Held(mark, checksum, blob.size, facts)
