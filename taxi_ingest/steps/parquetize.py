@@ -21,7 +21,7 @@ from taxi_ingest.catalog.reading import datasets, largest_month
 from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TaxiError
 from taxi_ingest.files import crc32c, distrust, replacing, sha256
 from taxi_ingest.layout import Layout
-from taxi_ingest.sources import without_port
+from taxi_ingest.sources import portable
 from taxi_ingest.state.mark import mark
 from taxi_ingest.state.receipts import Downloaded, Parquetized
 from taxi_ingest.steps.counting import Tally
@@ -188,7 +188,7 @@ def _check_columns(unknown: tuple[str, ...], dataset: str, limits: Limits) -> No
 def _provenance(part: Part, downloaded: Downloaded, fitted: Fit, writer: Writer, tally: Tally) -> Provenance:
     return Provenance(
         mark=mark(part, downloaded),
-        source=without_port(downloaded.url),
+        source=portable(downloaded.url),
         raw_sha256=downloaded.sha256,
         raw_bytes=downloaded.bytes,
         vintage=fitted.vintage.name,
