@@ -37,6 +37,9 @@ REQUEST_SECONDS = 60.0
 STORAGE_EMULATOR = "STORAGE_EMULATOR_HOST"
 BIGQUERY_EMULATOR = "BIGQUERY_EMULATOR_HOST"
 
+MARK = "taxi-ingest-mark"
+"""The custom metadata of an object that holds its mark."""
+
 LOGIN = "Run: gcloud auth application-default login"
 
 _STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"

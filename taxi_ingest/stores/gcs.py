@@ -37,7 +37,6 @@ TRANSFER_SECONDS = 300
 
 _TYPE = "application/vnd.apache.parquet"
 
-_MARK = "taxi-ingest-mark"
 _CRC32C = "taxi-ingest-crc32c"
 """The checksum as custom metadata, because a listing leaves it out where a key of the customer encrypts the object.
 
@@ -85,7 +84,9 @@ class GCSStore:
         """
         check_object_name(self._prefix + name, StoreError)
         ours = Held(mark, crc32c(file), file.stat().st_size)
-        upload = Unfinished(self.url(name), ours.crc32c, ours.size, {**facts, _MARK: mark, _CRC32C: ours.crc32c})
+        upload = Unfinished(
+            self.url(name), ours.crc32c, ours.size, {**facts, google_cloud.MARK: mark, _CRC32C: ours.crc32c}
+        )
         send = self._send_whole if ours.size <= WHOLE_BYTES else self._send_in_session
         with self._translated_errors():
             try:
@@ -267,6 +268,6 @@ def _retry() -> Retry:
 
 def _describe(blob: Blob) -> Held:
     facts = dict(blob.metadata or {})
-    mark, recorded = facts.pop(_MARK, ""), facts.pop(_CRC32C, "")
+    mark, recorded = facts.pop(google_cloud.MARK, ""), facts.pop(_CRC32C, "")
     checksum = base64.b64decode(blob.crc32c).hex() if blob.crc32c else recorded
     return Held(mark, checksum, blob.size, facts)

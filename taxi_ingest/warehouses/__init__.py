@@ -259,7 +259,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "duckdb": Kind("duckdb:FILE", _duckdb, (TABLE, EXTERNAL)),
-    "bigquery": Kind("bigquery://project/dataset", _bigquery, (TABLE, "partition", "merge")),
+    "bigquery": Kind("bigquery://project/dataset", _bigquery, (TABLE, "partition", "merge", EXTERNAL)),
     "postgresql": Kind("postgresql://user@host/database", _postgres),
 }
 """URL scheme → kind. An opener imports its module, and the client that needs, when called."""

@@ -293,5 +293,5 @@ def test_the_method_in_the_url_wins_over_the_option(google: Recording, url: str,
 
 
 def test_an_unknown_method_is_refused_with_those_that_are_possible() -> None:
-    with pytest.raises(UsageError, match="Possible: partition or merge"):
+    with pytest.raises(UsageError, match="Possible: partition or merge or external"):
         open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}"), Options(method="delete"))

@@ -111,5 +111,5 @@ def test_an_emulator_that_does_not_know_partitions_is_told_as_what_it_is(
     google: Recording, warehouse: Warehouse
 ) -> None:
     google.rows = 0
-    with pytest.raises(WarehouseError, match=r"An emulator may not know partitions .*: set load\.method = merge"):
+    with pytest.raises(WarehouseError, match=r"An emulator may know no partitions .*: set load\.method = merge"):
         load(warehouse)

@@ -2,10 +2,10 @@
 
 A month is replaced by one atomic job. `?method=partition` (the default) loads the object into the month's partition:
 free, no DML. `?method=merge` loads a staging table and runs one MERGE: for tables partitioned otherwise, and for
-servers without partition decorators.
+servers without partition decorators. By `?method=external`, the table shows the store's objects, and nothing is copied.
 
 In this folder: `address` (URL and names), `errors` (sentences), `locations`, `expiry`, `jobs`, `tables`, `marks` (the
-table `_loads`), `replacing` (one month).
+table `_loads`), `replacing` (one month), `external`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, bucket_of, check_table, parse_address
 from taxi_ingest.warehouses.bigquery.errors import is_project_missing, translated_errors
 from taxi_ingest.warehouses.bigquery.expiry import expiries
+from taxi_ingest.warehouses.bigquery.external import ExternalTables
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, Sending, call_options
 from taxi_ingest.warehouses.bigquery.locations import BucketLocation, UnseenBucketError, bucket_location, distance
 from taxi_ingest.warehouses.bigquery.marks import Load, Marks
-from taxi_ingest.warehouses.bigquery.replacing import Replacement
+from taxi_ingest.warehouses.bigquery.replacing import Replacement, checked_count
 
 _MONTH_LOCKS: dict[tuple[Address, str, str | None], threading.Lock] = {}
 _PREPARING = threading.Lock()
@@ -48,6 +49,7 @@ class BigQuery:
         self._address = parse_address(place, options.method)
         self._jobs = Jobs(self._address.project)
         self._marks = Marks(self._jobs, self._address)
+        self._external = ExternalTables(self._jobs, self._address) if self._address.method == "external" else None
 
     def held(self, *tables: str) -> dict[str, Months]:
         """Every month whose newest load is done, with the rows that are in the table now."""
@@ -55,6 +57,8 @@ class BigQuery:
 
     def _held(self, table: str) -> Months:
         with translated_errors(self._address):
+            if self._external:
+                return self._external.held(check_table(table))
             try:
                 held = self._marks.held(check_table(table))
                 if self._address.method == "merge" and any(month.rows != month.loaded for month in held.values()):
@@ -89,6 +93,9 @@ class BigQuery:
         with translated_errors(self._address), _one_writer(self._address, table.name, month):
             with _PREPARING:
                 dataset = tables.ensure_dataset(self._jobs, self._address, bucket)
+                if self._external:
+                    counted = self._external.show(table, file, dataset)
+                    return checked_count(self._address, table, month, file, counted=counted, expected=rows)
                 more = tables.ensure_table(self._jobs, self._address, table, month, dataset)
             sending = Sending(dataset.location, record or (lambda _: None))
             load = Load(table, month, mark, rows, source, sending)
@@ -100,7 +107,13 @@ class BigQuery:
             self._jobs.settle(job)
 
     def preview_command(self, table: str) -> str:
-        """A `bq head`, which reads only what it shows; a query with LIMIT would read, and bill, all rows."""
+        """A `bq head`, which reads only what it shows; a query with LIMIT would read, and bill, all rows.
+
+        An external table has no such head; its rows are counted, which reads no column.
+        """
+        if self._external:
+            sql = f"SELECT COUNT(*) FROM {self._address.quoted(check_table(table))}"  # noqa: S608
+            return f"bq query --use_legacy_sql=false {shlex.quote(sql)}"
         return f"bq head --max_rows=10 {shlex.quote(f'{self._address}.{check_table(table)}')}"
 
     def checks(self, store: Place) -> Iterator[Check]:
@@ -134,6 +147,11 @@ class BigQuery:
         statement = f"CREATE TABLE {self._address.quoted('_taxi_ingest_doctor')} (x INT64)"
         self._jobs.dry_run(statement, location=str(dataset.location))
         yield Check(True, f"tables may be created in {self._address}")
+        strays = sorted(self._external.strays()) if self._external else []
+        if strays:
+            yield Check(
+                False, f"tables show objects that no run put there: {', '.join(strays[:5])}. Move them elsewhere."
+            )
 
     def _distance_check(self, location: str, bucket: str, where: BucketLocation) -> Check:
         try:
@@ -175,16 +193,15 @@ class BigQuery:
         Raises WarehouseError if they are too far apart to load at all.
         """
         dataset_is = f"The dataset {self._address} is in {location} and the bucket gs://{bucket} in {where}"
-        match distance(location, where):
-            case "apart":
-                raise WarehouseError(
-                    f"{dataset_is}, but both must be in one location. Use another dataset (a new one is created where "
-                    "the bucket is) or bucket."
-                )
-            case "transfer":
-                return f"{dataset_is}: Google bills the transfer of what is loaded."
-            case "together":
-                return ""
+        between = distance(location, where)
+        if between == "together":
+            return ""
+        if between == "transfer" and self._external is None:
+            return f"{dataset_is}: Google bills the transfer of what is loaded."
+        raise WarehouseError(
+            f"{dataset_is}, but both must be in one location. Use another dataset (a new one is created where the "
+            "bucket is) or bucket."
+        )
 
     def _counted_by_scan(self, table: str, held: dict[str | None, HeldMonth]) -> dict[str | None, HeldMonth]:
         """`held` with its rows counted by a query, if the table is partitioned otherwise than by file_month."""

@@ -96,19 +96,20 @@ def ensure_table(
     table or view of one of these names that is not ours, and for a table that is partitioned otherwise or that BigQuery
     will drop; also for one that would drop `month` at once.
     """
-    loads, existing = _get(jobs, address, LOADS), _get(jobs, address, table.name)
+    loads, existing = get(jobs, address, LOADS), get(jobs, address, table.name)
     wanted = _described(address, table)
     if loads is not None:
-        refuse_foreign(_found(address, loads, is_known=_is_ours(loads)), _types(LOADS_SCHEMA))
+        refuse_foreign(found(address, loads, is_known=_is_ours(loads)), types(LOADS_SCHEMA))
     if existing is not None:
-        is_known = _is_labelled(existing) or (loads is not None and _is_recorded(jobs, address, table.name))
-        refuse_foreign(_found(address, existing, is_known=is_known), _types(wanted.schema))
+        _refuse_external(address, existing)
+        is_known = is_labelled(existing) or (loads is not None and _is_recorded(jobs, address, table.name))
+        refuse_foreign(found(address, existing, is_known=is_known), types(wanted.schema))
         _refuse_other_partitions(address, existing, month)
-    for found, partitioned in ((loads, True), (existing, table.monthly)):
-        if found is None:
+    for there, partitioned in ((loads, True), (existing, table.monthly)):
+        if there is None:
             expiry.refuse_new(address, dataset, partitioned=partitioned)
         else:
-            expiry.refuse_existing(address, found)
+            expiry.refuse_existing(address, there)
     if loads is None:
         jobs.client.create_table(_loads(address), exists_ok=True, **call_options())
     if existing is None:
@@ -126,35 +127,37 @@ def ensure_table(
 
 def are_loads_ours(jobs: Jobs, address: Address) -> bool:
     """Whether the dataset's table of loads, if there is one, is ours."""
-    loads = _get(jobs, address, LOADS)
+    loads = get(jobs, address, LOADS)
     return loads is None or _is_ours(loads)
 
 
 def _is_ours(loads: bigquery.Table) -> bool:
     """Whether a table called as our table of loads is it: it has all of its columns."""
-    return _types(LOADS_SCHEMA).items() <= _types(loads.schema).items()
+    return types(LOADS_SCHEMA).items() <= types(loads.schema).items()
 
 
-def _get(jobs: Jobs, address: Address, name: str) -> bigquery.Table | None:
+def get(jobs: Jobs, address: Address, name: str) -> bigquery.Table | None:
+    """The table of this name, if there is one."""
     try:
         return jobs.client.get_table(address.table(name), **call_options())
     except answers.NotFound:
         return None
 
 
-def _found(address: Address, table: bigquery.Table, *, is_known: bool) -> Found:
-    is_plain = table.table_type in {"TABLE", None}
+def found(address: Address, table: bigquery.Table, *, is_known: bool, kind: str = "TABLE") -> Found:
+    """A table as it was found; it is plain if it is of this kind."""
+    is_plain = (table.table_type or "TABLE") == kind
     return Found(
         where=f"{address} has {_KINDS.get(table.table_type, 'a table')} {table.table_id}",
-        types={name.lower(): kind for name, kind in _types(table.schema).items()},
+        types={name.lower(): kind for name, kind in types(table.schema).items()},
         is_plain=is_plain,
         is_known=is_known,
-        is_signed=_is_labelled(table),
+        is_signed=is_labelled(table),
         remedy="Rename or drop it, or name another dataset: --warehouse bigquery://PROJECT/DATASET.",
     )
 
 
-def _types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
+def types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
     """The types of columns in the words of SQL, by name."""
     return {
         field.name: ("REPEATED " if field.mode == "REPEATED" else "") + _SQL_NAMES.get(kind, kind)
@@ -163,7 +166,8 @@ def _types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
     }
 
 
-def _is_labelled(table: bigquery.Table) -> bool:
+def is_labelled(table: bigquery.Table) -> bool:
+    """Whether a table bears the label that we give to tables."""
     return LABELS.items() <= (table.labels or {}).items()
 
 
@@ -171,6 +175,14 @@ def _is_recorded(jobs: Jobs, address: Address, name: str) -> bool:
     """Whether we have loaded into a table: one that its owner made anew has lost its label."""
     sql = f"SELECT 1 AS one FROM {address.quoted(LOADS)} WHERE table_name = @table LIMIT 1"  # noqa: S608
     return bool(jobs.query(sql, {"table": ("STRING", name)}))
+
+
+def _refuse_external(address: Address, table: bigquery.Table) -> None:
+    if table.table_type == "EXTERNAL" and is_labelled(table):
+        raise WarehouseError(
+            f"{address}.{table.table_id} shows the store's objects (load.method = external), and holds no rows itself. "
+            f"To copy rows into a table, drop it first: bq rm -t {address}.{table.table_id}"
+        )
 
 
 def _refuse_other_partitions(address: Address, table: bigquery.Table, month: str | None) -> None:
