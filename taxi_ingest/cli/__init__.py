@@ -1,7 +1,7 @@
 """The verbs: parse, call, exit code. What each promises is in README.md.
 
 `options` holds what can be typed; `working` the verbs that run steps, `looking` those that only look, `verifying` the
-one that looks at everything, `cleaning` the one that removes files.
+one that looks at everything, `querying` those that ask the warehouse, `cleaning` the one that removes files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from taxi_ingest import __version__, exits
-from taxi_ingest.cli import cleaning, looking, verifying, working
+from taxi_ingest.cli import cleaning, looking, querying, verifying, working
 from taxi_ingest.errors import LockedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
 from taxi_ingest.redaction import remember, without_known
@@ -42,6 +42,8 @@ _VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "clean": ("Remove raw or Parquet files that are not needed, or what no part owns; asks first.", cleaning.clean),
     "catalog": ("Datasets, months, vintages, sources; with --dataset also its columns.", looking.catalog),
     "verify": ("Compare every copy with its receipt: files, objects, tables by content.", verifying.verify),
+    "query": ("SQL on the warehouse: a table on a terminal, else CSV; --json, --parquet FILE.", querying.query),
+    "rows": ("Rows by month and year in the warehouse, beside how many TLC's files have.", querying.rows),
     "doctor": ("Check that store and warehouse can be used; changes nothing.", looking.doctor),
     "config": ("The settings in force and where each came from.", looking.config),
     "cron": ("A crontab line that runs the pipeline, quiet when there is nothing to do.", looking.cron),

@@ -5,6 +5,7 @@ Needs no task engine, terminal or database: a `Watcher`, if there is one, is tol
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from taxi_ingest.catalog.reading import expected_rows, sources
 from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.watching import Nobody, Watcher
-from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TransientError
+from taxi_ingest.errors import ContentError, InUseError, RejectsError, SchemaError, TransientError
 from taxi_ingest.graph import Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
@@ -56,6 +57,18 @@ class Workplace:
         refreshed = refresh(self.job, parts, self.observer.receipts_of, self.publisher, tell)
         self.observer.note_republished(refreshed.reasons)
         return refreshed
+
+    def ask(self) -> None:
+        """Ask store and warehouse what they hold, as far as the job needs to know.
+
+        Raises what they do; a warehouse that another program has open is asked by each load.
+        """
+        with contextlib.suppress(InUseError):
+            for dataset in {part.dataset for part in self.job.parts}:
+                if "upload" in self.job.steps:
+                    self.observer.held_objects(dataset)
+                if "load" in self.job.steps:
+                    self.observer.held_months(dataset)
 
     @functools.cached_property
     def converters(self) -> Converters:

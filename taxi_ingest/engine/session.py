@@ -22,10 +22,10 @@ from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.errors import (
     HistoryError,
-    InUseError,
     NotPublishedError,
-    SpaceError,
     TaxiError,
+    TransientError,
+    WarehouseError,
     machine_refused,
 )
 from taxi_ingest.graph import STEPS, Outcome, Step, before
@@ -33,6 +33,7 @@ from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
 from taxi_ingest.history.writing import History, PartResult
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
+from taxi_ingest.retrying import with_retries
 from taxi_ingest.sources import partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
@@ -74,8 +75,8 @@ class Session:
     def begin(self) -> None:
         """Take the lock and open the run in the history.
 
-        Raises LockedError, UsageError for a mixed-up table, SpaceError for a disk that is too small, and what is wrong
-        with store or warehouse.
+        Raises LockedError, UsageError for a mixed-up table, SpaceError for a disk that is too small, and what store or
+        warehouse raise when they cannot be asked what they hold.
         """
         job = self.job
         job.layout.state.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,7 @@ class Session:
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
-        with contextlib.suppress(InUseError):  # every load asks again
+        with contextlib.suppress(TransientError, WarehouseError):  # asked again, once the history is open
             refuse_demo_among_real(self.job, self._workplace.observer)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
@@ -92,41 +93,43 @@ class Session:
         self.run_id = self._history.begin(self._request, __version__)
         self._history.forget(job.history_days)
         self.told_before = self._history.told_before()
+        self._ask_far_sides(self._watcher)
         self._settle_recorded_jobs(self._history)
-        self._ask_far_sides()
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
         self._foresee()
         self.view.begun(len(job.parts) * len(job.steps))
 
-    def _check_disks(self) -> None:
-        """Refuse a run that is too large for its disks; it stands in the history as failed, with the reason."""
-        if not self.job.check_disk:
-            return
-        try:
-            check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
-        except SpaceError as error:
-            self._refusal = str(error)
-            raise
+    def _ask_far_sides(self, watcher: _Watcher) -> None:
+        """Refuse a run whose store or warehouse cannot be asked what it holds: no step could tell what it must do."""
+        retries, tell = self.job.retries["load"], self._say_what_is_tried_again
+        with self._noted_refusal():
+            with_retries(retries, lambda _: self._workplace.ask(), wait=watcher.wait, tell=tell)
 
-    def _ask_far_sides(self) -> None:
-        """Ask store and warehouse what they hold; what is wrong there is said once, and not of every part."""
+    def _say_what_is_tried_again(self, message: str, seconds: float) -> None:
+        self.view.waiting(f"{redacted(message)} Trying again in {seconds:.0f} s.")
+
+    def _check_disks(self) -> None:
+        """Refuse a run that is too large for its disks."""
+        if self.job.check_disk:
+            with self._noted_refusal():
+                check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
+
+    @contextlib.contextmanager
+    def _noted_refusal(self) -> Iterator[None]:
+        """A run that is refused in the block stands in the history as failed, with the reason."""
         try:
-            self._workplace.observer.ask()
+            yield
         except TaxiError as error:
-            self._refusal = str(error)
+            self._refusal = redacted(str(error))
             raise
 
     def _foresee(self) -> None:
         """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
         loads = "load" in self.job.steps
-        if not loads or all(self.decision(part, "load").action != "run" for part in self.job.parts):
-            return
-        try:
-            self._costs = warehouses.foresee(self._workplace.observer.warehouse, self.job.store)
-        except TaxiError as error:
-            self._refusal = str(error)
-            raise
+        if loads and any(self.decision(part, "load").action == "run" for part in self.job.parts):
+            with self._noted_refusal():
+                self._costs = warehouses.foresee(self._workplace.observer.warehouse, self.job.store)
 
     def _settle_recorded_jobs(self, history: History) -> None:
         """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.

@@ -1,8 +1,9 @@
 """Everything a person sees. The only importer of rich.
 
 `plain` and `live` are the views that show a run as it happens; `results` shows what came of it; `past` the history,
-`grids` the status, `plans` the plan, `verdicts` what verify finds, `cleanings` what may be removed, `listing` settings,
-catalog and checks; `words` how amounts and outcomes are put.
+`grids` the status, `plans` the plan, `verdicts` what verify finds, `cleanings` what may be removed, `answers` what a
+query gives, `counts` how many rows there are, `listing` settings, catalog and checks; `words` how amounts and outcomes
+are put.
 """
 
 from __future__ import annotations

@@ -107,20 +107,6 @@ class Observer:
         gone = replace(now, raw_present=False) if artefact == "raw" else replace(now, parquet=None)
         self._observed[part] = gone
 
-    def ask(self) -> None:
-        """Ask store and warehouse what they hold, as far as the job needs it.
-
-        Raises what they refuse or cannot do; a warehouse that another program has open is asked again later.
-        """
-        datasets = {part.dataset for part in self._job.parts}
-        if "upload" in self._job.steps and self._asks_store:
-            for dataset in sorted(datasets):
-                self.held_objects(dataset)
-        if "load" in self._job.steps and self._asks_warehouse:
-            with contextlib.suppress(InUseError):
-                for dataset in sorted(datasets):
-                    self.held_months(dataset)
-
     def held_months(self, dataset: str) -> Months:
         """What the warehouse holds of `dataset`; it is asked once, for all datasets of the job."""
         with self._asking:

@@ -8,6 +8,7 @@ suite its fixture. A table of its name that is not ours is left alone: `ownershi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -17,6 +18,8 @@ from taxi_ingest.place import Check, Place
 from taxi_ingest.values import quoted
 
 if TYPE_CHECKING:  # this page is read for help texts, which must come at once
+    import pyarrow as pa
+
     from taxi_ingest.catalog import Column, Dataset
 
 
@@ -207,11 +210,36 @@ class Foresees(Protocol):
         ...
 
 
-class JobWarehouse(Warehouse, SettlesJobs, Foresees, Protocol):
+@dataclass(frozen=True)
+class Answer:
+    """What a query gives: its columns, which may share a name, and its rows, fetched as `batches` is read.
+
+    `note` is what a person should know beforehand, such as what the query costs; "" for nothing.
+    """
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    note: str = ""
+
+
+@runtime_checkable
+class AnswersQueries(Protocol):
+    """The capability of a warehouse that answers a user's SQL."""
+
+    def query(self, sql: str) -> AbstractContextManager[Answer]:
+        """The answer to one statement that reads, to be used within the block; memory does not grow with its rows.
+
+        Tables are found by their names alone. Raises UsageError, with the warehouse's own words, for a statement that
+        is wrong or would write, also while `batches` is read.
+        """
+        ...
+
+
+class JobWarehouse(Warehouse, SettlesJobs, Foresees, AnswersQueries, Protocol):
     """A warehouse that works through jobs, somewhere else."""
 
 
-class ComparingWarehouse(Warehouse, ComparesContent, Protocol):
+class ComparingWarehouse(Warehouse, ComparesContent, AnswersQueries, Protocol):
     """A warehouse that reads its rows at no charge."""
 
 

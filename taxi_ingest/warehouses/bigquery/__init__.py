@@ -5,7 +5,7 @@ free, no DML. `?method=merge` loads a staging table and runs one MERGE: for tabl
 servers without partition decorators. By `?method=external`, the table shows the store's objects, and nothing is copied.
 
 In this folder: `address` (URL and names), `errors` (sentences), `locations`, `expiry`, `jobs`, `tables`, `marks` (the
-table `_loads`), `replacing` (one month), `external`.
+table `_loads`), `replacing` (one month), `external`, `querying` (SQL of a user's).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import Answer, HeldMonth, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, bucket_of, check_table, parse_address
 from taxi_ingest.warehouses.bigquery.errors import is_project_missing, translated_errors
@@ -32,6 +32,7 @@ from taxi_ingest.warehouses.bigquery.external import ExternalTables
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, Sending, call_options
 from taxi_ingest.warehouses.bigquery.locations import BucketLocation, UnseenBucketError, bucket_location, distance
 from taxi_ingest.warehouses.bigquery.marks import Load, Marks
+from taxi_ingest.warehouses.bigquery.querying import answer
 from taxi_ingest.warehouses.bigquery.replacing import Replacement, checked_count
 
 _MONTH_LOCKS: dict[tuple[Address, str, str | None], threading.Lock] = {}
@@ -106,6 +107,11 @@ class BigQuery:
         with translated_errors(self._address):
             self._jobs.settle(job)
 
+    @contextlib.contextmanager
+    def query(self, sql: str) -> Iterator[Answer]:
+        """Answer SQL by a query job, once a dry run says that it reads; see the contract, `AnswersQueries.query`."""
+        yield answer(self._jobs, self.place, self._address, sql)
+
     def preview_command(self, table: str) -> str:
         """A `bq head`, which reads only what it shows; a query with LIMIT would read, and bill, all rows.
 
@@ -133,7 +139,7 @@ class BigQuery:
         if dataset is None:
             where = where or bucket_location(bucket, self._address.project)  # the dataset is to be made there
             location = tables.location_of_new(self._address, bucket, where)
-            self._jobs.dry_run(f"CREATE SCHEMA `{self._address.dataset_id}`", location=location)
+            self._jobs.foresee(f"CREATE SCHEMA `{self._address.dataset_id}`", location=location)
             yield Check(True, f"dataset {self._address} does not exist yet; the first load creates it, in {location}")
             yield self._distance_check(location, bucket, where)
             return
@@ -145,7 +151,7 @@ class BigQuery:
         if not expiring:
             yield Check(True, "no table or partition expires by default")
         statement = f"CREATE TABLE {self._address.quoted('_taxi_ingest_doctor')} (x INT64)"
-        self._jobs.dry_run(statement, location=str(dataset.location))
+        self._jobs.foresee(statement, location=str(dataset.location))
         yield Check(True, f"tables may be created in {self._address}")
         strays = sorted(self._external.strays()) if self._external else []
         if strays:

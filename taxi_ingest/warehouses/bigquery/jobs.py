@@ -16,6 +16,7 @@ from google.api_core import exceptions as answers
 from google.api_core.retry import Retry
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
+from google.cloud.bigquery.table import RowIterator
 
 from taxi_ingest import google_cloud
 from taxi_ingest.errors import TransientError
@@ -46,6 +47,9 @@ RATE_LIMITS = Patience(tries=8, seconds=2.0)
 """When a table takes no more changes for the moment: those of `_loads`, if many machines load at once."""
 
 _LONGEST_PAUSE = 32.0
+
+PAGE_ROWS = 10_000
+"""Rows of a query's answer that are fetched at a time."""
 
 LABELS = {"made_by": "taxi-ingest"}
 
@@ -149,11 +153,28 @@ class Jobs:
         )
         return list(rows)
 
-    def dry_run(self, sql: str, *, location: str) -> int:
-        """The bytes that a statement would read; it is looked at, with its permissions, and changes nothing."""
+    def foresee(self, sql: str, dataset: str = "", *, location: str = "") -> tuple[str, int]:
+        """What kind of statement `sql` is, as `SELECT`, and the bytes it would read; `dataset` has its tables.
+
+        It is looked at, with the permissions it needs, and changes nothing.
+        """
         config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False, labels=LABELS)
-        job = self.client.query(sql, job_config=config, location=location, job_retry=None, **call_options())
-        return int(job.total_bytes_processed or 0)
+        if dataset:
+            config.default_dataset = dataset
+        job = self.client.query(sql, job_config=config, location=location or None, job_retry=None, **call_options())
+        return str(job.statement_type), int(job.total_bytes_processed or 0)
+
+    def rows(self, sql: str, dataset: str) -> RowIterator:
+        """The rows of a query of a user's, fetched page by page; `dataset` has the tables named alone."""
+        return self.client.query_and_wait(
+            sql,
+            job_config=bigquery.QueryJobConfig(default_dataset=dataset, labels=LABELS),
+            api_timeout=google_cloud.REQUEST_SECONDS,
+            wait_timeout=JOB_SECONDS,
+            retry=google_cloud.limited(DEFAULT_RETRY),
+            job_retry=google_cloud.limited(DEFAULT_JOB_RETRY),
+            page_size=PAGE_ROWS,
+        )
 
     def settle(self, reference: str) -> None:
         """Make sure that the job `reference`, recorded by an earlier run, has ended; it may never have been sent."""
