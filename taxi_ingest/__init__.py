@@ -19,6 +19,7 @@ The way of a request, from the command line down. A module imports only from lin
     writers/                batches → a Parquet file with its provenance in the footer
     readers/                a published file → batches in the canonical schema, plus rejects
     google_cloud            what GCS and BigQuery share: credentials, emulators, retries, error sentences
+    google_roles            which role grants a permission, and on what
     layout                  every path below the data directory
     catalog/                datasets, vintages, parts, sources, as data
     place, retrying         what a URL names and what of it may be shown; passing faults are waited out

@@ -54,6 +54,11 @@ class Layout:
         return self.state / "history.sqlite"
 
     @property
+    def uploads(self) -> Path:
+        """The notes of uploads that were begun, one folder a dataset."""
+        return self.state / "uploads"
+
+    @property
     def doit_database(self) -> Path:
         """Where doit would keep its own state; nothing is written there."""
         return self.state / "doit"
@@ -128,7 +133,7 @@ class Layout:
 
     def scratch_files(self) -> Iterator[Path]:
         """What killed runs left unfinished; only right while no run is at work."""
-        for folder in ("raw", "parquet", "rejects", "state/receipts/*"):
+        for folder in ("raw", "parquet", "rejects", "state/receipts/*", "state/uploads"):
             yield from self.data_dir.glob(f"{folder}/*/{_SCRATCH}")
         # other data directories may write into our lake; what bears an owner is left to the store's own sweep
         for path in self.data_dir.glob(f"lake/*/{_SCRATCH}"):

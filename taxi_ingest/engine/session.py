@@ -42,6 +42,7 @@ from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, republished
+from taxi_ingest.stores import unfinished
 
 log = logging.getLogger("taxi_ingest")
 
@@ -61,6 +62,7 @@ class Session:
         self.run_id = ""
         self._unrecorded = False
         self._refusal = ""
+        self._costs: list[str] = []
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
@@ -98,6 +100,7 @@ class Session:
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
+        self._foresee()
         self.view.begun(len(job.parts) * len(job.steps))
 
     def _ask_far_sides(self, relay: Relay) -> None:
@@ -123,6 +126,13 @@ class Session:
         except TaxiError as error:
             self._refusal = redacted(str(error))
             raise
+
+    def _foresee(self) -> None:
+        """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
+        loads = "load" in self.job.steps
+        if loads and any(self.decision(part, "load").action == "run" for part in self.job.parts):
+            with self._noted_refusal():
+                self._costs = warehouses.foresee(self._workplace.observer.warehouse, self.job.store)
 
     def _settle_recorded_jobs(self, history: History) -> None:
         """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.
@@ -162,7 +172,7 @@ class Session:
     @property
     def notes(self) -> list[str]:
         """What a person should know of the run as a whole."""
-        return [*((self._refusal,) if self._refusal else ()), *self._refreshed.unanswered]
+        return [*((self._refusal,) if self._refusal else ()), *self._costs, *self._refreshed.unanswered]
 
     def decision(self, part: Part, step: Step) -> Decision:
         """Whether `step` must run for `part`, and why."""
@@ -280,3 +290,4 @@ def _remove_scratch_files(workplace: Workplace) -> None:
         scratch.unlink(missing_ok=True)
     stores.sweep(workplace.observer.store, layout.parquets)
     partial.forget_old(layout.raws, time.time())
+    unfinished.forget_old(layout.uploads, time.time())
