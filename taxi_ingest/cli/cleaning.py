@@ -7,6 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+from taxi_ingest.cli.asking import agreed, check_terminal
 from taxi_ingest.cli.options import (
     AsJson,
     Config,
@@ -64,7 +65,7 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         findings = cleaning.look(job, observer, parts, artefacts, orphans=orphans)
         out = report.console(stderr=as_json)
         cleanings.findings(out, findings, job.layout.data_dir)
-        if findings.removable and not dry_run and (yes or _agreed()):
+        if findings.removable and not dry_run and (yes or agreed("Remove them?")):
             cleaning.remove(job, observer, findings)
             removed = True
         cleanings.verdict(out, findings, removed=removed)
@@ -80,14 +81,8 @@ def _check(artefacts: list[Artefact], *, orphans: bool, chosen: bool, asks: bool
         raise UsageError("Remove what? Name --raw, --parquet or --orphans; with --dry-run it is only shown.")
     if orphans and chosen:
         raise UsageError("Orphans belong to no month. Leave --month and --dataset out, or --orphans.")
-    if asks and not sys.stdin.isatty():
-        raise UsageError("clean asks before it removes files, and no terminal is there to ask. Add --dry-run or --yes.")
-
-
-def _agreed() -> bool:
-    sys.stderr.write("Remove them? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().casefold() in {"y", "yes"}
+    if asks:
+        check_terminal("clean asks before it removes files, and no terminal is there to ask. Add --dry-run or --yes.")
 
 
 def _document(findings: Findings, *, removed: bool) -> dict[str, object]:

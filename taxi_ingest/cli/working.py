@@ -96,20 +96,26 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     """Run the pipeline for `verb` and show what came of it; returns the exit code."""
     from taxi_ingest import report
     from taxi_ingest.engine import doit_tasks
+    from taxi_ingest.engine.refused import record_refused
     from taxi_ingest.engine.session import Session
-    from taxi_ingest.job import make_job
+    from taxi_ingest.errors import SourceError, TransientError
+    from taxi_ingest.job import layout_of, make_job
     from taxi_ingest.report import results, views
 
     gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
     settings = given.settings()
     quiet = settings.global_.quiet
-    job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
+    request = given.request(verb, force=force, as_json=as_json)
+    try:
+        job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
+    except (SourceError, TransientError) as error:  # nobody answers who could tell the newest month
+        record_refused(layout_of(settings), request, error)
+        raise
     stream = sys.stderr if as_json else sys.stdout
     if not quiet and notices:
         report.say(report.console(stderr=as_json), notices)
     begun = time.monotonic()
     with views.view(stream, quiet=quiet) as view:
-        request = given.request(verb, force=force, as_json=as_json)
         session = Session(job, view, request, wait=settings.global_.wait)
         doit_tasks.run(session)
     code = session.exit_code()

@@ -19,6 +19,7 @@ from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.engine.removing import remove_unkept
+from taxi_ingest.engine.results import PartResult
 from taxi_ingest.errors import (
     HistoryError,
     InUseError,
@@ -30,7 +31,7 @@ from taxi_ingest.errors import (
 )
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
-from taxi_ingest.history.writing import History, PartResult
+from taxi_ingest.history.writing import History
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.sources import DEMO, is_demo, partial
@@ -88,6 +89,7 @@ class Session:
         self._open.callback(self._watcher.stop)
         self.run_id = self._history.begin(self._request, __version__)
         self._history.forget(job.history_days)
+        self._history.fold()
         self.told_before = self._history.told_before()
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
@@ -149,7 +151,10 @@ class Session:
         return self._workplace.decision(part, step)
 
     def do(self, part: Part, step: Step) -> str:
-        """Run one step and return "" or what went wrong, which is kept here and stops nothing else."""
+        """Run one step and return "", or what went wrong if the steps behind it cannot go on without it.
+
+        What went wrong is kept here, and stops no other part.
+        """
         if self._watcher is None:
             raise RuntimeError("begin() comes first")
         if step == "download":
@@ -168,7 +173,14 @@ class Session:
             if not refused:
                 self.bugs.append(traceback.format_exc())
             self._ended(part, step, "failed", refused or f"a bug in taxi-ingest: {type(error).__name__}: {error}")
-        return self.messages[part, step]
+        return "" if self._is_mending_in_vain(part, step) else self.messages[part, step]
+
+    def _is_mending_in_vain(self, part: Part, step: Step) -> bool:
+        """Whether a download failed that was only to mend a raw file which no later step needs."""
+        if step != "download" or self.outcomes[part, step] != "failed":
+            return False
+        raw = self._workplace.observer.observe(part).receipts.download
+        return raw is not None and raw.distrusted and self.decision(part, "parquetize").action != "run"
 
     def skipped(self, part: Part, step: Step) -> None:
         """A step was up to date without being looked at more closely."""

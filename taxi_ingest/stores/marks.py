@@ -14,6 +14,7 @@ no mark; `take_over` moves it. Other JSON in the store is somebody else's, whate
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ from taxi_ingest.layout import is_object_name
 
 _SUFFIX = ".json"
 _FOLDER = ".marks"
+_BEGINNING = b'{\n "crc32c": "'
+"""How every sidecar of earlier builds begins."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def sidecar_of(target: str | Path) -> str:
 def remove_sidecar(target: Path) -> None:
     """Remove the sidecar of the object at `target`; a file of that name that holds no mark of ours stays."""
     sidecar = Path(sidecar_of(target))
-    if read(sidecar) is not None:
+    if _is_sidecar(sidecar):
         sidecar.unlink(missing_ok=True)
 
 
@@ -133,13 +136,31 @@ def files_below(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _sidecars(root: Path) -> Iterator[Path]:
-    """The sidecars in a store: files named after an object of the catalog that have a mark in them."""
+    """The sidecars in a store, damaged ones among them: files named after an object of the catalog."""
     for entry in files_below(str(root)):
         if entry.name.endswith(_SUFFIX):
             path = Path(entry.path)
             name = path.relative_to(root).as_posix().removesuffix(_SUFFIX)
-            if is_object_name(name) and read(path) is not None:
+            if is_object_name(name) and _is_sidecar(path):
                 yield path
+
+
+def _is_sidecar(path: Path) -> bool:
+    """Whether a file named after an object was written by an earlier build: it has a mark in it, or what is left of it.
+
+    A crash leaves a file of ours cut, empty, or full of zeros. It must go as well, because readers fail on it.
+    """
+    if read(path) is not None:
+        return True
+    try:
+        content = path.read_bytes()
+        json.loads(content)
+    except ValueError:
+        cut = content.startswith(_BEGINNING) or _BEGINNING.startswith(content)
+        return cut or not content.strip(b"\0")
+    except OSError:
+        return False
+    return False  # somebody else's JSON
 
 
 def _places(root: Path) -> tuple[Path, Path]:
