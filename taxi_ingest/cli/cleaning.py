@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
 from typing import TYPE_CHECKING
 
 from taxi_ingest.cli.asking import agreed, check_terminal
+from taxi_ingest.cli.documents import print_json
 from taxi_ingest.cli.options import (
     AsJson,
     Config,
@@ -47,9 +46,10 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 ) -> None:
     """Show what may go, ask, and remove it; what was removed counts as done."""
     from taxi_ingest import report
+    from taxi_ingest.asked import part_filter
     from taxi_ingest.engine import cleaning
     from taxi_ingest.engine.lock import locked_if_used
-    from taxi_ingest.job import job_for, part_filter
+    from taxi_ingest.job import job_for
     from taxi_ingest.report import cleanings
     from taxi_ingest.state.observe import Observer, known_parts
 
@@ -70,7 +70,7 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
             removed = True
         cleanings.verdict(out, findings, removed=removed)
     if as_json:
-        sys.stdout.write(json.dumps(_document(findings, removed=removed), indent=2) + "\n")
+        print_json(_document(findings, removed=removed))
 
 
 def _check(artefacts: list[Artefact], *, orphans: bool, chosen: bool, asks: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taxi_ingest import exits
+from taxi_ingest.cli.documents import print_json
 from taxi_ingest.cli.options import (
     AsJson,
     Config,
@@ -112,14 +112,15 @@ def _verify(given: Given, *, repair: bool, content: bool, yes: bool, as_json: bo
     if sessions and not quiet:
         reporting.summary(out, left, time.monotonic() - begun, repairs=True)
     if as_json:
-        sys.stdout.write(json.dumps(_document(found, left, sessions, agreed, code), indent=2) + "\n")
+        print_json(_document(found, left, sessions, agreed, code))
     return code
 
 
 def _job(given: Given, settings: Settings) -> tuple[Job, list[str]]:
     """The job of the parts that are looked at: those of --month, else all that have receipts."""
+    from taxi_ingest.asked import part_filter
     from taxi_ingest.errors import UsageError
-    from taxi_ingest.job import job_for, make_job, part_filter
+    from taxi_ingest.job import job_for, make_job
     from taxi_ingest.state.observe import known_parts
     from taxi_ingest.warehouses import check_pair
 

@@ -18,6 +18,7 @@ from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
+from taxi_ingest.engine.relay import Relay
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.results import PartResult
 from taxi_ingest.errors import (
@@ -30,7 +31,7 @@ from taxi_ingest.errors import (
     machine_refused,
 )
 from taxi_ingest.graph import STEPS, Outcome, Step, before
-from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
+from taxi_ingest.history import Note, Streak
 from taxi_ingest.history.writing import History
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
@@ -68,7 +69,7 @@ class Session:
         self._workplace = Workplace(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0)))
         self._open = contextlib.ExitStack()
         self._history: History | None = None
-        self._watcher: _Watcher | None = None
+        self._relay: Relay | None = None
 
     def begin(self) -> None:
         """Take the lock and open the run in the history.
@@ -85,8 +86,8 @@ class Session:
             _refuse_demo_among_real(self._workplace)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
-        self._watcher = _Watcher(job, self._history, self.view)
-        self._open.callback(self._watcher.stop)
+        self._relay = Relay(job, self._history, self.view)
+        self._open.callback(self._relay.stop)
         self.run_id = self._history.begin(self._request, __version__)
         self._history.forget(job.history_days)
         self._history.fold()
@@ -155,14 +156,14 @@ class Session:
 
         What went wrong is kept here, and stops no other part.
         """
-        if self._watcher is None:
+        if self._relay is None:
             raise RuntimeError("begin() comes first")
         if step == "download":
             self._before[part] = self._workplace.observer.receipts.of(part)
         try:
             if step == "load":
                 _refuse_demo_among_real(self._workplace)
-            ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._watcher)
+            ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._relay)
             self._ended(part, step, ran.outcomes[step], "")
         except NotPublishedError as error:
             self._ended(part, step, "not_published", str(error))
@@ -217,7 +218,7 @@ class Session:
             rows=converted.rows if converted else None,
             rejects=converted.rejects if converted else None,
             steps=steps,
-            seconds=self._watcher.seconds[part] if self._watcher else 0.0,
+            seconds=self._relay.seconds[part] if self._relay else 0.0,
             notes=tuple(notes(part, converted, self.job.layout)) if converted else (),
             news=tuple(self._news(part, receipts)),
         )
@@ -236,41 +237,6 @@ class Session:
         self.outcomes[part, step] = outcome
         self.messages[part, step] = message
         self.view.ended(part, step, outcome, message)
-
-
-class _Watcher:
-    """Passes on to history and view what happens to parts, and limits how many are in a step at once."""
-
-    def __init__(self, job: Job, history: History, view: View) -> None:
-        self.seconds = dict.fromkeys(job.parts, 0.0)
-        self._history = history
-        self._view = view
-        self._stopped = threading.Event()
-        self._limits = {step: threading.BoundedSemaphore(count) for step, count in job.at_once.items()}
-        self.expects, self.moved, self.retrying = view.expects, view.moved, view.retrying
-
-    def stop(self) -> None:
-        """Give up all waits."""
-        self._stopped.set()
-
-    @contextlib.contextmanager
-    def at_work(self, part: Part, step: Step, why: str) -> Iterator[None]:
-        """Wait for a turn; then show the step and count its seconds."""
-        with self._limits[step]:
-            begun = time.monotonic()
-            self._view.started(part, step, why)
-            try:
-                yield
-            finally:
-                self.seconds[part] += time.monotonic() - begun  # steps of one part never overlap
-
-    def attempt(self, attempt: Attempt) -> contextlib.AbstractContextManager[AttemptRecord]:
-        """Record a try in the history."""
-        return self._history.attempt(attempt)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait, unless the run is ending."""
-        return self._stopped.wait(seconds)
 
 
 @contextlib.contextmanager

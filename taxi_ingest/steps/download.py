@@ -123,11 +123,7 @@ def _accept(
     checksums = Checksums.of(came) if published.coding else partial.checksums
     if origin.sha256 and checksums.sha256 != origin.sha256:
         partial.discard()
-        raise SourceError(
-            f"{shown}: the publisher has another version by now, so the damaged raw file cannot be had again. What was "
-            "made of it is intact and stays. Delete the raw file (its receipt stands for it), or take the new version "
-            "with --refresh."
-        )
+        raise _another_version(shown)
     size = came.stat().st_size
     if not _is_same_file(target, local_path(origin.url)):
         with replacing(target) as scratch:
@@ -145,6 +141,14 @@ def _accept(
         crc32c=checksums.crc32c,
         etag=published.etag,
         last_modified=published.last_modified,
+    )
+
+
+def _another_version(shown: str) -> SourceError:
+    return SourceError(
+        f"{shown}: the publisher has another version by now, so the damaged raw file cannot be had again. What was "
+        "made of it is intact and stays. Delete the raw file (its receipt stands for it), or take the new version "
+        "with --refresh."
     )
 
 

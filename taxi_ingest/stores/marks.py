@@ -27,7 +27,9 @@ from taxi_ingest.files import write_text
 from taxi_ingest.layout import is_object_name
 
 _SUFFIX = ".json"
-_FOLDER = ".marks"
+FOLDER = ".marks"
+"""The folder of marks in a store; one beside it has this behind the store's name."""
+
 _BEGINNING = b'{\n "crc32c": "'
 """How every sidecar of earlier builds begins."""
 
@@ -45,7 +47,7 @@ class Recorded:
 
 def is_reserved(part: str) -> bool:
     """Whether a file or folder called `part` is no object and holds none: what is hidden, marks, folders of marks."""
-    return part.startswith(".") or part.endswith((_SUFFIX, _FOLDER))
+    return part.startswith(".") or part.endswith((_SUFFIX, FOLDER))
 
 
 def folder_of_marks(root: Path) -> Path:
@@ -60,7 +62,7 @@ def make_folder_of_marks(root: Path) -> Path:
     if inside.is_dir() or beside.is_dir():
         return folder_of_marks(root)
     root.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}.", dir=root))
+    new = Path(tempfile.mkdtemp(prefix=f"{FOLDER}.", dir=root))
     new.chmod(root.stat().st_mode)
     # a rename out of `root` proves that objects can be renamed into it, which no look at device or permissions does
     if not _is_in_place(new, beside):
@@ -166,7 +168,7 @@ def _is_sidecar(path: Path) -> bool:
 def _places(root: Path) -> tuple[Path, Path]:
     """Where marks may stand: in the store, and beside it."""
     real = root.resolve()  # so that a linked store has the same marks by either name
-    return real / _FOLDER, real.parent / f"{real.name}{_FOLDER}"
+    return real / FOLDER, real.parent / f"{real.name}{FOLDER}"
 
 
 def _is_in_place(new: Path, place: Path) -> bool:

@@ -110,12 +110,18 @@ class BigQuery:
             return compare(self._jobs, self._address, table, month, file, most_bytes)
 
     def unrecorded(self, table: Table) -> dict[date | None, int]:
-        """Rows that no load recorded, from the metadata of partitions; see `CountsUnrecorded.unrecorded`."""
+        """Rows that no load recorded, from the metadata of partitions; see `CountsUnrecorded.unrecorded`.
+
+        None of a table that is partitioned otherwise than by `file_month`, which only a scan could count.
+        """
         if not table.monthly:
             return {}
         with translated_errors(self._address):
             try:
-                return self._marks.unrecorded(check_table(table.name))
+                found = self._jobs.client.get_table(self._address.table(table.name), **call_options())
+                if not tables.is_partitioned_by_file_month(found):
+                    return {}
+                return self._marks.unrecorded(table.name)
             except answers.NotFound as error:
                 if is_project_missing(error):
                     raise
