@@ -37,7 +37,7 @@ def parts_asked_for(settings: Settings) -> tuple[list[Part], list[str]]:
     notices: list[str] = []
     for known in chosen:
         wanted = _wanted(known, settings)
-        existing = [part for part in wanted if _exists(known, part, str(source))]
+        existing = [part for part in wanted if exists(known, part, str(source))]
         if not wanted:
             notices.append(f"{known.name} has no month of {settings.shared.month} yet.")
         if len(existing) < len(wanted):
@@ -76,7 +76,8 @@ def datasets_named(text: str) -> list[Dataset]:
     return [dataset_named(name) for name in dict.fromkeys(names)]
 
 
-def _exists(known: Dataset, part: Part, source: str) -> bool:
+def exists(known: Dataset, part: Part, source: str) -> bool:
+    """Whether `source` (a name, "auto", "demo" or a template) may have the file of `part`, one day if not yet."""
     if part.month is None:
         return source != publishers.DEMO
     if part.month < known.first:

@@ -50,6 +50,12 @@ def previous_month(month: str) -> str:
     return f"{first_day(month) - timedelta(days=1):%Y-%m}"
 
 
+def months_before(month: str, number: int) -> str:
+    """The month that is `number` months before `month`."""
+    number = _number(month) - number
+    return f"{number // 12:04d}-{number % 12 + 1:02d}"
+
+
 def first_day(month: str) -> date:
     """The first day of `month`."""
     return date(int(month[:4]), int(month[5:]), 1)
