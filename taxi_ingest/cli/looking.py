@@ -61,7 +61,9 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         print_json(_plan_document(planned))
     else:
         plans.plan(report.console(), planned)
-    if refresh and planned.refreshed.unanswered:
+    for name, sentence in job.unanswered.items():
+        report.error(f"{name}: {sentence}")
+    if job.unanswered or (refresh and planned.refreshed.unanswered):
         raise typer.Exit(exits.FAILED)
 
 
