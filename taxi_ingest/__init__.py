@@ -3,7 +3,8 @@
 The way of a request, from the command line down. A module imports only from lines below its own, and a linter says so::
 
     cli/, dodo.py           verbs: parse, call, exit code           (dodo.py: the same tasks for those who type `doit`)
-    report/, cron           everything a person sees; a crontab line
+    page/                   what is there and what happened as one HTML file
+    report/, cron           everything a person sees on a terminal; a crontab line
     engine/                 takes parts through steps: part (one part), session (one run), lock, doit_tasks, conversion,
                             notes, watching; takes files away: removing, cleaning
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
