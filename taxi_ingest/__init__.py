@@ -3,7 +3,8 @@
 The way of a request, from the command line down. A module imports only from lines below its own, and a linter says so::
 
     cli/, dodo.py           verbs: parse, call, exit code           (dodo.py: the same tasks for those who type `doit`)
-    report/, cron, nights   everything a person sees; a crontab line; the months that its nights load
+    page/                   what is there and what happened as one HTML file
+    report/, cron, nights   everything a person sees on a terminal; a crontab line; the months that its nights load
     engine/                 takes parts through steps: part (one part), session (one run), relay, lock,
                             doit_tasks, conversion, notes, results, watching; takes files away: removing, cleaning
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
