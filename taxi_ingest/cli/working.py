@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -36,6 +37,7 @@ from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.session import Session
+    from taxi_ingest.report.results import Hints
 
 
 def command(verb: str) -> Callable[..., None]:
@@ -122,15 +124,34 @@ def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
             report.say(report.console(stderr=as_json), notes)
     else:
         report.say(report.console(stderr=as_json), session.notes)
-        results.summary(
-            report.console(stderr=as_json), session.results(), time.monotonic() - begun, _hint(session, verb)
-        )
+        out, took = report.console(stderr=as_json), time.monotonic() - begun
+        results.summary(out, session.results(), took, _hints(session, verb, given))
     for bug in session.bugs:
         report.error(f"This is a bug in taxi-ingest; {keep(bug, job.layout.logs)}")
     return code
 
 
-def _hint(session: Session, verb: str) -> str:
+def _hints(session: Session, verb: str, given: Given) -> Hints:
+    """What to type next."""
+    from taxi_ingest.report.results import Hints
+
+    see = f"See: taxi-ingest history latest{_same_data_dir(session, given)}"
+    return Hints(see, f"{see} --failed", _preview(session, verb))
+
+
+def _same_data_dir(session: Session, given: Given) -> str:
+    """The options that make another verb look at the data directory of this run."""
+    from taxi_ingest.job import layout_of
+
+    options = ["--config", given.config] if given.config else []
+    folder = session.job.layout.data_dir
+    if layout_of(Given(config=given.config).settings()).data_dir != folder:
+        near = folder.is_relative_to(Path.cwd()) and not folder.name.startswith("-")
+        options += ["--data-dir", str(folder.relative_to(Path.cwd()) if near else folder)]
+    return f" {shlex.join(options)}" if options else ""
+
+
+def _preview(session: Session, verb: str) -> str:
     """The line that opens the first table that was loaded."""
     from taxi_ingest.catalog.reading import dataset
     from taxi_ingest.warehouses import open_warehouse
