@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from conftest import MONTH, Publisher, Terminal
 from publishing import answer, one_after_another, sends
+
+from taxi_ingest.report.past import without_tracebacks
 
 RUN = ("run", "--month", "2020-01..2020-04,2020-06")
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -114,14 +119,12 @@ def test_another_try_tells_which_and_when(terminal: Terminal, publisher: Publish
     run = ("run", "--month", "2020-01", "--source", publisher.template)
     ran = terminal(120, *run, TAXI_INGEST_DOWNLOAD__BACKOFF_SECONDS="0.6")
     said = " ".join(ran.lines)
-    assert "Try 2 of 5 in." in said
-    assert "Try 3 of 5 in" in said
+    assert "Try 2 of 5 in " in said
+    assert "Try 3 of 5 in " in said
     assert "waits 1 s" in ANSI.sub("", ran.drawn.decode())
 
 
 def test_bytes_of_how_many_and_the_percentage_are_shown(terminal: Terminal, publisher: Publisher) -> None:
-    import time
-
     whole = MONTH.read_bytes() * 12
 
     def slowly(to: object) -> None:
@@ -138,3 +141,54 @@ def test_bytes_of_how_many_and_the_percentage_are_shown(terminal: Terminal, publ
     ran = terminal(80, "download", "--month", "2020-01", "--source", publisher.template)
     drawn = ANSI.sub("", ran.drawn.decode())
     assert re.search(r"yellow-2020-01 download [━─]{12} +\d+% [\d.]+ (kB )?of 1\.1 MB, [\d.]+ [kM]B/s, 00:0\d", drawn)
+
+
+# ---- waits
+
+
+def test_a_run_that_waits_for_another_says_at_once_for_which(terminal: Terminal, tmp_path: Path) -> None:
+    from subprocess import Popen
+
+    state = tmp_path / "demo-data" / "state"
+    assert terminal(80, "run", "--source", "demo", "--month", "2021-01").code == 0
+    code = f"from filelock import FileLock; import time\nwith FileLock({str(state / 'lock')!r}): time.sleep(4)"
+    with sqlite3.connect(state / "history.sqlite") as db:
+        db.execute(
+            "INSERT INTO runs VALUES ('r', '2021-05-06T07:08:09+00:00', NULL, 4711, '1', 'run --month all', NULL)"
+        )
+    with Popen([sys.executable, "-c", code]):
+        time.sleep(1)
+        again = ("run", "--source", "demo", "--month", "2021-01")
+        refused = terminal(80, *again)
+        waited = terminal(80, *again, "--wait")
+    assert refused.code == 75
+    said = " ".join(line.strip() for line in refused.lines)
+    assert "Another run (run --month all; process 4711, since 2021-05-0" in said
+    assert "waiting for another run (run --month all; process 4711, since" in " ".join(map(str.strip, waited.lines))
+    assert (waited.code, "steps" in waited.text) == (0, False)
+
+
+# ---- logs
+
+
+def test_logs_tell_a_fault_of_the_outside_in_a_line(terminal: Terminal, mixed: Publisher, tmp_path: Path) -> None:
+    terminal(80, "run", "--month", "2020-03,2020-04", "--source", mixed.template)
+    shown = terminal(80, "logs", "--failed")
+    assert shown.text.count("this try failed:") == 2
+    assert "Traceback" not in shown.text
+    assert "Traceback" in terminal(80, "logs", "--failed", "--verbose").text
+    (log,) = (tmp_path / "data" / "logs").glob("*/yellow-2020-04-download-1.log")
+    assert "Traceback" in log.read_text()
+
+
+def test_logs_of_a_bug_keep_their_traceback() -> None:
+    text = "2026-01-01 00:00:00,000 CRITICAL this try failed: 1\nTraceback (most recent call last):\n  File x\n"
+    assert without_tracebacks(text) == text.rstrip()
+    assert without_tracebacks(text.replace("CRITICAL", "ERROR")) == "2026-01-01 00:00:00,000 ERROR this try failed: 1"
+
+
+def test_logs_after_an_idle_run_are_those_of_the_last_that_worked(terminal: Terminal, mixed: Publisher) -> None:
+    run = ("run", "--month", "2020-01", "--source", mixed.template)
+    terminal(80, *run)
+    assert "1 up to date" in terminal(80, *run).text
+    assert terminal(80, "logs").text.count("==> ") == 4

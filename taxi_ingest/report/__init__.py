@@ -31,6 +31,11 @@ def say(out: Console, sentences: Iterable[str]) -> None:
         out.print(wrapped(out, sentence), markup=False)
 
 
+def tell(sentence: str) -> None:
+    """Print a sentence to stderr, at once."""
+    say(console(stderr=True), [sentence])
+
+
 def error(message: str, file: TextIO | None = None) -> None:
     """Print what went wrong to stderr (or `file`), whatever it quotes without secrets."""
     from rich.console import Console

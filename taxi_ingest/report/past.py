@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -18,6 +19,9 @@ from taxi_ingest.report import say, words
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_BEGINS_ENTRY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:,]+ [A-Z]+ ")
+"""How an entry of a log begins; its other lines belong to the same entry."""
 
 _WORTH_A_COLUMN = 12  # characters
 
@@ -83,8 +87,20 @@ def log(out: Console, attempt: PastAttempt, text: str) -> None:
     """The log of one attempt under a line that says whose it is."""
     word, colour = words.MARKS[attempt.outcome]
     heading = f"==> {attempt.part} {attempt.step}, try {attempt.attempt}, "
-    out.print(Text.assemble(heading, (word, colour), f": {attempt.log}"))
-    out.print(text.rstrip("\n"), markup=False)
+    out.print(Text.assemble(heading, (word, colour), f": {attempt.log}"))  # a path, to be copied: it is not wrapped
+    say(out, text.rstrip("\n").splitlines())
+
+
+def without_tracebacks(text: str) -> str:
+    """A log without the tracebacks of faults that are no bug: the line before each says what went wrong."""
+    kept, hidden, told = [], False, False
+    for line in text.splitlines():
+        if _BEGINS_ENTRY.match(line):
+            hidden, told = False, " ERROR this try failed: " in line
+        hidden = hidden or (told and line == "Traceback (most recent call last):")
+        if not hidden:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _attempt(out: Console, attempt: PastAttempt, wide: int, width: int) -> None:
