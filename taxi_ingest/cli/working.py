@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.session import Session
+    from taxi_ingest.report.results import Hints
 
 
 Form = Literal["words", "document", "line"]
@@ -121,13 +123,13 @@ def _work(verb: str, given: Given, *, force: bool, form: Form) -> int:
     code = session.exit_code()
     if as_json:
         print_json(_document(session, code), on_one_line=form == "line")
-    _tell(session, verb, time.monotonic() - begun, quiet=quiet, as_json=as_json)
+    _tell(session, verb, time.monotonic() - begun, given, quiet=quiet, as_json=as_json)
     for bug in session.bugs:
         report.error(f"This is a bug in taxi-ingest; {keep(bug, job.layout.logs)}")
     return code
 
 
-def _tell(session: Session, verb: str, seconds: float, *, quiet: bool, as_json: bool) -> None:
+def _tell(session: Session, verb: str, seconds: float, given: Given, *, quiet: bool, as_json: bool) -> None:
     """Say what came of a run; when `quiet`, only what is new."""
     from taxi_ingest import report
     from taxi_ingest.report import results
@@ -138,14 +140,34 @@ def _tell(session: Session, verb: str, seconds: float, *, quiet: bool, as_json: 
     if not quiet:
         out = report.console(stderr=as_json)
         report.say(out, session.notes)
-        results.summary(out, session.results(), seconds, _hint(session, verb))
+        results.summary(out, session.results(), seconds, _hints(session, verb, given))
         return
     news = results.notes(session.results(), but_not=session.told_before)
     if notes := [*session.complaints, *news]:  # else there is no need for a console
         report.say(report.console(stderr=as_json), notes)
 
 
-def _hint(session: Session, verb: str) -> str:
+def _hints(session: Session, verb: str, given: Given) -> Hints:
+    """What to type next."""
+    from taxi_ingest.report.results import Hints
+
+    see = f"See: taxi-ingest history latest{_same_data_dir(session, given)}"
+    return Hints(see, f"{see} --failed", _preview(session, verb))
+
+
+def _same_data_dir(session: Session, given: Given) -> str:
+    """The options that make another verb look at the data directory of this run."""
+    from taxi_ingest.job import layout_of
+
+    options = ["--config", given.config] if given.config else []
+    folder = session.job.layout.data_dir
+    if layout_of(Given(config=given.config).settings()).data_dir != folder:
+        near = folder.is_relative_to(Path.cwd()) and not folder.name.startswith("-")
+        options += ["--data-dir", str(folder.relative_to(Path.cwd()) if near else folder)]
+    return f" {shlex.join(options)}" if options else ""
+
+
+def _preview(session: Session, verb: str) -> str:
     """The line that opens the first table that was loaded."""
     from taxi_ingest.catalog.reading import dataset
     from taxi_ingest.warehouses import open_warehouse

@@ -83,7 +83,7 @@ class Session:
         """
         job = self.job
         job.layout.state.mkdir(parents=True, exist_ok=True)
-        self._open.enter_context(locked(job.layout.lock, wait=self._wait))
+        self._open.enter_context(locked(job.layout, wait=self._wait, announce=self.view.waiting))
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)

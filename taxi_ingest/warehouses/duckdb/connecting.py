@@ -97,10 +97,10 @@ class Connections:
             begun = time.monotonic()
             try:
                 return self._try_once(config, read_only=read_only)
-            except InUseError:
+            except InUseError as error:
                 if not patient or self._patience <= 0:
                     raise
-            self._announce_once()
+                self._announce_once(_holder(str(error.__cause__)))
             time.sleep(min(_POLL_SECONDS, self._patience))
             self._patience -= time.monotonic() - begun
 
@@ -128,10 +128,12 @@ class Connections:
         with contextlib.suppress(duckdb.CatalogException):  # DuckDB 1 does not know the setting
             db.execute(f"SET block_allocator_memory = '{self._block_megabytes}MB'")
 
-    def _announce_once(self) -> None:
+    def _announce_once(self, holder: str) -> None:
         if not self._announced:
             self._announced = True
-            self._announce(f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open")
+            self._announce(
+                f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open{holder}"
+            )
 
 
 def _holder(said: str) -> str:
