@@ -12,9 +12,9 @@ from pathlib import Path
 from taxi_ingest.airflow.places import Site, Slice
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
-from taxi_ingest.engine.lock import part_locked
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import PartRun, run_part
+from taxi_ingest.engine.part_lock import part_locked
 from taxi_ingest.engine.scratch import scratch_folder
 from taxi_ingest.engine.watching import Nobody
 from taxi_ingest.errors import TransientError

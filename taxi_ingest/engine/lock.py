@@ -9,7 +9,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from taxi_ingest.catalog import Part
 from taxi_ingest.errors import HistoryError, LockedError
 from taxi_ingest.history.reading import past_runs
 from taxi_ingest.layout import Layout
@@ -47,15 +46,6 @@ def _holder(layout: Layout) -> str:
             began = datetime.fromisoformat(at_work.started).astimezone()
             return f" ({at_work.request}; process {at_work.pid}, since {began:%Y-%m-%d %H:%M})"
     return ""
-
-
-@contextlib.contextmanager
-def part_locked(layout: Layout, part: Part) -> Iterator[None]:
-    """Hold the lock of one part, for tasks that share a data directory; waits for the task that has it."""
-    path = layout.part_lock(part)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path):
-        yield
 
 
 def locked_if_used(
