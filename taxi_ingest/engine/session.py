@@ -92,6 +92,7 @@ class Session:
         self._history.forget(job.history_days)
         self.told_before = self._history.told_before()
         self._ask_far_sides(self._watcher)
+        self._workplace.sweep()
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()

@@ -33,6 +33,8 @@ def plan(out: Console, planned: Plan) -> None:
         f"{words.size(planned.download_bytes)} to download, {words.size(planned.disk_bytes)} of disk, "
         f"{words.size(planned.disk_free)} free."
     )
+    for sentence in planned.refusals:
+        out.print(Text(f"The load will be refused: {sentence}", "bright_red"))
     for disk in planned.disks:
         if not disk.fits:
             sizes = f"{words.size(disk.needs)} is more than the {words.size(disk.free)} that are free"
