@@ -73,6 +73,8 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 def status(
     month: Month = None,
     dataset: DatasetName = None,
+    store: Store = None,
+    warehouse: Warehouse = None,
     config: Config = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -85,7 +87,7 @@ def status(
     from taxi_ingest.state.observe import Observer, known_parts
     from taxi_ingest.state.status import grid
 
-    settings = Given(config=config, data_dir=data_dir).settings()
+    settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
     is_wanted = part_filter(months=month or [], datasets=dataset or [])
     job = job_for(settings, ())
     attempts: Mapping[tuple[Part, str], PastAttempt] = {}

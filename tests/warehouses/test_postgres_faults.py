@@ -209,6 +209,32 @@ def test_a_database_that_can_only_be_read_is_told(bench: Bench, postgres_server:
     assert is_whole(bench.warehouse.held("trips")["trips"]["2021-01"])
 
 
+ANSWERS: dict[str, tuple[type[TaxiError], str]] = {
+    "disk_full": (WarehouseError, "the server's disk is full.*Make room there"),
+    "out_of_memory": (TransientError, "cannot do this now"),
+    "insufficient_privilege": (WarehouseError, "lacks a right"),
+    "serialization_failure": (TransientError, "cannot do this now"),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_what_the_server_answers_in_the_middle_of_a_load_is_a_sentence(
+    bench: Bench, postgres_server: PostgresServer, answer: str
+) -> None:
+    bench.load("2021-01", [1])
+    with postgres_server.connect(str(bench.warehouse.place).rpartition("/")[2]) as db:
+        db.execute(
+            "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE '{answer} it is' USING ERRCODE = '{answer}'; END $$"
+        )
+        db.execute("CREATE EVENT TRIGGER refusing ON ddl_command_end WHEN TAG IN ('COMMENT') EXECUTE FUNCTION refuse()")
+    kind, sentence = ANSWERS[answer]
+    with pytest.raises(kind, match=sentence) as raised:
+        bench.load("2021-01", [2, 3], mark="m2")
+    assert f"{answer} it is" in str(raised.value)
+    assert (bench.vendors(), tables(bench)) == ([1], ["trips_2021_01"])
+
+
 def test_limits_meant_for_people_do_not_end_a_load(bench: Bench, postgres_server: PostgresServer) -> None:
     with postgres_server.connect() as db:
         for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
