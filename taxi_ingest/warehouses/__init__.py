@@ -193,8 +193,43 @@ class ComparesContent(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class ComparesAtCost(Protocol):
+    """The capability of a warehouse that compares all values of a month, and bills for what it reads."""
+
+    def comparison_bytes(self, table: Table, month: str | None) -> int:
+        """The most bytes that `compare_billed` is billed for; asking is free."""
+        ...
+
+    def compare_billed(self, table: Table, month: str | None, *, file: str, most_bytes: int) -> Compared:
+        """Compare the rows of one month with those of the Parquet object at the URL `file`.
+
+        A row that was added, removed, doubled or changed in any column shows, and so do values that changed places and
+        null beside an empty text or 0. Changes no row of the table. Raises WarehouseError, with nothing billed, when
+        more than `most_bytes` would be billed.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsUnrecorded(Protocol):
+    """The capability of a warehouse that finds rows of no load, at no charge."""
+
     def unrecorded(self, table: Table) -> Mapping[date | None, int]:
         """The values of `file_month` that no load recorded, each with its number of rows; none without months."""
+        ...
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """The capability of a warehouse that can tell before any work that loads from a store will fail, or will cost."""
+
+    def foresee(self, store: Place) -> list[str]:
+        """Sentences on what loads from `store` will cost beside the usual.
+
+        Raises WarehouseError if none can succeed. Changes nothing.
+        """
         ...
 
 
@@ -224,7 +259,7 @@ class AnswersQueries(Protocol):
 
 
 @runtime_checkable
-class ForeseesRefusals(Protocol):
+class TellsForeignTables(Protocol):
     """The capability of a warehouse that can tell beforehand, at no charge, whose tables there are."""
 
     def refusal(self, table: Table) -> str:
@@ -241,11 +276,11 @@ class LeavesRemains(Protocol):
         ...
 
 
-class JobWarehouse(Warehouse, SettlesJobs, AnswersQueries, Protocol):
-    """A warehouse that works through jobs."""
+class JobWarehouse(Warehouse, SettlesJobs, Foresees, AnswersQueries, ComparesAtCost, CountsUnrecorded, Protocol):
+    """A warehouse that works through jobs somewhere else, some of which it bills."""
 
 
-class ComparingWarehouse(Warehouse, ComparesContent, AnswersQueries, ForeseesRefusals, Protocol):
+class ComparingWarehouse(Warehouse, ComparesContent, AnswersQueries, CountsUnrecorded, TellsForeignTables, Protocol):
     """A warehouse that reads its rows at no charge."""
 
 
@@ -269,9 +304,14 @@ def sweep(warehouse: Warehouse, *tables: str) -> None:
 
 def foreseen_refusals(warehouse: Warehouse, tables: Iterable[Table]) -> list[str]:
     """The sentences with which loads into `tables` would be refused, as far as the warehouse can tell beforehand."""
-    if not isinstance(warehouse, ForeseesRefusals):
+    if not isinstance(warehouse, TellsForeignTables):
         return []
     return [sentence for table in tables if (sentence := warehouse.refusal(table))]
+
+
+def foresee(warehouse: Warehouse, store: Place) -> list[str]:
+    """What a warehouse foresees of loads from `store`; nothing if it is none that does."""
+    return warehouse.foresee(store) if isinstance(warehouse, Foresees) else []
 
 
 def _duckdb(place: Place, options: Options) -> ComparingWarehouse:
@@ -305,7 +345,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "duckdb": Kind("duckdb:FILE", _duckdb, (TABLE, EXTERNAL)),
-    "bigquery": Kind("bigquery://project/dataset", _bigquery, (TABLE, "partition", "merge")),
+    "bigquery": Kind("bigquery://project/dataset", _bigquery, (TABLE, "partition", "merge", EXTERNAL)),
     "postgresql": Kind("postgresql://user@host/database", _postgres),
 }
 """URL scheme → kind. An opener imports its module, and the client that needs, when called."""

@@ -151,7 +151,7 @@ class DuckDB:
             return compare(db, table, first_day(month) if month else None, file)
 
     def unrecorded(self, table: Table) -> dict[date | None, int]:
-        """Rows that no load recorded, by `file_month`; see the contract, `ComparesContent.unrecorded`."""
+        """Rows that no load recorded, by `file_month`; see the contract, `CountsUnrecorded.unrecorded`."""
         if not table.monthly or not self._connections.has_database:
             return {}
         with self._connections.open(read_only=True) as db:
@@ -161,7 +161,7 @@ class DuckDB:
         return {day: count for day, count in (rows or {}).items() if day not in days}
 
     def refusal(self, table: Table) -> str:
-        """Why a load into `table` would be refused; see the contract, `ForeseesRefusals.refusal`."""
+        """Why a load into `table` would be refused; see the contract, `TellsForeignTables.refusal`."""
         if not self._connections.has_database:
             return ""
         with self._connections.open(read_only=True) as db:

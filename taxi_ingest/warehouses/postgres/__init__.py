@@ -70,12 +70,12 @@ class Postgres:
             return comparing.compare(session, table, month, file)
 
     def unrecorded(self, table: Table) -> dict[date | None, int]:
-        """Rows that no load recorded, by `file_month`; see the contract, `ComparesContent.unrecorded`."""
+        """Rows that no load recorded, by `file_month`; see the contract, `CountsUnrecorded.unrecorded`."""
         with self._sessions.open() as session:
             return comparing.unrecorded(session, table)
 
     def refusal(self, table: Table) -> str:
-        """Why a load into `table` would be refused; see the contract, `ForeseesRefusals.refusal`."""
+        """Why a load into `table` would be refused; see the contract, `TellsForeignTables.refusal`."""
         with self._sessions.open() as session:
             try:
                 refuse_foreign_table(session, table)
