@@ -314,6 +314,7 @@ def test_a_load_killed_between_its_transactions_leaves_the_old_month_and_the_nex
 KILLS = int(os.environ.get("TAXI_INGEST_TEST_KILLS", "3"))
 
 
+@pytest.mark.timeout(120 + 30 * KILLS)
 @pytest.mark.parametrize("victim", ["client", "server"])
 def test_kills_between_the_transactions_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
     write(tmp_path / "old.parquet", TRIPS, "2021-01", [1])
