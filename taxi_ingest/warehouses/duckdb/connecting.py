@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import threading
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _POLL_SECONDS = 0.2
+_PATIENCE_FOR_A_FOLDER = 5.0
+"""Seconds: to make a file takes a small part of one, and a scratch folder is locked as long as it is used."""
+
 _IN_USE = re.compile(r"(IO Error: )?(Could not set lock on file|Conflicting lock)")
 """How DuckDB's sentence begins. The path comes after it, so that no path can be taken for it."""
 
@@ -107,10 +111,11 @@ class Connections:
     def _try_once(self, config: _Config, *, read_only: bool) -> DuckDBPyConnection:
         import duckdb
 
-        if not read_only and not self.has_database:
-            self._path.unlink(missing_ok=True)  # DuckDB takes an empty file for a damaged one
         try:
-            db = duckdb.connect(str(self._path), read_only=read_only, config=config)
+            if read_only or self.has_database:
+                db = duckdb.connect(str(self._path), read_only=read_only, config=config)
+            else:
+                db = self._made(config)
         except duckdb.Error as error:
             if _IN_USE.match(str(error)):
                 raise InUseError(
@@ -120,6 +125,19 @@ class Connections:
         if not read_only:
             self._keep_blocks(db)
         return db
+
+    def _made(self, config: _Config) -> DuckDBPyConnection:
+        """A connection to a new file, or to the one that another process has made by now.
+
+        DuckDB takes an empty file for a damaged one, so that is removed, but never the one that another of our
+        processes is about to fill.
+        """
+        import duckdb
+
+        with _alone_in(self._path.parent):
+            if not self.has_database:
+                self._path.unlink(missing_ok=True)
+            return duckdb.connect(str(self._path), config=config)
 
     def _keep_blocks(self, db: DuckDBPyConnection) -> None:
         """Let DuckDB keep the memory of its blocks during a load, instead of asking the system for it again."""
@@ -134,6 +152,30 @@ class Connections:
             self._announce(
                 f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open{holder}"
             )
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Let processes that make a file in `folder` take turns, where its filesystem has locks for folders."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        patient_until = time.monotonic() + _PATIENCE_FOR_A_FOLDER
+        while not _is_locked(handle) and time.monotonic() < patient_until:
+            time.sleep(_POLL_SECONDS / 10)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_locked(handle: int) -> bool:
+    """Whether the lock of an open folder is ours now, or there is no such lock to be had."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network filesystems lock no folder
+        return True
+    return True
 
 
 def _holder(said: str) -> str:
