@@ -7,7 +7,7 @@ deduplicates: every line of the file that has a value becomes a row or a reject 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -82,8 +82,8 @@ class Inspected:
 class Reader(Protocol):
     """Reads one file of a known layout in bounded memory."""
 
-    def __call__(self, path: Path, dataset: Dataset, vintage: Vintage) -> Iterator[Batch]:
-        """Yield the file's rows in order.
+    def __call__(self, path: Path, dataset: Dataset, vintage: Vintage) -> Generator[Batch, None, None]:
+        """Yield the file's rows in order. Whoever leaves off before the end closes the generator: it has threads.
 
         Raises ContentError when the file is truncated, damaged or has none of the dataset's columns, and SchemaError
         when a column's type or values do not fit the canonical type.

@@ -7,7 +7,7 @@ GIL), and the consumer takes the batches in file order.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
@@ -33,7 +33,7 @@ _SAMPLE = 100
 
 def read(
     path: Path, dataset: Dataset, vintage: Vintage, *, block_bytes: int = 2 << 20, threads: int = 2
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield the rows of a CSV file in file order, each batch from about `block_bytes` bytes of decompressed lines.
 
     Columns are matched by header name through `vintage.names`. Memory use is about ten blocks and their batches.

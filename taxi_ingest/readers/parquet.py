@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -46,7 +46,7 @@ _DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError)
 """What Arrow raises for a damaged file, unless it ends the whole process."""
 
 
-def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32_768) -> Iterator[Batch]:
+def read(path: Path, dataset: Dataset, vintage: Vintage, *, batch_rows: int = 32_768) -> Generator[Batch, None, None]:
     """Yield the rows of a Parquet file in file order, at most `batch_rows` rows a batch.
 
     Columns are matched by name through `dataset.names_in(vintage)`; others are not read. The batches' `lines` add up to

@@ -87,9 +87,9 @@ def _parquetize(
         replacing(rejects) as rejected,
         replacing(path) as scratch,
         ThreadPoolExecutor(1, "checksum") as checksum,
+        contextlib.closing(readers.reader(downloaded.format)(raw, known, fitted.vintage)) as batches,
     ):
         is_as_downloaded = checksum.submit(_is_as_downloaded, raw, downloaded)
-        batches = readers.reader(downloaded.format)(raw, known, fitted.vintage)
         tables = _counted(batches, tally, limits, rejected, progress)
         threads = _ENCODING_THREADS[downloaded.format]
         failure: TaxiError | None = None

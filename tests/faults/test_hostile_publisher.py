@@ -72,7 +72,7 @@ CSV: dict[str, Hostile] = {
     "a line of a million commas": Hostile(body(HEADER + b"\n" + b"," * 1_000_000 + b"x\n" + LINES), ""),
     "a line of 10 MB": Hostile(body(HEADER + b"\n" + b"9" * (10 * MEGABYTE) + b"\n" + LINES), ""),
     "NUL bytes": Hostile(body(SAMPLE.read_bytes() + b"\0" * 100), "NUL bytes"),
-    "a header that is not UTF-8": Hostile(body(b"\xff\xfe" * 9 + b"\n" + LINES), "yellow"),
+    "a header that is not UTF-8": Hostile(body(b"\xc3(,\xff\n" + LINES), "fit no known"),
     "a line that is not UTF-8": Hostile(body(HEADER + b"\n\xff\xfe,\xc3\n" + LINES), ""),
     "an HTTP header of 10 MB": Hostile(sends(200, {"X": "x" * (10 * MEGABYTE)}, b""), "connection failed"),
     "10,000 HTTP headers": Hostile(sends(200, {f"X-{n}": "1" for n in range(10_000)}, b""), "connection failed"),
@@ -99,7 +99,8 @@ LONG_MONTHS = ("01", "03", "05", "07", "08", "10", "12")  # of 31 days, as that 
 MOST_SECONDS = 120
 """For all of them together; a machine that does nothing else takes a tenth of it."""
 
-MOST_MEGABYTES = 600
+MOST_MEGABYTES = 1000
+"""Of the largest process, with two conversions at once: millions of lines that are refused are kept for a while."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +137,14 @@ class Ordeal:
     held_before: tuple[dict[str, int], dict[str, str]]
 
 
-def held(data: Path, table: str) -> tuple[dict[str, int], dict[str, str]]:
-    """Rows by month, and the digests of all files of the store."""
+def held(data: Path, kind: Kind) -> tuple[dict[str, int], dict[str, str]]:
+    """Rows by month, and the digests of the files of the store for which nothing good was sent."""
+    table = f"{kind.dataset}_tripdata"
+    refused = {f"{table}_{month}.parquet" for month, case in kind.months.items() if case.refusal}
     months = "SELECT strftime(file_month, '%Y-%m'), count(*) FROM {} GROUP BY ALL"
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (data / "lake").rglob("*.parquet")}
+    files = {name: digest for name, digest in files.items() if name in refused}
+    assert files.keys() == refused
     return dict(query(data / "taxi.duckdb", months.format(table))), files
 
 
@@ -163,12 +168,12 @@ def ordeal(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Ordeal:
         run = ["run", "--dataset", kind.dataset, "--month", ",".join(kind.months), "--quiet"]
         run += ["--source", f"{url}/{{dataset}}_tripdata_{{month}}{kind.suffix}"]
         assert taxi(folder, *run)[0] == 0
-        before = held(folder / "data", f"{kind.dataset}_tripdata")
+        before = held(folder / "data", kind)
         hostile = True
         code, seconds, megabytes = taxi(folder, *run, "--force")
     said = json.loads(process([*TAXI, "history", "latest", "--json"], folder).out)
     errors = {attempt["month"]: attempt["error"] for attempt in said["attempts"] if attempt["error"]}
-    return Ordeal(code, seconds, megabytes, errors, held(folder / "data", f"{kind.dataset}_tripdata"), before)
+    return Ordeal(code, seconds, megabytes, errors, held(folder / "data", kind), before)
 
 
 TAXI = (sys.executable, "-m", "taxi_ingest")
@@ -188,7 +193,6 @@ def taxi(folder: Path, *arguments: str) -> tuple[int, float, float]:
 
 def test_each_gets_one_sentence(kind: Kind, ordeal: Ordeal) -> None:
     expected = {month: case.refusal for month, case in kind.months.items() if case.refusal}
-    print(ordeal)
     assert ordeal.said.keys() == expected.keys()
     assert {month: said for month, said in ordeal.said.items() if expected[month] not in said} == {}
     assert [said for said in ordeal.said.values() if "\n" in said or len(said) > 1000] == []
