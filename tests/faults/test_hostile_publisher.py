@@ -30,12 +30,12 @@ from publishing import sends
 MEGABYTE = 1 << 20
 HEADER, _, LINES = SAMPLE.read_bytes().replace(b"\r", b"").partition(b"\n")
 MEMBER = 16 * MEGABYTE
-"""Bytes that one member of a bomb of gzip unpacks to; a bomb has 32 of them."""
+"""Bytes that one member of a bomb of gzip unpacks to; a bomb has 12 of them."""
 
 
 def bomb(line: bytes) -> bytes:
-    """A small file of gzip that holds half a gigabyte of the same line."""
-    return gzip.compress(HEADER + b"\n") + gzip.compress(line * (MEMBER // len(line))) * 32
+    """A small file of gzip that holds 200 MB of the same line."""
+    return gzip.compress(HEADER + b"\n") + gzip.compress(line * (MEMBER // len(line))) * 12
 
 
 def body(content: bytes) -> Answer:
@@ -96,7 +96,7 @@ PARQUET: dict[str, Hostile] = {
 
 LONG_MONTHS = ("01", "03", "05", "07", "08", "10", "12")  # of 31 days, as that of the sample
 
-MOST_SECONDS = 120
+MOST_SECONDS = 200
 """For all of them together; a machine that does nothing else takes a tenth of it."""
 
 MOST_MEGABYTES = 1000
