@@ -232,6 +232,11 @@ def _environment_layers() -> list[tuple[Origin, Path, dict[str, str]]]:
     ]
 
 
+def given_explicitly(settings: Settings, name: str) -> bool:
+    """Whether a setting was given for this very invocation: by a flag or in the environment."""
+    return settings.origins.get(name, Origin()).is_of_this_invocation
+
+
 def environment_name(name: str) -> str:
     """The environment variable of a setting: "global.jobs" → "TAXI_INGEST_GLOBAL__JOBS"."""
     return ENVIRONMENT_PREFIX + name.replace(".", "__").upper()

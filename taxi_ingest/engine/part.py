@@ -245,7 +245,8 @@ def _earlier_copies(had: Downloaded | None, now: Downloaded) -> tuple[str, ...]:
 
 def _parquetize(work: _Work) -> Parquetized:
     from taxi_ingest.engine.conversion import Conversion
-    from taxi_ingest.steps.parquetize import Limits, parquetize
+    from taxi_ingest.steps.limits import Limits
+    from taxi_ingest.steps.parquetize import parquetize
 
     job, part, downloaded = work.job, work.part, work.downloaded()
     work.expects(expected_rows(part.dataset, part.month) or 0)

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from taxi_ingest.catalog import Part
+from taxi_ingest.engine.results import PartResult
 from taxi_ingest.graph import STEPS, Outcome
-from taxi_ingest.history.writing import PartResult
 from taxi_ingest.report import say, words
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taxi_ingest.errors import InUseError, WarehouseError
+from taxi_ingest.errors import MAKE_ROOM, InUseError, WarehouseError, has_no_room
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Options
 
@@ -80,7 +80,8 @@ class Connections:
             try:
                 yield db
             except duckdb.Error as error:
-                raise WarehouseError(f"{self._place}: DuckDB refused: {error}") from error
+                remedy = f". {MAKE_ROOM}" if has_no_room(error) else ""
+                raise WarehouseError(f"{self._place}: DuckDB refused: {error}{remedy}") from error
 
     def _connect(self, *, read_only: bool, patient: bool) -> DuckDBPyConnection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
