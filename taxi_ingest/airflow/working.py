@@ -86,7 +86,7 @@ def work(
     record: Callable[[str], None],
     unsettled: Sequence[str] = (),
 ) -> Done:
-    """Take `part` through the steps of `slice_`, once: whoever runs this tries again.
+    """Take `part` through the steps of `slice_`, and those before it, once: whoever runs this tries again.
 
     `record` gets the id of each job before it is sent to the warehouse, `unsettled` are those that a killed task
     recorded. Raises what the steps raise.
@@ -97,7 +97,7 @@ def work(
             warehouse = open_warehouse(job.warehouse, job.warehouse_options)
             for recorded in unsettled:
                 settle(warehouse, recorded)
-        ran = run_part(job, part, slice_.steps, watcher=_Recorder(record))
+        ran = run_part(job, part, (*slice_.before, *slice_.steps), watcher=_Recorder(record))
         return _done(part, ran, job)
 
 
