@@ -205,7 +205,7 @@ def kill_once(airflow: Installation, dag_id: str, task: str, begun: threading.Ev
 
     def kill() -> None:
         if begun is not None:
-            begun.wait(300)
+            begun.wait(600)
         pid = airflow.pid_of(dag_id, task, "2019-06" if begun else "")
         lying = airflow.left_in_scratch
         with contextlib.suppress(ProcessLookupError):
@@ -288,7 +288,7 @@ def local(stage: Stage, keep: float) -> None:
         months.files["2019-02"] = good
 
         airflow.trigger("waiting", json.dumps({"months": recent}))
-        until("the sensor asks", lambda: airflow.states("waiting").get("month.published") == ["up_for_reschedule"], 60)
+        until("the sensor asks", lambda: airflow.states("waiting").get("month.published") == ["up_for_reschedule"])
         seen.check("a month that is not there is waited for", True, airflow.states("waiting"))
         months.publish(recent)
         airflow.wait_for_runs("waiting")
