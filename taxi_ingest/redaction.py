@@ -27,12 +27,15 @@ _USER_IN_PATH = re.compile(r".*:(?!//)[^@]*@", re.DOTALL)
 _BROKEN_ADDRESS = re.compile(r"[^/:]*:.*@|//.*[@?]|https?:|.*[?;#][^/]*=", re.DOTALL | re.IGNORECASE)
 """How a text begins that may be an address with a mistake in it: a user before @, or parameters."""
 
+_HOSTS = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^][:,@/]*)(:[0-9]+)?(,(\[[0-9A-Fa-f:.]*\]|[^][:,@/]*)(:[0-9]+)?)+")
+"""Hosts with their ports, of which an address of Postgres may name several."""
+
 _SHORTEST = 6
 """A shorter secret is not looked for in texts: too much else would be taken for it."""
 
 _A_LONG_WORD = 12
 
-_NAMING = {"postgresql": ("host", "port", "dbname", "service", "schema")}
+_NAMING = dict.fromkeys(("postgresql", "postgres"), ("host", "port", "dbname", "service", "schema"))
 """Scheme → the parameters that tell which place an address names. They are shown."""
 
 _PLAIN = {
@@ -53,7 +56,8 @@ def is_well_formed(url: str) -> bool:
     """Whether it is certain where in `url` user and password end and the host begins."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises for a port that is no number, such as the beginning of a password
+        several = parts.scheme in _NAMING and _HOSTS.fullmatch(parts.netloc.rpartition("@")[2])
+        _ = several or parts.port  # raises for a port that is no number, such as the beginning of a password
     except ValueError:
         return False
     if "@" in parts.netloc:

@@ -59,7 +59,11 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     is_wanted = part_filter(months=month or [], datasets=dataset or [])
     job = job_for(settings, ())
     removed = False
-    with contextlib.nullcontext() if dry_run else locked_if_used(job.layout, wait=settings.global_.wait):
+    with (
+        contextlib.nullcontext()
+        if dry_run
+        else locked_if_used(job.layout, wait=settings.global_.wait, announce=report.tell)
+    ):
         observer = Observer(job, "everything")
         parts = [part for part in known_parts(job, ()) if is_wanted(part)] if artefacts else []
         findings = cleaning.look(job, observer, parts, artefacts, orphans=orphans)

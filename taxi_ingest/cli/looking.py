@@ -1,13 +1,13 @@
 """The verbs that look at what is asked for and what is known of it: plan, catalog, doctor, config, cron.
 
-None of them takes the lock, and all but plan and doctor do without a network.
+None of them takes the lock, and all but plan and doctor do without a network; cron asks a publisher in an empty folder.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +61,9 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         print_json(_plan_document(planned))
     else:
         plans.plan(report.console(), planned)
-    if refresh and planned.refreshed.unanswered:
+    for name, sentence in job.unanswered.items():
+        report.error(f"{name}: {sentence}")
+    if job.unanswered or (refresh and planned.refreshed.unanswered):
         raise typer.Exit(exits.FAILED)
 
 
@@ -117,46 +119,50 @@ def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
     listing.settings(report.console(), [(n, v, o, configuration.environment_name(n)) for n, v, o in items])
 
 
-def cron(
+def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     at: At = "17 6 * * *",
     month: Month = None,
     dataset: DatasetName = None,
     source: Source = None,
     store: Store = None,
     warehouse: Warehouse = None,
+    refresh: Refresh = False,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a line for crontab."""
-    from taxi_ingest.asked import part_filter
-    from taxi_ingest.catalog.months import LATEST, parse_months
+    """Print a line for crontab to stdout, and to stderr which months it loads, and why."""
+    from taxi_ingest import report
     from taxi_ingest.cron import crontab_line
-    from taxi_ingest.errors import UsageError
-    from taxi_ingest.job import options_of, store_of, warehouse_of
-    from taxi_ingest.redaction import has_password, public_text
-    from taxi_ingest.stores import open_store
-    from taxi_ingest.warehouses import open_warehouse
+    from taxi_ingest.nights import nightly
+    from taxi_ingest.settings import config_named
 
-    settings = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
-    open_store(store_of(settings))  # these refuse what makes no sense, such as a user or a query
-    open_warehouse(warehouse_of(settings), options_of(settings))
-    part_filter(months=[], datasets=dataset or [])
-    parse_months(month or [LATEST], newest=lambda: f"{date.today():%Y-%m}")
+    given = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir)
+    settings = given.settings()
+    nights = nightly(settings, ",".join(month or []), refresh=refresh)
     options = {
-        "--month": ",".join(month or ["latest"]),
+        "--month": nights.months,
         "--dataset": ",".join(dataset or []),
         "--source": source,
         "--store": store,
         "--warehouse": warehouse,
-        "--config": config,
+        "--config": config_named(config),
         "--data-dir": data_dir,
     }
+    _refuse_secrets(options)
+    arguments = [word for name, value in options.items() if value for word in (name, value)]
+    line = crontab_line(at, [*arguments, *(["--refresh"] if refresh else [])], Path.cwd())
+    report.say(report.console(stderr=True), nights.why)
+    sys.stdout.write(line + "\n")
+
+
+def _refuse_secrets(options: Mapping[str, str | None]) -> None:
+    from taxi_ingest.errors import UsageError
+    from taxi_ingest.redaction import has_password, public_text
+
     for name, value in options.items():
         # the other parameters of a warehouse are no secrets; it would have refused them
         if value and (has_password(value) if name == "--warehouse" else public_text(value) != value):
             raise UsageError(f"A crontab is no place for a secret: put it into config.toml and leave {name} out.")
-    arguments = [word for name, value in options.items() if value for word in (name, value)]
-    sys.stdout.write(crontab_line(at, arguments, Path.cwd()) + "\n")
 
 
 def _plan_document(planned: Plan) -> dict[str, object]:

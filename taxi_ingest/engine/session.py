@@ -24,10 +24,10 @@ from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.results import PartResult
 from taxi_ingest.errors import (
     HistoryError,
-    InUseError,
     NotPublishedError,
-    SpaceError,
     TaxiError,
+    TransientError,
+    WarehouseError,
     machine_refused,
 )
 from taxi_ingest.graph import STEPS, Outcome, Step, before
@@ -35,12 +35,14 @@ from taxi_ingest.history import Note, Streak
 from taxi_ingest.history.writing import History
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
+from taxi_ingest.retrying import with_retries
 from taxi_ingest.sources import partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, republished
+from taxi_ingest.stores import unfinished
 
 log = logging.getLogger("taxi_ingest")
 
@@ -60,9 +62,11 @@ class Session:
         self.run_id = ""
         self._unrecorded = False
         self._refusal = ""
+        self._costs: list[str] = []
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
+        self._unanswered = dict(job.unanswered)
         self.told_before: frozenset[tuple[Part, str]] = frozenset()
         self._request = request
         self._wait = wait
@@ -74,15 +78,16 @@ class Session:
     def begin(self) -> None:
         """Take the lock and open the run in the history.
 
-        Raises LockedError, UsageError for a mixed-up table, and SpaceError for a disk that is too small.
+        Raises LockedError, UsageError for a mixed-up table, SpaceError for a disk that is too small, and what store or
+        warehouse raise when they cannot be asked what they hold.
         """
         job = self.job
         job.layout.state.mkdir(parents=True, exist_ok=True)
-        self._open.enter_context(locked(job.layout.lock, wait=self._wait))
+        self._open.enter_context(locked(job.layout, wait=self._wait, announce=self.view.waiting))
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
-        with contextlib.suppress(InUseError):  # every load asks again
+        with contextlib.suppress(TransientError, WarehouseError):  # asked again, once the history is open
             refuse_demo_among_real(self.job, self._workplace.observer)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
@@ -92,20 +97,43 @@ class Session:
         self._history.forget(job.history_days)
         self._history.fold()
         self.told_before = self._history.told_before()
+        self._ask_far_sides(self._relay)
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
+        self._foresee()
         self.view.begun(len(job.parts) * len(job.steps))
 
+    def _ask_far_sides(self, relay: Relay) -> None:
+        """Refuse a run whose store or warehouse cannot be asked what it holds: no step could tell what it must do."""
+        retries, tell = self.job.retries["load"], self._say_what_is_tried_again
+        with self._noted_refusal():
+            with_retries(retries, lambda _: self._workplace.ask(), wait=relay.wait, tell=tell)
+
+    def _say_what_is_tried_again(self, message: str, seconds: float) -> None:
+        self.view.waiting(f"{redacted(message)} Trying again in {seconds:.0f} s.")
+
     def _check_disks(self) -> None:
-        """Refuse a run that is too large for its disks; it stands in the history as failed, with the reason."""
-        if not self.job.check_disk:
-            return
+        """Refuse a run that is too large for its disks."""
+        if self.job.check_disk:
+            with self._noted_refusal():
+                check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
+
+    @contextlib.contextmanager
+    def _noted_refusal(self) -> Iterator[None]:
+        """A run that is refused in the block stands in the history as failed, with the reason."""
         try:
-            check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
-        except SpaceError as error:
-            self._refusal = str(error)
+            yield
+        except TaxiError as error:
+            self._refusal = redacted(str(error))
             raise
+
+    def _foresee(self) -> None:
+        """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
+        loads = "load" in self.job.steps
+        if loads and any(self.decision(part, "load").action == "run" for part in self.job.parts):
+            with self._noted_refusal():
+                self._costs = warehouses.foresee(self._workplace.observer.warehouse, self.job.store)
 
     def _settle_recorded_jobs(self, history: History) -> None:
         """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.
@@ -126,7 +154,9 @@ class Session:
             interrupted = sys.exc_info()[0] is KeyboardInterrupt
             try:
                 self._count_failures(history)
-                history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code(), self._all_notes())
+                code = exits.INTERRUPTED if interrupted else self.exit_code()
+                latest = {name: None if found.unanswered else found.month for name, found in self.job.latest.items()}
+                history.end(self.outcomes, code, self._all_notes(), latest)
             except HistoryError as error:
                 self._unrecorded = True
                 self.view.noted(f"The end of this run is not in the history: {error}")
@@ -137,15 +167,31 @@ class Session:
             if outcome == "failed":
                 earlier = history.failures(part, step)
                 self._streaks[part] = Streak(earlier.runs + 1, earlier.since)
+        for dataset, sentence in self.job.unanswered.items():
+            earlier = history.unanswered(dataset)
+            if earlier.runs + 1 >= LOUD_FAILURES:
+                self._unanswered[dataset] = f"{sentence} So in {earlier.runs + 1} runs in a row, since {earlier.since}."
 
     def _all_notes(self) -> list[Note]:
-        of_run = [Note(None, note) for note in self.notes]
-        return of_run + [Note(result.part, note) for result in self.results() for note in result.told]
+        of_run = [Note(None, note) for note in (*self._refusals, *self._refreshed.unanswered)]
+        of_datasets = [Note(Part(name), sentence) for name, sentence in self._unanswered.items()]
+        return of_run + of_datasets + [Note(result.part, note) for result in self.results() for note in result.told]
 
     @property
     def notes(self) -> list[str]:
         """What a person should know of the run as a whole."""
-        return [*((self._refusal,) if self._refusal else ()), *self._refreshed.unanswered]
+        return [*self.complaints, *self._costs, *(() if self.job.refresh else self._refreshed.unanswered)]
+
+    @property
+    def complaints(self) -> list[str]:
+        """Those of the notes that make the run a failure."""
+        asked_in_vain = self._refreshed.unanswered if self.job.refresh else ()
+        no_newest = (f"{name}: {sentence}" for name, sentence in self._unanswered.items())
+        return [*self._refusals, *no_newest, *asked_in_vain]
+
+    @property
+    def _refusals(self) -> tuple[str, ...]:
+        return (self._refusal,) if self._refusal else ()
 
     def decision(self, part: Part, step: Step) -> Decision:
         """Whether `step` must run for `part`, and why."""
@@ -199,8 +245,7 @@ class Session:
         outcomes = set(self.outcomes.values())
         if self.bugs:
             return exits.BUG
-        asked_in_vain = self.job.refresh and self._refreshed.unanswered
-        if self._refusal or self._unrecorded or asked_in_vain or outcomes & {"failed", "blocked"}:
+        if self.complaints or self._unrecorded or outcomes & {"failed", "blocked"}:
             return exits.FAILED
         return exits.NOT_PUBLISHED if "not_published" in outcomes else exits.OK
 
@@ -263,3 +308,4 @@ def _remove_scratch_files(workplace: Workplace) -> None:
         scratch.unlink(missing_ok=True)
     stores.sweep(workplace.observer.store, layout.parquets)
     partial.forget_old(layout.raws, time.time())
+    unfinished.forget_old(layout.uploads, time.time())
