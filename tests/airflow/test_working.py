@@ -128,3 +128,17 @@ def test_a_month_is_waited_for_until_it_is_there_or_too_late(workers: Workers) -
     workers.publisher.files[f"/yellow_tripdata_{recent.month}.csv"] = MONTH.read_bytes()
     assert may_be_fetched(workers.first, recent, "")
     assert may_be_fetched(workers.first, Part("yellow", "2015-01"), "")
+
+
+def test_jobs_that_a_killed_task_recorded_are_settled_before_it_begins_again(
+    workers: Workers, bigquery_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_server)
+    where = {**workers.first.config["global"], "warehouse": f"bigquery://demo-project/d{uuid.uuid4().hex[:8]}"}  # type: ignore[index]
+    site = replace(workers.first, config={"global": where, "load": {"method": "merge"}})
+    recorded: list[str] = []
+    do(site, TO_STORE)
+    work(site, PART, LOAD, Asked(), record=recorded.append)
+    assert recorded
+    again = work(site, PART, LOAD, Asked(force=True), record=lambda job: None, unsettled=recorded)
+    assert (again.steps["load"], again.rows) == ("done", 999)
