@@ -93,7 +93,7 @@ class Tasks:
         ) -> dict[str, Any]:
             which = Part(**part)  # type: ignore[arg-type]
             asked = Asked(params["source"], params["force"], params["refresh"])
-            with _google_credentials(self.google):
+            with google_credentials(self.google):
                 done = _work(self.site, which, slice_, asked, task_state_store if slice_.loads else None)
             get_current_context()[_LABEL] = ": ".join(filter(None, [which.month, done.label]))
             if slice_.loads:
@@ -151,7 +151,7 @@ def _month_of(dag_run: Any) -> str:
 
 
 @contextlib.contextmanager
-def _google_credentials(connection_id: str) -> Iterator[None]:
+def google_credentials(connection_id: str) -> Iterator[None]:
     """Let Google's clients find the key of an Airflow connection; without one they find their own as ever."""
     if not connection_id:
         yield

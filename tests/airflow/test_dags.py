@@ -132,8 +132,8 @@ def test_the_example_makes_its_dags(airflow: home.Home) -> None:
 def test_a_connection_gives_googles_clients_their_key_for_as_long_as_the_task_runs(airflow: home.Home) -> None:
     connection = {"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": '{"type": "x"}', "project": "p"}}
     code = (
-        "import os; from pathlib import Path; from taxi_ingest.airflow.tasks import _google_credentials\n"
-        "with _google_credentials('lake'):\n"
+        "import os; from pathlib import Path; from taxi_ingest.airflow.tasks import google_credentials\n"
+        "with google_credentials('lake'):\n"
         "    path = Path(os.environ['GOOGLE_APPLICATION_CREDENTIALS'])\n"
         "    print(path.read_text(), os.environ['GOOGLE_CLOUD_PROJECT'])\n"
         "print(path.exists())\n"
