@@ -11,8 +11,8 @@ The way of a request, from the command line down. A module imports only from lin
                             files away: removing, cleaning
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
     verification/           is every copy of a part what its receipt says?
-    state/                  receipts, mark, carried, wanted, observe (what is there), refresh, decide (must a step run?)
-                            plan, room, status, retention, orphans, counts
+    state/                  receipts, mark, carried, wanted, observe (what is there), refresh,
+                            decide (must a step run?), plan, room, status, retention, orphans, counts
     job                     settings and flags → one job of plain values; refuses what makes no sense
     asked                   which parts a request names
     settings                built-in defaults < config.toml < environment < flags
