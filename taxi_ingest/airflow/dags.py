@@ -64,7 +64,7 @@ def dag(  # noqa: PLR0913 - each is one thing that installations differ in
         "start_date": datetime.fromisoformat(f"{known.first}-01") if known.monthly else datetime(2009, 1, 1),
         "catchup": False,
         "description": known.title,
-        "doc_md": __doc__ if not known.monthly else f"{known.title}. A run is a month; `months` takes several.",
+        "doc_md": known.title + (". A run is a month; `months` takes several." if known.monthly else "."),
         "tags": ["taxi-ingest", dataset],
         "params": _params(known),
         "default_args": {"owner": "taxi-ingest"},

@@ -123,6 +123,19 @@ def test_reading_a_dag_file_loads_no_client_and_no_arrow(airflow: home.Home) -> 
     assert python(airflow, code)[-1] == "[]"
 
 
+def test_what_may_pass_is_tried_again_when_the_far_side_asked_and_what_lasts_is_not(airflow: home.Home) -> None:
+    code = (
+        "from taxi_ingest import errors; from taxi_ingest.airflow.tasks import WhatMayPass\n"
+        "faults = [errors.TransientError('x', retry_after=7), errors.TransientError('x'), errors.InUseError('x'),\n"
+        "          errors.ContentError('x'), errors.UsageError('x'), OSError('x')]\n"
+        "for one in [WhatMayPass().evaluate(fault, 1, 3) for fault in faults]:\n"
+        "    print(one.action.value, one.retry_delay and one.retry_delay.total_seconds())\n"
+    )
+    assert python(airflow, code)[-6:] == [
+        "retry 7.0", "retry None", "default None", "fail None", "fail None", "default None",
+    ]  # fmt: skip
+
+
 def test_the_example_makes_its_dags(airflow: home.Home) -> None:
     example = home.REPOSITORY / "examples" / "airflow" / "dags" / "taxi_trips.py"
     code = f"import runpy; print([made.dag_id for made in runpy.run_path({str(example)!r})['DAGS']])"
