@@ -75,6 +75,7 @@ class Installation(Home):
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",  # machines that do other things are slow
         }
         if self.metadata:
             self.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = self.metadata
