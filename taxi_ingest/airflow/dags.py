@@ -57,7 +57,8 @@ def dag(  # noqa: PLR0913 - each is one thing that installations differ in
     site = Site(config, shared, scratch, separate)
     settings = check(site)
     place = warehouse_of(settings)
-    table = Asset(name=f"{place}/{known.table}", uri=f"x-taxi-ingest://{_path(str(place))}/{known.table}")
+    name, uri = f"{place}/{known.table}", f"x-taxi-ingest://{_path(str(place))}/{known.table}"
+    table = Asset(name=name, uri=uri, group="taxi-ingest")
     tasks = Tasks(site, settings, dataset, table, pools or {}, google_conn_id)
     options: dict[str, Any] = {
         "schedule": _timetable(known, schedule, months_back, timezone),
