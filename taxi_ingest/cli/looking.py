@@ -255,8 +255,8 @@ def cron(
         "--data-dir": data_dir,
     }
     for name, value in options.items():
-        # the other parameters of a warehouse are no secrets; it would have refused them
-        if value and (has_password(value) if name == "--warehouse" else public_text(value) != value):
+        # the other parameters of a store or warehouse are no secrets; it would have refused them
+        if value and (has_password(value) if name in {"--store", "--warehouse"} else public_text(value) != value):
             raise UsageError(f"A crontab is no place for a secret: put it into config.toml and leave {name} out.")
     arguments = [word for name, value in options.items() if value for word in (name, value)]
     sys.stdout.write(crontab_line(at, arguments, Path.cwd()) + "\n")

@@ -108,12 +108,16 @@ class Options:
 
     `method`: how a month is replaced, as in `Kind.methods`; "" is `table`. `lock_timeout`: seconds that an opened
     warehouse waits, in all, for another program to release it before InUseError is raised. `memory_limit_mb`: megabytes
-    that a load may take on this machine. `announce` hears what is waited for.
+    that a load may take on this machine. `labels`, each `key=value`, are given to jobs and tables where such are kept.
+    `maximum_bytes_billed`: a question that would be billed for more bytes is refused; 0 is no limit. `announce` hears
+    what is waited for.
     """
 
     method: str = ""
     lock_timeout: float = 30.0
     memory_limit_mb: int = 200
+    labels: tuple[str, ...] = ()
+    maximum_bytes_billed: int = 0
     announce: Callable[[str], None] = field(default=_ignore, compare=False, repr=False)
 
 

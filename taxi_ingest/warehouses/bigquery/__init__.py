@@ -48,7 +48,8 @@ class BigQuery:
     def __init__(self, place: Place, options: Options) -> None:
         self.place = place
         self._address = parse_address(place, options.method)
-        self._jobs = Jobs(self._address.project)
+        labels = dict(label.split("=") for label in options.labels)
+        self._jobs = Jobs(self._address.payer, labels=labels, maximum_bytes_billed=options.maximum_bytes_billed)
         self._marks = Marks(self._jobs, self._address)
         self._external = ExternalTables(self._jobs, self._address) if self._address.method == "external" else None
 
@@ -129,7 +130,7 @@ class BigQuery:
             with translated_errors(self._address):
                 yield Check(True, google_cloud.signed_in_as(google_cloud.BIGQUERY_EMULATOR))
                 self._jobs.query("SELECT 1", {})
-                yield Check(True, f"jobs may be run in project {self._address.project}")
+                yield Check(True, f"jobs may be run in project {self._address.payer}")
                 yield from self._dataset_checks(bucket)
         except (UsageError, WarehouseError, TransientError) as error:
             yield Check(False, str(error))
@@ -137,7 +138,7 @@ class BigQuery:
     def _dataset_checks(self, bucket: str) -> Iterator[Check]:
         dataset, where = self._dataset(), self._seen(bucket)
         if dataset is None:
-            where = where or bucket_location(bucket, self._address.project)  # the dataset is to be made there
+            where = where or bucket_location(bucket, self._address.payer)  # the dataset is to be made there
             location = tables.location_of_new(self._address, bucket, where)
             self._jobs.foresee(f"CREATE SCHEMA `{self._address.dataset_id}`", location=location)
             yield Check(True, f"dataset {self._address} does not exist yet; the first load creates it, in {location}")
@@ -181,7 +182,7 @@ class BigQuery:
     def _seen(self, bucket: str) -> BucketLocation | None:
         """Where a bucket is; None if these credentials may not see it."""
         try:
-            return bucket_location(bucket, self._address.project)
+            return bucket_location(bucket, self._address.payer)
         except UnseenBucketError:
             return None
 
