@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from taxi_ingest import sources as publishers
+from taxi_ingest import warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, estimated_size, sources
+from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import TaxiError
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
@@ -42,6 +44,22 @@ class Foreseen:
 
 
 @dataclass(frozen=True)
+class Cloud:
+    """What somebody else keeps, and may bill, of one part or of all, in bytes.
+
+    `uploaded` is what the store will hold, `stored` what the warehouse will, and `billed` for what questions and
+    statements in the warehouse are billed at most.
+    """
+
+    uploaded: int = 0
+    stored: int = 0
+    billed: int = 0
+
+    def __add__(self, other: Cloud) -> Cloud:
+        return Cloud(self.uploaded + other.uploaded, self.stored + other.stored, self.billed + other.billed)
+
+
+@dataclass(frozen=True)
 class PlannedPart:
     """One part: about how many rows it has, and what its steps will write, in bytes, where they will run.
 
@@ -55,6 +73,7 @@ class PlannedPart:
     download_bytes: int
     writes: Writes
     certain: bool
+    cloud: Cloud
 
     @property
     def disk_bytes(self) -> int:
@@ -69,11 +88,15 @@ class PlannedPart:
 
 @dataclass(frozen=True)
 class Plan:
-    """All parts, the disks that they will write to, that of the data directory first, and what publishers said."""
+    """All parts, the disks that they will write to, that of the data directory first, and what publishers said.
+
+    `costs` are sentences on what loads cost beside the usual.
+    """
 
     parts: tuple[PlannedPart, ...]
     disks: tuple[Disk, ...]
     refreshed: Refreshed
+    costs: tuple[str, ...] = ()
 
     @property
     def disk_free(self) -> int:
@@ -96,20 +119,27 @@ class Plan:
         return sum(part.disk_bytes for part in self.parts)
 
     @property
+    def cloud(self) -> Cloud:
+        """What all parts together cost in the cloud."""
+        return sum((part.cloud for part in self.parts), Cloud())
+
+    @property
     def fits(self) -> bool:
         """Whether the disks have room for it."""
         return all(disk.fits for disk in self.disks)
 
 
 def make_plan(job: Job) -> Plan:
-    """What running `job` would do."""
+    """What running `job` would do. Raises WarehouseError if it would be refused, because no load can succeed."""
     observer = Observer(job, "everything", dataclasses.replace(job.warehouse_options, lock_timeout=0))
     publisher = publishers.Publisher(job.source)
     refreshed = refresh(job, job.parts, observer.receipts_of, publisher, lambda sentence: None)
     observer.note_republished(refreshed.reasons)
     linked, sizes = shares_disk(job), refreshed.sizes
     parts = tuple(_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts)
-    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed)
+    loads = any(one.steps["load"].action == "run" for one in parts if "load" in one.steps)
+    costs = warehouses.foresee(observer.warehouse, job.store) if loads else ()
+    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed, tuple(costs))
 
 
 def check_disks(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> None:
@@ -190,6 +220,18 @@ def _planned(job: Job, observer: Observer, part: Part, published: int | None, *,
         download_bytes=raw if "download" in will_run else 0,
         writes=_writes(job, now, will_run, _Sizes(raw, parquet, observer.warehouse.traits.disk_per_parquet), linked),
         certain=now.receipts.parquetize is not None or not _is_template(source),
+        cloud=_cloud(job, observer, part, will_run, rows=rows, parquet=parquet),
+    )
+
+
+def _cloud(job: Job, observer: Observer, part: Part, will_run: Set[Step], *, rows: int, parquet: int) -> Cloud:
+    """What a part will cost where store or warehouse are somebody else's."""
+    bill = warehouses.bill(observer.warehouse, warehouses.table_of(dataset_named(part.dataset)), rows)
+    cost = bill if bill and "load" in will_run else None
+    return Cloud(
+        uploaded=parquet if "upload" in will_run and job.store.has_host else 0,
+        stored=cost.stored if cost else 0,
+        billed=cost.billed if cost else 0,
     )
 
 

@@ -202,9 +202,21 @@ class ComparesContent(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Bill:
+    """What one load costs at most: bytes that it adds to what is stored, bytes that are billed for its questions."""
+
+    stored: int
+    billed: int
+
+
 @runtime_checkable
 class Foresees(Protocol):
     """The capability of a warehouse that can tell before any work that loads from a store will fail, or will cost."""
+
+    def bill(self, table: Table, rows: int) -> Bill:
+        """What a load of `rows` rows into one month of `table` costs; asks nobody."""
+        ...
 
     def foresee(self, store: Place) -> list[str]:
         """Sentences on what loads from `store` will cost beside the usual.
@@ -258,6 +270,11 @@ def settle(warehouse: Warehouse, job: str) -> bool:
 def foresee(warehouse: Warehouse, store: Place) -> list[str]:
     """What a warehouse foresees of loads from `store`; nothing if it is none that does."""
     return warehouse.foresee(store) if isinstance(warehouse, Foresees) else []
+
+
+def bill(warehouse: Warehouse, table: Table, rows: int) -> Bill | None:
+    """What a load of `rows` rows costs; None in a warehouse that bills nothing."""
+    return warehouse.bill(table, rows) if isinstance(warehouse, Foresees) else None
 
 
 def _duckdb(place: Place, options: Options) -> ComparingWarehouse:

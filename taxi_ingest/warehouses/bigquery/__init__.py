@@ -4,8 +4,8 @@ A month is replaced by one atomic job. `?method=partition` (the default) loads t
 free, no DML. `?method=merge` loads a staging table and runs one MERGE: for tables partitioned otherwise, and for
 servers without partition decorators. By `?method=external`, the table shows the store's objects, and nothing is copied.
 
-In this folder: `address` (URL and names), `errors` (sentences), `locations`, `expiry`, `jobs`, `tables`, `marks` (the
-table `_loads`), `replacing` (one month), `external`, `querying` (SQL of a user's).
+In this folder: `address` (URL and names), `errors` (sentences), `locations`, `expiry`, `costs`, `jobs`, `tables`,
+`marks` (the table `_loads`), `replacing` (one month), `external`, `querying` (SQL of a user's).
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import Answer, HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import Answer, Bill, HeldMonth, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, bucket_of, check_table, parse_address
+from taxi_ingest.warehouses.bigquery.costs import bill_of
 from taxi_ingest.warehouses.bigquery.errors import is_project_missing, translated_errors
 from taxi_ingest.warehouses.bigquery.expiry import expiries
 from taxi_ingest.warehouses.bigquery.external import ExternalTables
@@ -166,6 +167,10 @@ class BigQuery:
         except WarehouseError as error:
             return Check(False, str(error))
         return Check(True, billed or f"bucket gs://{bucket} is in a location it can be loaded from: {where}")
+
+    def bill(self, table: Table, rows: int) -> Bill:
+        """What a load costs at most; see the contract, `Foresees.bill`."""
+        return bill_of(table, rows, self._address.method)
 
     def foresee(self, store: Place) -> list[str]:
         """Compare the locations of bucket and dataset; see the contract, `Foresees.foresee`."""
