@@ -10,6 +10,7 @@
     taxi.duckdb                 the warehouse, unless another is named
     state/                      receipts, history.sqlite, doit's own file, the lock
     logs/<run>/….log            one log file an attempt
+    report.html                 the page, unless another file is named
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ class Layout:
     def logs(self) -> Path:
         """The folder of log files, one folder a run."""
         return self.data_dir / "logs"
+
+    @property
+    def page(self) -> Path:
+        """The page that `report` writes unless another file is named."""
+        return self.data_dir / "report.html"
 
     @property
     def lake(self) -> Path:

@@ -21,6 +21,9 @@ _PARAMETERS = re.compile(r";[^/]*")
 _FILE_START = re.compile(r"duckdb:(?!//)|/(?!/)|\.\.?/")
 """How a path on this disk begins, whatever it holds."""
 
+_USER_IN_PATH = re.compile(r".*:(?!//)[^@]*@", re.DOTALL)
+"""How a path begins that may be the rest of `user:password@host`, where a slash stands in the user."""
+
 _BROKEN_ADDRESS = re.compile(r"[^/:]*:.*@|//.*[@?]|https?:|.*[?;#][^/]*=", re.DOTALL | re.IGNORECASE)
 """How a text begins that may be an address with a mistake in it: a user before @, or parameters."""
 
@@ -63,8 +66,10 @@ def is_well_formed(url: str) -> bool:
         _ = several or parts.port  # raises for a port that is no number, such as the beginning of a password
     except ValueError:
         return False
+    if "@" in parts.netloc:
+        return True
     after_host = url.partition("://")[2][len(parts.netloc) :]
-    return not (":" in parts.netloc and "@" not in parts.netloc and "@" in after_host)
+    return not ((":" in parts.netloc and "@" in after_host) or _USER_IN_PATH.match(parts.path))
 
 
 def public_url(url: str) -> str:

@@ -64,7 +64,7 @@ class Tasks:
             found = working.parts_of(self.site, self.dataset, months, params["source"])
             return [{"dataset": part.dataset, "month": part.month} for part in found]
 
-        return task(retries=0, retry_policy=WhatMayPass())(parts)
+        return task(retries=2, retry_delay=timedelta(seconds=1), retry_policy=WhatMayPass())(parts)
 
     def published(self, poke: timedelta) -> Any:
         """The sensor that waits until the file of a part is published, or too late to wait for."""
@@ -77,7 +77,7 @@ class Tasks:
             poke_interval=poke.total_seconds(),
             timeout=timedelta(days=max(1, self.settings.download.grace_days)).total_seconds(),
             soft_fail=True,
-            retries=1,
+            retries=2,
             map_index_template="{{ task.op_kwargs['part']['month'] }}",
         )(published)
 

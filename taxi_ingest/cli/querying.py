@@ -110,7 +110,7 @@ def rows(
     from dataclasses import asdict
 
     from taxi_ingest import report
-    from taxi_ingest.job import datasets_named, part_filter
+    from taxi_ingest.asked import datasets_named, part_filter
     from taxi_ingest.report import counts
     from taxi_ingest.state.counts import count_months
 

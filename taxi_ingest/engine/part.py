@@ -23,7 +23,7 @@ from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.sources import Publisher, identity, is_named, local_path
+from taxi_ingest.sources import Publisher, identity, is_demo, is_named, local_path
 from taxi_ingest.state.decide import IN_USE, Decision, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
@@ -258,10 +258,12 @@ def _earlier_copies(had: Downloaded | None, now: Downloaded) -> tuple[str, ...]:
 
 def _parquetize(work: _Work) -> Parquetized:
     from taxi_ingest.engine.conversion import Conversion
-    from taxi_ingest.steps.parquetize import Limits, parquetize
+    from taxi_ingest.steps.limits import Limits
+    from taxi_ingest.steps.parquetize import parquetize
 
     job, part, downloaded = work.job, work.part, work.downloaded()
-    work.expects(expected_rows(part.dataset, part.month) or 0)
+    demo = is_demo(downloaded.source)
+    work.expects(job.demo["rows"] if demo else expected_rows(part.dataset, part.month) or 0)
     # forced: the file is taken as it is, however few rows it has
     expected = None if "parquetize" in job.forced else _known_rows(part, downloaded.source)
     limits = Limits(job.max_rejects, job.strict, job.allow_empty, expected)

@@ -23,7 +23,7 @@ from taxi_ingest.state.carried import carried
 from taxi_ingest.state.decide import Observed
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Receipts, Uploaded
 from taxi_ingest.stores import Held, open_store
-from taxi_ingest.warehouses import Months, Options, open_warehouse
+from taxi_ingest.warehouses import HeldMonth, Months, Options, open_warehouse
 from taxi_ingest.writers.provenance import read_provenance
 
 Scope = Literal["receipts", "this disk", "everything"]
@@ -189,14 +189,14 @@ class Observer:
             return replace(now, month=None, month_whole=True, month_stale="")
         at, table = str(self.warehouse.place), dataset_named(now.part.dataset).table
         month = Loaded(at=at, table=table, mark=held.mark, rows=held.rows)
-        stale = held.stale or self._shown_from_elsewhere(now.part, held.file)
+        stale = held.stale or self.shown_from_elsewhere(now.part, held)
         return replace(now, month=month, month_whole=held.rows == held.loaded, month_stale=stale)
 
-    def _shown_from_elsewhere(self, part: Part, file: str) -> str:
-        """Why a month whose rows a view takes from `file` must be loaded again: "" if that is its object."""
-        if not file or _is_same_path(file, self.store.url(object_name(part))):
+    def shown_from_elsewhere(self, part: Part, held: HeldMonth) -> str:
+        """Why a month that a view shows must be loaded again; "" if its file is the part's object, or in a table."""
+        if not held.file or _is_same_path(held.file, self.store.url(object_name(part))):
             return ""
-        return f"the view shows a file of another store: {file}"
+        return f"the view shows a file of another store: {held.file}"
 
 
 def known_parts(job: Job, attempted: Iterable[Part]) -> list[Part]:

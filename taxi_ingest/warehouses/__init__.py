@@ -197,6 +197,29 @@ class ComparesContent(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class ComparesAtCost(Protocol):
+    """The capability of a warehouse that compares all values of a month, and bills for what it reads."""
+
+    def comparison_bytes(self, table: Table, month: str | None) -> int:
+        """The most bytes that `compare_billed` is billed for; asking is free."""
+        ...
+
+    def compare_billed(self, table: Table, month: str | None, *, file: str, most_bytes: int) -> Compared:
+        """Compare the rows of one month with those of the Parquet object at the URL `file`.
+
+        A row that was added, removed, doubled or changed in any column shows, and so do values that changed places and
+        null beside an empty text or 0. Changes no row of the table. Raises WarehouseError, with nothing billed, when
+        more than `most_bytes` would be billed.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsUnrecorded(Protocol):
+    """The capability of a warehouse that finds rows of no load, at no charge."""
+
     def unrecorded(self, table: Table) -> Mapping[date | None, int]:
         """The values of `file_month` that no load recorded, each with its number of rows; none without months."""
         ...
@@ -251,11 +274,11 @@ class AnswersQueries(Protocol):
         ...
 
 
-class JobWarehouse(Warehouse, SettlesJobs, Foresees, AnswersQueries, Protocol):
-    """A warehouse that works through jobs, somewhere else."""
+class JobWarehouse(Warehouse, SettlesJobs, Foresees, AnswersQueries, ComparesAtCost, CountsUnrecorded, Protocol):
+    """A warehouse that works through jobs somewhere else, some of which it bills."""
 
 
-class ComparingWarehouse(Warehouse, ComparesContent, AnswersQueries, Protocol):
+class ComparingWarehouse(Warehouse, ComparesContent, AnswersQueries, CountsUnrecorded, Protocol):
     """A warehouse that reads its rows at no charge."""
 
 

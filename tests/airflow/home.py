@@ -84,10 +84,10 @@ class Home:
             return db.execute(sql, parameters).fetchall()
 
     def instances(self, dag_id: str) -> list[Instance]:
-        """The tasks of all runs of a DAG, by task and label."""
+        """The tasks of a DAG's runs, by task and label; not of those that its schedule brought."""
         rows = self.ask(
             "SELECT task_id, state, try_number, coalesce(rendered_map_index, '') FROM task_instance "
-            "WHERE dag_id = ? ORDER BY 1, 4, 2",
+            "WHERE dag_id = ? AND run_id NOT LIKE 'scheduled%' ORDER BY 1, 4, 2",
             dag_id,
         )
         return [Instance(*row) for row in rows]

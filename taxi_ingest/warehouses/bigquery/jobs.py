@@ -147,9 +147,16 @@ class Jobs:
 
         _again_if_nothing_changed(lambda: self._run(send, sending))
 
-    def query(self, sql: str, parameters: Parameters, *, location: str = "") -> list[bigquery.Row]:
-        """The rows of a query; it changes nothing, so its job is not recorded."""
+    def query(
+        self, sql: str, parameters: Parameters, *, location: str = "", most_bytes: int | None = None
+    ) -> list[bigquery.Row]:
+        """The rows of a query; it changes nothing, so its job is not recorded.
+
+        BigQuery refuses one that it would bill for more than `most_bytes`, which otherwise are those of all questions.
+        """
         config = self._limited(self._config(parameters))
+        if most_bytes is not None:
+            config.maximum_bytes_billed = most_bytes
         rows = self.client.query_and_wait(
             sql,
             job_config=config,
@@ -160,6 +167,14 @@ class Jobs:
             job_retry=google_cloud.limited(DEFAULT_JOB_RETRY),
         )
         return list(rows)
+
+    def bytes_read(self, sql: str, parameters: Parameters) -> int:
+        """The bytes that a query would read; found by a dry run, which is free."""
+        config = self._config(parameters)
+        config.dry_run = True
+        config.use_query_cache = False  # an answer that BigQuery still knows would make it 0
+        job = self.client.query(sql, job_config=config, job_retry=None, **call_options())
+        return int(job.total_bytes_processed or 0)
 
     def foresee(self, sql: str, dataset: str = "", *, location: str = "") -> tuple[str, int]:
         """What kind of statement `sql` is, as `SELECT`, and the bytes it would read; `dataset` has its tables.

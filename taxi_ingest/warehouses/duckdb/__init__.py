@@ -151,7 +151,7 @@ class DuckDB:
             return compare(db, table, first_day(month) if month else None, file)
 
     def unrecorded(self, table: Table) -> dict[date | None, int]:
-        """Rows that no load recorded, by `file_month`; see the contract, `ComparesContent.unrecorded`."""
+        """Rows that no load recorded, by `file_month`; see the contract, `CountsUnrecorded.unrecorded`."""
         if not table.monthly or not self._connections.has_database:
             return {}
         with self._connections.open(read_only=True) as db:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taxi_ingest.errors import InUseError, WarehouseError
+from taxi_ingest.errors import MAKE_ROOM, InUseError, WarehouseError, has_no_room
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Options
 
@@ -88,7 +88,8 @@ class Connections:
             try:
                 yield db
             except duckdb.Error as error:
-                raise WarehouseError(f"{self._place}: DuckDB refused: {error}") from error
+                remedy = f". {MAKE_ROOM}" if has_no_room(error) else ""
+                raise WarehouseError(f"{self._place}: DuckDB refused: {error}{remedy}") from error
 
     def _connect(self, config: _Config, *, read_only: bool, patient: bool) -> DuckDBPyConnection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,10 +97,10 @@ class Connections:
             begun = time.monotonic()
             try:
                 return self._try_once(config, read_only=read_only)
-            except InUseError:
+            except InUseError as error:
                 if not patient or self._patience <= 0:
                     raise
-            self._announce_once()
+                self._announce_once(_holder(str(error.__cause__)))
             time.sleep(min(_POLL_SECONDS, self._patience))
             self._patience -= time.monotonic() - begun
 
@@ -127,10 +128,12 @@ class Connections:
         with contextlib.suppress(duckdb.CatalogException):  # DuckDB 1 does not know the setting
             db.execute(f"SET block_allocator_memory = '{self._block_megabytes}MB'")
 
-    def _announce_once(self) -> None:
+    def _announce_once(self, holder: str) -> None:
         if not self._announced:
             self._announced = True
-            self._announce(f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open")
+            self._announce(
+                f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open{holder}"
+            )
 
 
 def _holder(said: str) -> str:

@@ -69,7 +69,7 @@ class Postgres:
             return comparing.compare(session, table, month, file)
 
     def unrecorded(self, table: Table) -> dict[date | None, int]:
-        """Rows that no load recorded, by `file_month`; see the contract, `ComparesContent.unrecorded`."""
+        """Rows that no load recorded, by `file_month`; see the contract, `CountsUnrecorded.unrecorded`."""
         with self._sessions.open() as session:
             return comparing.unrecorded(session, table)
 
