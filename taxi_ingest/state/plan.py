@@ -7,7 +7,7 @@ whose answer hangs on bytes still to come reads `maybe`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -16,7 +16,7 @@ from taxi_ingest import warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, estimated_size, sources
 from taxi_ingest.catalog.reading import dataset as dataset_named
-from taxi_ingest.errors import TaxiError
+from taxi_ingest.errors import InUseError, TaxiError, WarehouseError
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
 from taxi_ingest.state.decide import IN_USE, RAW_MISSING, Observed, Wanted, decide
@@ -90,12 +90,14 @@ class PlannedPart:
 class Plan:
     """All parts, the disks that they will write to, that of the data directory first, and what publishers said.
 
-    `costs` are sentences on what loads cost beside the usual.
+    `refusals` are sentences of the warehouse: with them it would refuse the loads. `costs` are sentences on what loads
+    cost beside the usual.
     """
 
     parts: tuple[PlannedPart, ...]
     disks: tuple[Disk, ...]
     refreshed: Refreshed
+    refusals: tuple[str, ...] = ()
     costs: tuple[str, ...] = ()
 
     @property
@@ -130,16 +132,30 @@ class Plan:
 
 
 def make_plan(job: Job) -> Plan:
-    """What running `job` would do. Raises WarehouseError if it would be refused, because no load can succeed."""
+    """What running `job` would do."""
     observer = Observer(job, "everything", dataclasses.replace(job.warehouse_options, lock_timeout=0))
     publisher = publishers.Publisher(job.source)
     refreshed = refresh(job, job.parts, observer.receipts_of, publisher, lambda sentence: None)
     observer.note_republished(refreshed.reasons)
     linked, sizes = shares_disk(job), refreshed.sizes
     parts = tuple(_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts)
-    loads = any(one.steps["load"].action == "run" for one in parts if "load" in one.steps)
-    costs = warehouses.foresee(observer.warehouse, job.store) if loads else ()
-    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed, tuple(costs))
+    refusals, costs = _foreseen(job, observer, parts)
+    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed, tuple(refusals), tuple(costs))
+
+
+def _foreseen(job: Job, observer: Observer, parts: Iterable[PlannedPart]) -> tuple[list[str], list[str]]:
+    """Why loads would be refused, and what they cost; nothing while another program has the warehouse open."""
+    names = {one.part.dataset for one in parts if "load" in one.steps and one.steps["load"].action != "up_to_date"}
+    if not names:
+        return [], []
+    tables = [warehouses.table_of(dataset_named(name)) for name in sorted(names)]
+    try:
+        refusals = warehouses.foreseen_refusals(observer.warehouse, tables)
+        return refusals, warehouses.foresee(observer.warehouse, job.store)
+    except InUseError:
+        return [], []
+    except WarehouseError as error:
+        return [str(error)], []
 
 
 def check_disks(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> None:
