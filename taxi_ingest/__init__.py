@@ -4,13 +4,14 @@ The way of a request, from the command line down. A module imports only from lin
 
     cli/, dodo.py           verbs: parse, call, exit code           (dodo.py: the same tasks for those who type `doit`)
     report/, cron           everything a person sees; a crontab line
-    engine/                 takes parts through steps: part (one part), session (one run), lock, doit_tasks, conversion,
-                            notes, watching; takes files away: removing, cleaning
+    engine/                 takes parts through steps: part (one part), session (one run), relay, refused, lock,
+                            doit_tasks, conversion, notes, results, watching; takes files away: removing, cleaning
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
     verification/           is every copy of a part what its receipt says?
     state/                  receipts, mark, wanted, observe (what is there), refresh, decide (must a step run?), plan,
-                            room, status, retention, orphans
+                            room, status, retention, orphans, counts
     job                     settings and flags → one job of plain values; refuses what makes no sense
+    asked                   which parts a request names
     settings                built-in defaults < config.toml < environment < flags
     history/                what happened: runs, attempts, outcomes (SQLite)
     sources/                where published files are: named sources, URL templates, the newest month, the demo

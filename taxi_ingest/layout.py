@@ -135,6 +135,16 @@ class Layout:
             if not scratch_owner(path.name):
                 yield path
 
+    def part_lock(self, part: Part) -> Path:
+        """The lock of one part, for engines whose workers share the data directory."""
+        return self.state / "locks" / f"{part}.lock"
+
+    def scratch_files_of(self, part: Part) -> Iterator[Path]:
+        """What killed tasks left of one part; only right while no task is at work on it."""
+        for folder in ("raw", "parquet", "rejects"):
+            yield from self.data_dir.glob(f"{folder}/{part.dataset}/.{stem(part)}.*.tmp")
+        yield from self.state.glob(f"receipts/{part.dataset}/{part.month or NO_MONTH}/{_SCRATCH}")
+
 
 def _is_folder_of(dataset: Dataset, name: str) -> bool:
     return is_month(name) if dataset.monthly else name == NO_MONTH

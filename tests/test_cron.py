@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import MONTH, Command, Publisher, Ran, process, query
-from test_refresh import FEWER, JANUARY, OCTOBER, REPUBLISHED, versioned
-from test_run import months_ago
+from dates import months_ago
+from republishing import FEWER, JANUARY, OCTOBER, REPUBLISHED, versioned
 
 
 def as_cron(line: str) -> Ran:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import gc
-import json
 import shlex
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from taxi_ingest import exits
+from taxi_ingest.cli.documents import print_json
 from taxi_ingest.cli.options import (
     AllowEmpty,
     AsJson,
@@ -23,6 +23,7 @@ from taxi_ingest.cli.options import (
     Force,
     Given,
     Jobs,
+    JsonLine,
     Month,
     NoDiskCheck,
     Quiet,
@@ -37,7 +38,13 @@ from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.session import Session
+    from taxi_ingest.job import Job
     from taxi_ingest.report.results import Hints
+    from taxi_ingest.settings import Settings
+
+
+Form = Literal["words", "document", "line"]
+"""How the result is told: in words, or as JSON on several lines or on one."""
 
 
 def command(verb: str) -> Callable[..., None]:
@@ -60,12 +67,14 @@ def command(verb: str) -> Callable[..., None]:
         data_dir: DataDir = None,
         quiet: Quiet = False,
         as_json: AsJson = False,
+        json_line: JsonLine = False,
     ) -> None:
         given = Given(
             month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty,
             no_disk_check, refresh,
         )  # fmt: skip
-        raise typer.Exit(_work_or_stop(verb, given, force=force, as_json=as_json))
+        form: Form = "line" if json_line else "document" if as_json else "words"
+        raise typer.Exit(_work_or_stop(verb, given, force=force, form=form))
 
     return work
 
@@ -83,52 +92,71 @@ def keep(text: str, logs: Path) -> str:
     return f"its log is {path.resolve()}"
 
 
-def _work_or_stop(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
+def _work_or_stop(verb: str, given: Given, *, force: bool, form: Form) -> int:
     """Work until done or interrupted."""
     from taxi_ingest import report
 
     try:
-        return _work(verb, given, force=force, as_json=as_json)
+        return _work(verb, given, force=force, form=form)
     except KeyboardInterrupt:
         report.error("interrupted; what was finished stays finished")
         leave(exits.INTERRUPTED)
 
 
-def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
+def _work(verb: str, given: Given, *, force: bool, form: Form) -> int:
     """Run the pipeline for `verb` and show what came of it; returns the exit code."""
     from taxi_ingest import report
     from taxi_ingest.engine import doit_tasks
     from taxi_ingest.engine.session import Session
-    from taxi_ingest.job import make_job
-    from taxi_ingest.report import results, views
+    from taxi_ingest.report import views
 
     gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
     settings = given.settings()
-    quiet = settings.global_.quiet
-    job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
-    stream = sys.stderr if as_json else sys.stdout
+    quiet, as_json = settings.global_.quiet, form != "words"
+    request = given.request(verb, force=force, as_json=as_json)
+    job, notices = _job(settings, verb, request, force=force, refresh=given.refresh)
     if not quiet and notices:
         report.say(report.console(stderr=as_json), notices)
     begun = time.monotonic()
-    with views.view(stream, quiet=quiet) as view:
-        request = given.request(verb, force=force, as_json=as_json)
+    with views.view(sys.stderr if as_json else sys.stdout, quiet=quiet) as view:
         session = Session(job, view, request, wait=settings.global_.wait)
         doit_tasks.run(session)
     code = session.exit_code()
     if as_json:
-        sys.stdout.write(json.dumps(_document(session, code), indent=2) + "\n")
-    if quiet:
-        asked_in_vain = session.notes if job.refresh else []  # by itself, the next run asks again
-        news = results.notes(session.results(), but_not=session.told_before)
-        if notes := [*asked_in_vain, *news]:  # else there is no need for a console
-            report.say(report.console(stderr=as_json), notes)
-    else:
-        report.say(report.console(stderr=as_json), session.notes)
-        out, took = report.console(stderr=as_json), time.monotonic() - begun
-        results.summary(out, session.results(), took, _hints(session, verb, given))
+        print_json(_document(session, code), on_one_line=form == "line")
+    _tell(session, verb, given, time.monotonic() - begun, quiet=quiet, as_json=as_json)
     for bug in session.bugs:
         report.error(f"This is a bug in taxi-ingest; {keep(bug, job.layout.logs)}")
     return code
+
+
+def _job(settings: Settings, verb: str, request: str, *, force: bool, refresh: bool) -> tuple[Job, list[str]]:
+    """The job and notices; that nobody could tell the newest month stands in the history before it is raised."""
+    from taxi_ingest.engine.refused import record_refused
+    from taxi_ingest.errors import SourceError, TransientError
+    from taxi_ingest.job import layout_of, make_job
+
+    try:
+        return make_job(settings, verb=verb, force=force, refresh=refresh)
+    except (SourceError, TransientError) as error:
+        record_refused(layout_of(settings), request, error)
+        raise
+
+
+def _tell(session: Session, verb: str, given: Given, seconds: float, *, quiet: bool, as_json: bool) -> None:
+    """Say what came of a run; when `quiet`, only what is new."""
+    from taxi_ingest import report
+    from taxi_ingest.report import results
+
+    if not quiet:
+        out = report.console(stderr=as_json)
+        report.say(out, session.notes)
+        results.summary(out, session.results(), seconds, _hints(session, verb, given))
+        return
+    asked_in_vain = session.notes if session.job.refresh else []  # by itself, the next run asks again
+    news = results.notes(session.results(), but_not=session.told_before)
+    if notes := [*asked_in_vain, *news]:  # else there is no need for a console
+        report.say(report.console(stderr=as_json), notes)
 
 
 def _hints(session: Session, verb: str, given: Given) -> Hints:

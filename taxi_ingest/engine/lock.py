@@ -22,16 +22,21 @@ def _ignore(_: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(layout: Layout, *, wait: bool, announce: Callable[[str], None] = _ignore) -> Iterator[None]:
-    """Hold the lock. Raises LockedError when another run has it, unless `wait` is set; `announce` hears of the wait."""
-    lock = FileLock(layout.lock)
+def locked(
+    path: Path, *, wait: bool, history: Path | None = None, announce: Callable[[str], None] = _ignore
+) -> Iterator[None]:
+    """Hold the lock. Raises LockedError when another run has it, unless `wait` is set; then `announce` hears of that.
+
+    `history` is the file that tells which run that is.
+    """
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=_PROBE_SECONDS)
     except Timeout:
-        holder = _holder(layout)
+        holder = _holder(history) if history else ""
         if not wait:
-            raise LockedError(f"Another run{holder} holds {layout.lock}. Wait for it to end, or use --wait.") from None
-        announce(f"waiting for another run{holder}, which holds {layout.lock}")
+            raise LockedError(f"Another run{holder} holds {path}. Wait for it to end, or use --wait.") from None
+        announce(f"waiting for another run{holder}, which holds {path}")
         lock.acquire(timeout=-1)
     try:
         yield
@@ -39,9 +44,9 @@ def locked(layout: Layout, *, wait: bool, announce: Callable[[str], None] = _ign
         lock.release()
 
 
-def _holder(layout: Layout) -> str:
-    """Who holds the lock, in brackets, as the history tells; "" for a run that has only just begun."""
-    with contextlib.suppress(HistoryError), past_runs(layout.history, at_work=True) as past:
+def _holder(history: Path) -> str:
+    """Who holds the lock, in brackets; "" for a run that has only just begun."""
+    with contextlib.suppress(HistoryError), past_runs(history, at_work=True) as past:
         if at_work := past.at_work():
             began = datetime.fromisoformat(at_work.started).astimezone()
             return f" ({at_work.request}; process {at_work.pid}, since {began:%Y-%m-%d %H:%M})"
@@ -52,7 +57,9 @@ def locked_if_used(
     layout: Layout, *, wait: bool, announce: Callable[[str], None] = _ignore
 ) -> contextlib.AbstractContextManager[None]:
     """As `locked`; nothing is held, and no file made, in a data directory that no run has worked in."""
-    return locked(layout, wait=wait, announce=announce) if layout.state.is_dir() else contextlib.nullcontext()
+    if not layout.state.is_dir():
+        return contextlib.nullcontext()
+    return locked(layout.lock, wait=wait, history=layout.history, announce=announce)
 
 
 def is_locked(path: Path) -> bool:

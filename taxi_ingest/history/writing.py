@@ -15,7 +15,6 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +23,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.errors import HistoryError, NotPublishedError, TaxiError, machine_refused
 from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
+from taxi_ingest.history.folding import fold
 from taxi_ingest.history.schema import open_for_writing
 from taxi_ingest.history.trouble import DamagedHistoryError, as_history_error, set_aside
 from taxi_ingest.redaction import redacted
@@ -34,33 +34,6 @@ _Result = TypeVar("_Result")
 
 _TIME_IN_NAME = re.compile(r"[0-9]{8}T[0-9]{6}")
 """When something was made, in the names of runs, of logs of bugs and of damaged histories."""
-
-
-@dataclass(frozen=True)
-class PartResult:
-    """What came of one part in a run: outcomes by step, rows and rejects where known, seconds at work.
-
-    `notes` are about the rows, and worth telling when the part was worked on; `news` are of this very run.
-    """
-
-    part: Part
-    source: str
-    rows: int | None
-    rejects: int | None
-    steps: dict[Step, Outcome]
-    seconds: float
-    notes: tuple[str, ...] = ()
-    news: tuple[str, ...] = ()
-
-    @property
-    def was_worked_on(self) -> bool:
-        """Whether any step was more than found up to date."""
-        return bool(set(self.steps.values()) - {"up_to_date"})
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """What a person should know of it in this run."""
-        return (*self.news, *(self.notes if self.was_worked_on else ()))
 
 
 class History:
@@ -114,9 +87,13 @@ class History:
         query = "SELECT run FROM runs WHERE started < ? AND run != ?"
         for (run,) in self._use(lambda db: db.execute(query, [limit, self.run]).fetchall()):
             shutil.rmtree(self._logs / run, ignore_errors=True)
-            for table in ("attempts", "outcomes", "notes", "runs"):
+            for table in ("attempts", "outcomes", "notes", "folded", "runs"):
                 self._execute(f"DELETE FROM {table} WHERE run = ?", run)  # noqa: S608 - names of ours
         self._forget_strays(f"{datetime.fromisoformat(limit):%Y%m%dT%H%M%S}")
+
+    def fold(self) -> None:
+        """Count in older runs what was up to date, instead of listing it."""
+        self._use(fold)
 
     def _forget_strays(self, limit: str) -> None:
         """Remove what names a time before `limit` and belongs to no run that is known."""

@@ -2,8 +2,8 @@
 
 `plain` and `live` are the views that show a run as it happens, `live` with `bars` and `drawing`; `results` shows what
 came of it; `past` the history, `grids` the status, `plans` the plan, `verdicts` what verify finds, `cleanings` what may
-be removed, `listing` settings, catalog and checks; `words` how amounts and outcomes are put, `fitting` how text fits
-its line.
+be removed, `answers` what a query gives, `counts` how many rows there are, `listing` settings, catalog and checks;
+`words` how amounts and outcomes are put, `fitting` how text fits its line.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from taxi_ingest.catalog import Part
+from taxi_ingest.engine.results import PartResult
 from taxi_ingest.graph import STEPS, Outcome, Step
-from taxi_ingest.history.writing import PartResult
 from taxi_ingest.report import say, words
 from taxi_ingest.report.fitting import bounded
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
@@ -16,6 +16,12 @@ from taxi_ingest.verification import Verdict, Watcher
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
+
+    from taxi_ingest.catalog import Part
+    from taxi_ingest.place import Place
+
+_DOLLARS_PER_TIB = 6.25
+"""Google's price for queries on demand, in the US; other regions differ a little."""
 
 
 def watching(out: TextIO, *, quiet: bool) -> AbstractContextManager[Watcher]:
@@ -30,6 +36,16 @@ def sentences(verdict: Verdict) -> Iterator[str]:
     for one in verdict.findings:
         name = f"{one.step} receipt" if one.copy == "receipt" else one.copy
         yield redacted(f"{verdict.part} {name}: {one.where}: {one.wrong}; {one.remedy}.")
+
+
+def cost(most_bytes: Mapping[Part, int], warehouse: Place) -> str:
+    """What it costs to compare the values of months where they lie, before it is done."""
+    total = sum(most_bytes.values())
+    return (
+        f"To compare the values of {words.count(len(most_bytes), 'part')}, {warehouse} reads them and bills at most "
+        f"{words.size(total)}: ${total / 2**40 * _DOLLARS_PER_TIB:.4f} at ${_DOLLARS_PER_TIB} per TiB (on demand, in "
+        "the US), less what is free each month."
+    )
 
 
 def summary(out: Console, verdicts: Sequence[Verdict], seconds: float, *, repairs: bool) -> None:

@@ -7,7 +7,7 @@ that implements `Store`, an entry in KINDS, and a test module that gives the con
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -18,11 +18,15 @@ from taxi_ingest.values import quoted
 
 @dataclass(frozen=True)
 class Held:
-    """One object in a store: `mark` is "" when it has none, `crc32c` is 8 hex digits, `size` is in bytes."""
+    """One object in a store: `mark` is "" when it has none, `crc32c` is 8 hex digits, `size` is in bytes.
+
+    `facts` were put with it. They make no object another one, so they do not count in a comparison.
+    """
 
     mark: str
     crc32c: str
     size: int
+    facts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Store(Protocol):

@@ -218,7 +218,8 @@ def _retry() -> Retry:
 
 def _describe(blob: Blob) -> Held:
     checksum = base64.b64decode(blob.crc32c or "").hex()
-    return Held((blob.metadata or {}).get(_MARK, ""), checksum, blob.size)
+    facts = dict(blob.metadata or {})
+    return Held(facts.pop(_MARK, ""), checksum, blob.size, facts)
 
 
 def _parse(place: Place) -> tuple[str, str]:

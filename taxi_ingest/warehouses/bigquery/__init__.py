@@ -5,7 +5,7 @@ free, no DML. `?method=merge` loads a staging table and runs one MERGE: for tabl
 servers without partition decorators.
 
 In this folder: `address` (URL and names), `errors` (sentences), `locations`, `jobs`, `tables`, `marks` (the table
-`_loads`), `replacing` (one month).
+`_loads`), `replacing` (one month), `comparing` (a month beside its object), `querying` (SQL of a user's).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import dataclasses
 import shlex
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date
 
 from google.api_core import exceptions as answers
 
@@ -22,13 +23,15 @@ from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import Answer, Compared, HeldMonth, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, bucket_of, check_table, parse_address
+from taxi_ingest.warehouses.bigquery.comparing import compare, comparison_bytes
 from taxi_ingest.warehouses.bigquery.errors import is_project_missing, translated_errors
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, Sending, call_options
 from taxi_ingest.warehouses.bigquery.locations import bucket_location, in_one_location
 from taxi_ingest.warehouses.bigquery.marks import Load, Marks
+from taxi_ingest.warehouses.bigquery.querying import answer
 from taxi_ingest.warehouses.bigquery.replacing import Replacement
 
 _MONTH_LOCKS: dict[tuple[Address, str, str | None], threading.Lock] = {}
@@ -96,6 +99,39 @@ class BigQuery:
         """Make sure that the recorded job `job` has ended; see the contract, `SettlesJobs.settle`."""
         with translated_errors(self._address):
             self._jobs.settle(job)
+
+    def comparison_bytes(self, table: Table, month: str | None) -> int:
+        """The most bytes that a comparison is billed for; see the contract, `ComparesAtCost.comparison_bytes`."""
+        with translated_errors(self._address):
+            return comparison_bytes(self._jobs, self._address, table, month)
+
+    def compare_billed(self, table: Table, month: str | None, *, file: str, most_bytes: int) -> Compared:
+        """Compare a month with an object by checksums; see the contract, `ComparesAtCost.compare_billed`."""
+        with translated_errors(self._address):
+            return compare(self._jobs, self._address, table, month, file, most_bytes)
+
+    def unrecorded(self, table: Table) -> dict[date | None, int]:
+        """Rows that no load recorded, from the metadata of partitions; see `CountsUnrecorded.unrecorded`.
+
+        None of a table that is partitioned otherwise than by `file_month`, which only a scan could count.
+        """
+        if not table.monthly:
+            return {}
+        with translated_errors(self._address):
+            try:
+                found = self._jobs.client.get_table(self._address.table(table.name), **call_options())
+                if not tables.is_partitioned_by_file_month(found):
+                    return {}
+                return self._marks.unrecorded(table.name)
+            except answers.NotFound as error:
+                if is_project_missing(error):
+                    raise
+                return {}
+
+    @contextlib.contextmanager
+    def query(self, sql: str) -> Iterator[Answer]:
+        """Answer SQL by a query job, once a dry run says that it reads; see the contract, `AnswersQueries.query`."""
+        yield answer(self._jobs, self.place, self._address, sql)
 
     def preview_command(self, table: str) -> str:
         """A `bq head`, which reads only what it shows; a query with LIMIT would read, and bill, all rows."""

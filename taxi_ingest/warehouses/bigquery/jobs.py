@@ -14,6 +14,7 @@ from google.api_core import exceptions as answers
 from google.api_core.retry import Retry
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
+from google.cloud.bigquery.table import RowIterator
 
 from taxi_ingest import google_cloud
 from taxi_ingest.errors import TransientError
@@ -30,6 +31,9 @@ CANCEL_SECONDS = 60.0
 
 CONFLICT_TRIES = 6
 """How often a job is sent, in all, when other writers change the same table at the same time."""
+
+PAGE_ROWS = 10_000
+"""Rows of a query's answer that are fetched at a time."""
 
 LABELS = {"made_by": "taxi-ingest"}
 
@@ -120,11 +124,19 @@ class Jobs:
 
         _retry_conflicts(lambda: self._run(send, sending))
 
-    def query(self, sql: str, parameters: Parameters, *, location: str = "") -> list[bigquery.Row]:
-        """The rows of a query; it changes nothing, so its job is not recorded."""
+    def query(
+        self, sql: str, parameters: Parameters, *, location: str = "", most_bytes: int | None = None
+    ) -> list[bigquery.Row]:
+        """The rows of a query; it changes nothing, so its job is not recorded.
+
+        BigQuery refuses one that it would bill for more than `most_bytes`.
+        """
+        config = _config(parameters)
+        if most_bytes is not None:
+            config.maximum_bytes_billed = most_bytes
         rows = self.client.query_and_wait(
             sql,
-            job_config=_config(parameters),
+            job_config=config,
             location=location or None,
             api_timeout=google_cloud.REQUEST_SECONDS,
             wait_timeout=JOB_SECONDS,
@@ -132,6 +144,32 @@ class Jobs:
             job_retry=google_cloud.limited(DEFAULT_JOB_RETRY),
         )
         return list(rows)
+
+    def bytes_read(self, sql: str, parameters: Parameters) -> int:
+        """The bytes that a query would read; found by a dry run, which is free."""
+        config = _config(parameters)
+        config.dry_run = True
+        config.use_query_cache = False  # an answer that BigQuery still knows would make it 0
+        job = self.client.query(sql, job_config=config, job_retry=None, **call_options())
+        return int(job.total_bytes_processed or 0)
+
+    def foresee(self, sql: str, dataset: str) -> tuple[str, int]:
+        """What kind of statement `sql` is, as `SELECT`, and the bytes it would read; `dataset` has its tables."""
+        config = bigquery.QueryJobConfig(default_dataset=dataset, dry_run=True, use_query_cache=False)
+        job = self.client.query(sql, job_config=config, **call_options())
+        return str(job.statement_type), int(job.total_bytes_processed or 0)
+
+    def rows(self, sql: str, dataset: str) -> RowIterator:
+        """The rows of a query of a user's, fetched page by page; `dataset` has the tables named alone."""
+        return self.client.query_and_wait(
+            sql,
+            job_config=bigquery.QueryJobConfig(default_dataset=dataset, labels=LABELS),
+            api_timeout=google_cloud.REQUEST_SECONDS,
+            wait_timeout=JOB_SECONDS,
+            retry=google_cloud.limited(DEFAULT_RETRY),
+            job_retry=google_cloud.limited(DEFAULT_JOB_RETRY),
+            page_size=PAGE_ROWS,
+        )
 
     def settle(self, reference: str) -> None:
         """Make sure that the job `reference`, recorded by an earlier run, has ended; it may never have been sent."""
