@@ -15,7 +15,7 @@ from dataclasses import replace
 from taxi_ingest import __version__, exits, stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
-from taxi_ingest.engine.lock import locked
+from taxi_ingest.engine.holder import locked_data_dir
 from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
@@ -80,8 +80,7 @@ class Session:
         """
         job = self.job
         job.layout.state.mkdir(parents=True, exist_ok=True)
-        lock, history = job.layout.lock, job.layout.history
-        self._open.enter_context(locked(lock, wait=self._wait, history=history, announce=self.view.waiting))
+        self._open.enter_context(locked_data_dir(job.layout, wait=self._wait, announce=self.view.waiting))
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
