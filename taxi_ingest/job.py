@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from taxi_ingest import sources as publishers
-from taxi_ingest.asked import parts_asked_for
+from taxi_ingest.asked import datasets_named, parts_asked_for
 from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.months import parse_months, this_month
 from taxi_ingest.errors import UsageError
 from taxi_ingest.graph import STEPS, Step, up_to
 from taxi_ingest.layout import Layout
@@ -21,6 +22,7 @@ from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_text
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings, given_explicitly
+from taxi_ingest.stores import open_store
 from taxi_ingest.warehouses import Options, check_pair
 from taxi_ingest.writers.provenance import Writer
 
@@ -82,6 +84,17 @@ def make_job(settings: Settings, *, verb: str, force: bool = False, refresh: boo
     target: Step = next((step for step in STEPS if step == verb), "load")
     forced = frozenset(STEPS if verb == "run" else (target,)) if force else frozenset[Step]()
     return job_for(settings, parts, targets=frozenset({target}), forced=forced, refresh=refresh), notices
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise UsageError for settings that no run would take; asks nobody."""
+    _check_level(settings)
+    datasets_named(settings.shared.dataset)
+    if settings.shared.month:
+        parse_months([settings.shared.month], this_month)
+    publishers.check_source(Place.parse(settings.global_.source), [])
+    open_store(store_of(settings))
+    check_pair(store_of(settings), warehouse_of(settings), options_of(settings))
 
 
 def job_for(

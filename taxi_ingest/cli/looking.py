@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -29,9 +27,7 @@ from taxi_ingest.cli.options import (
     Strict,
     Warehouse,
 )
-
-if TYPE_CHECKING:
-    from taxi_ingest.state.plan import Plan
+from taxi_ingest.cli.planning import foresee
 
 
 def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
@@ -48,21 +44,10 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     as_json: AsJson = False,
 ) -> None:
     """Foresee `run` with the same options."""
-    from taxi_ingest import exits, report
-    from taxi_ingest.job import make_job
-    from taxi_ingest.report import plans
-    from taxi_ingest.state.plan import make_plan
-
-    given = Given(month, dataset, source, store, warehouse, strict=strict, config=config, data_dir=data_dir)
-    job, notices = make_job(given.settings(), verb="run", force=force, refresh=refresh)
-    planned = make_plan(job)
-    report.say(report.console(stderr=as_json), notices)
-    if as_json:
-        print_json(_plan_document(planned))
-    else:
-        plans.plan(report.console(), planned)
-    if refresh and planned.refreshed.unanswered:
-        raise typer.Exit(exits.FAILED)
+    given = Given(
+        month, dataset, source, store, warehouse, strict=strict, config=config, data_dir=data_dir, refresh=refresh
+    )
+    raise typer.Exit(foresee("run", given, force=force, as_json=as_json))
 
 
 def catalog(dataset: DatasetName = None, as_json: AsJson = False) -> None:
@@ -87,14 +72,14 @@ def catalog(dataset: DatasetName = None, as_json: AsJson = False) -> None:
 def doctor(store: Store = None, warehouse: Warehouse = None, config: Config = None, data_dir: DataDir = None) -> None:
     """Ask store and warehouse whether they can be used."""
     from taxi_ingest import exits, report
-    from taxi_ingest.job import job_for
+    from taxi_ingest.job import check_settings, job_for
     from taxi_ingest.report import listing
     from taxi_ingest.stores import open_store
-    from taxi_ingest.warehouses import check_pair, open_warehouse
+    from taxi_ingest.warehouses import open_warehouse
 
     settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
+    check_settings(settings)
     job = job_for(settings, ())
-    check_pair(job.store, job.warehouse, job.warehouse_options)
     found = [*open_store(job.store).checks()]
     found += open_warehouse(job.warehouse, job.warehouse_options).checks(job.store)
     listing.checks(report.console(), found)
@@ -105,16 +90,16 @@ def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
     """Show every setting and its origin."""
     from taxi_ingest import report
     from taxi_ingest import settings as configuration
+    from taxi_ingest.job import check_settings
     from taxi_ingest.report import listing
 
-    items = [
-        (name, configuration.shown(value), str(origin))
-        for name, value, origin in Given(config=config, data_dir=data_dir).settings().items()
-    ]
+    settings = Given(config=config, data_dir=data_dir).settings()
+    items = [(name, configuration.shown(value), str(origin)) for name, value, origin in settings.items()]
     if as_json:
         print_json({name: {"value": value, "from": origin} for name, value, origin in items})
-        return
-    listing.settings(report.console(), [(n, v, o, configuration.environment_name(n)) for n, v, o in items])
+    else:
+        listing.settings(report.console(), [(n, v, o, configuration.environment_name(n)) for n, v, o in items])
+    check_settings(settings)  # after they are shown, with where each came from
 
 
 def cron(
@@ -128,20 +113,13 @@ def cron(
     data_dir: DataDir = None,
 ) -> None:
     """Print a line for crontab."""
-    from taxi_ingest.asked import part_filter
-    from taxi_ingest.catalog.months import LATEST, parse_months
     from taxi_ingest.cron import crontab_line
     from taxi_ingest.errors import UsageError
-    from taxi_ingest.job import options_of, store_of, warehouse_of
+    from taxi_ingest.job import check_settings
     from taxi_ingest.redaction import has_password, public_text
-    from taxi_ingest.stores import open_store
-    from taxi_ingest.warehouses import open_warehouse
 
     settings = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
-    open_store(store_of(settings))  # these refuse what makes no sense, such as a user or a query
-    open_warehouse(warehouse_of(settings), options_of(settings))
-    part_filter(months=[], datasets=dataset or [])
-    parse_months(month or [LATEST], newest=lambda: f"{date.today():%Y-%m}")
+    check_settings(settings)
     options = {
         "--month": ",".join(month or ["latest"]),
         "--dataset": ",".join(dataset or []),
@@ -157,23 +135,3 @@ def cron(
             raise UsageError(f"A crontab is no place for a secret: put it into config.toml and leave {name} out.")
     arguments = [word for name, value in options.items() if value for word in (name, value)]
     sys.stdout.write(crontab_line(at, arguments, Path.cwd()) + "\n")
-
-
-def _plan_document(planned: Plan) -> dict[str, object]:
-    parts = [
-        {
-            "dataset": one.part.dataset,
-            "month": one.part.month,
-            "source": one.source,
-            "rows": one.rows,
-            "download_bytes": one.download_bytes,
-            "disk_bytes": one.disk_bytes,
-            "steps": {step: asdict(foreseen) for step, foreseen in one.steps.items()},
-        }
-        for one in planned.parts
-    ]
-    sums = {name: getattr(planned, name) for name in ("rows", "download_bytes", "disk_bytes", "disk_free")}
-    refreshed = planned.refreshed
-    gone = [{"dataset": part.dataset, "month": part.month, "note": note} for part, note in refreshed.gone.items()]
-    asked = {"asked": refreshed.asked, "gone": gone, "unanswered": refreshed.unanswered}
-    return {"parts": parts} | sums | {"disks": [asdict(disk) for disk in planned.disks], "refresh": asked}

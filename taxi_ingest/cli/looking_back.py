@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taxi_ingest.cli.completing import log_words
 from taxi_ingest.cli.documents import print_json
-from taxi_ingest.cli.options import AsJson, Config, DataDir, DatasetName, Given, Last, Month, OnlyFailed, Verbose
+from taxi_ingest.cli.options import AsJson, Config, DataDir, DatasetName, Given, Last, Month, OnlyFailed, Run, Verbose
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -55,7 +56,7 @@ def status(
 
 
 def history(
-    run: Annotated[str | None, typer.Argument(help="A run, the beginning of its name, or latest.")] = None,
+    run: Run = None,
     failed: OnlyFailed = False,
     last: Last = 20,
     config: Config = None,
@@ -95,6 +96,7 @@ def logs(
         typer.Argument(
             metavar="[RUN] [PART] [STEP]",
             help="A run (else the newest that did anything), a part such as yellow-2021-01.",
+            autocompletion=log_words,
         ),
     ] = None,
     failed: OnlyFailed = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import shlex
 import sys
 import time
@@ -33,7 +34,9 @@ from taxi_ingest.cli.options import (
     Strict,
     Wait,
     Warehouse,
+    WouldDo,
 )
+from taxi_ingest.cli.planning import foresee
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
@@ -68,14 +71,33 @@ def command(verb: str) -> Callable[..., None]:
         quiet: Quiet = False,
         as_json: AsJson = False,
         json_line: JsonLine = False,
+        dry_run: WouldDo = False,
     ) -> None:
         given = Given(
             month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty,
             no_disk_check, refresh,
         )  # fmt: skip
         form: Form = "line" if json_line else "document" if as_json else "words"
+        if dry_run:
+            raise typer.Exit(foresee(verb, given, force=force, as_json=form != "words"))
         raise typer.Exit(_work_or_stop(verb, given, force=force, form=form))
 
+    return _with_options_of(verb, work)
+
+
+_NOT_USED: dict[str, set[str]] = {
+    "download": {"store", "warehouse", "strict", "allow_empty"},
+    "parquetize": {"store", "warehouse"},
+    "upload": {"warehouse"},
+}
+"""Options that mean nothing to a step and those before it."""
+
+
+def _with_options_of(verb: str, work: Callable[..., None]) -> Callable[..., None]:
+    """`work` as typer shall see it: without the options that `verb` does not use."""
+    whole = inspect.signature(work, eval_str=True)
+    used = [one for name, one in whole.parameters.items() if name not in _NOT_USED.get(verb, set())]
+    work.__signature__ = whole.replace(parameters=used)  # type: ignore[attr-defined]
     return work
 
 

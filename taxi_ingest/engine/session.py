@@ -107,7 +107,7 @@ class Session:
             with_retries(retries, lambda _: self._workplace.ask(), wait=relay.wait, tell=tell)
 
     def _say_what_is_tried_again(self, message: str, seconds: float) -> None:
-        self.view.waiting(f"{redacted(message)} Trying again in {seconds:.0f} s.")
+        self.view.waiting(redacted(message))
 
     def _check_disks(self) -> None:
         """Refuse a run that is too large for its disks."""

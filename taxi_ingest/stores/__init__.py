@@ -158,5 +158,7 @@ def open_store(place: Place) -> Store:
     """The store at `place`, untouched. Raises UsageError for an unknown scheme or a name that no store can have."""
     kind = KINDS.get(place.scheme)
     if kind is None:
-        raise UsageError(f"{quoted(str(place))} is not a store. Possible: {EXAMPLES}.")
+        scheme = place.similar(KINDS)
+        guess = f" Did you mean {KINDS[scheme].example}?" if scheme else ""
+        raise UsageError(f"{quoted(str(place))} is not a store.{guess} Possible: {EXAMPLES}.")
     return kind.open(place)
