@@ -3,7 +3,7 @@
 The way of a request, from the command line down. A module imports only from lines below its own, and a linter says so::
 
     cli/, dodo.py           verbs: parse, call, exit code           (dodo.py: the same tasks for those who type `doit`)
-    report/, cron           everything a person sees; a crontab line
+    report/, cron, systemd  everything a person sees; a crontab line; a unit and its timer
     engine/                 takes parts through steps: part (one part), session (one run), relay, refused, lock,
                             doit_tasks, conversion, notes, results, watching; takes files away: removing, cleaning
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own

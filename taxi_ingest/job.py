@@ -23,6 +23,7 @@ from taxi_ingest.redaction import public_text
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings, given_explicitly
 from taxi_ingest.stores import open_store
+from taxi_ingest.values import quoted
 from taxi_ingest.warehouses import Options, check_pair
 from taxi_ingest.writers.provenance import Writer
 
@@ -86,9 +87,20 @@ def make_job(settings: Settings, *, verb: str, force: bool = False, refresh: boo
     return job_for(settings, parts, targets=frozenset({target}), forced=forced, refresh=refresh), notices
 
 
+def ping_of(settings: Settings) -> Place | None:
+    """The address that is asked after each run, if there is one. Raises UsageError for one that is not of the web."""
+    if not settings.operate.ping_url:
+        return None
+    place = Place.parse(settings.operate.ping_url)
+    if place.scheme not in {"http", "https"}:
+        raise UsageError(f"operate.ping_url must be an http or https address, not {quoted(str(place))}.")
+    return place
+
+
 def check_settings(settings: Settings) -> None:
     """Raise UsageError for settings that no run would take; asks nobody."""
     _check_level(settings)
+    ping_of(settings)
     datasets_named(settings.shared.dataset)
     if settings.shared.month:
         parse_months([settings.shared.month], this_month)

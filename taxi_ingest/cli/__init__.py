@@ -18,8 +18,9 @@ import typer
 
 from taxi_ingest import __version__, exits
 from taxi_ingest.cli import cleaning, looking, looking_back, querying, verifying, working
+from taxi_ingest.cli.codes import code_of
 from taxi_ingest.cli.help import Verb, Verbs
-from taxi_ingest.errors import LockedError, TaxiError, UsageError, machine_refused
+from taxi_ingest.errors import TaxiError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
 from taxi_ingest.redaction import remember, without_known
 
@@ -58,7 +59,7 @@ _VERBS: dict[str, tuple[str, str, Callable[..., None]]] = {
     ),
     "doctor": (_CARE, "Check that store and warehouse can be used; changes nothing.", looking.doctor),
     "config": (_CARE, "The settings in force and where each came from.", looking.config),
-    "cron": (_CARE, "A crontab line that runs the pipeline, quiet when there is nothing to do.", looking.cron),
+    "cron": (_CARE, "A crontab line, or a systemd timer, that runs the pipeline, quiet when idle.", looking.cron),
 }
 
 _EXAMPLES = {
@@ -136,14 +137,11 @@ def _exit_code() -> int:
         return _run_app()
     except TaxiError as error:
         _complain(str(error))
-        return next((code for kind, code in _CODES.items() if isinstance(error, kind)), exits.FAILED)
+        return code_of(error)
     except Exception as error:  # noqa: BLE001 - the edge: whatever else comes here is a bug, or no fault of ours
         refused = machine_refused(error)
         _complain(refused or f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path('logs'))}")
-        return exits.FAILED if refused else exits.BUG
-
-
-_CODES: dict[type[TaxiError], int] = {UsageError: exits.USAGE, LockedError: exits.LOCKED}
+        return code_of(error)
 
 
 def _complain(message: str) -> None:

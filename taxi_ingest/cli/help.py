@@ -84,6 +84,7 @@ SETTINGS: Mapping[str, str] = {
     "--quiet": "global.quiet",
     "--no-disk-check": "global.check_disk",
     "--allow-empty": "parquetize.allow_empty",
+    "--on-failure": "operate.on_failure",
 }
 """Option → the setting that it is for this one time."""
 

@@ -25,6 +25,7 @@ from taxi_ingest.cli.options import (
     Source,
     Store,
     Strict,
+    Systemd,
     Warehouse,
 )
 from taxi_ingest.cli.planning import foresee
@@ -102,8 +103,9 @@ def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
     check_settings(settings)  # after they are shown, with where each came from
 
 
-def cron(
+def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     at: At = "17 6 * * *",
+    systemd: Systemd = False,
     month: Month = None,
     dataset: DatasetName = None,
     source: Source = None,
@@ -112,11 +114,12 @@ def cron(
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a line for crontab."""
+    """Print a line for crontab, or a systemd unit and its timer."""
     from taxi_ingest.cron import crontab_line
     from taxi_ingest.errors import UsageError
     from taxi_ingest.job import check_settings
     from taxi_ingest.redaction import has_password, public_text
+    from taxi_ingest.systemd import units
 
     settings = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
     check_settings(settings)
@@ -134,4 +137,5 @@ def cron(
         if value and (has_password(value) if name == "--warehouse" else public_text(value) != value):
             raise UsageError(f"A crontab is no place for a secret: put it into config.toml and leave {name} out.")
     arguments = [word for name, value in options.items() if value for word in (name, value)]
-    sys.stdout.write(crontab_line(at, arguments, Path.cwd()) + "\n")
+    line = units(at, arguments, Path.cwd()) if systemd else f"{crontab_line(at, arguments, Path.cwd())}\n"
+    sys.stdout.write(line)

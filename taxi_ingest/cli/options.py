@@ -98,6 +98,15 @@ Strict = Annotated[bool, _flag("--strict", help="Fail on an unknown column or co
 AllowEmpty = Annotated[bool, _flag("--allow-empty", help="Let a file without rows replace a month.")]
 NoDiskCheck = Annotated[bool, _flag("--no-disk-check", help="Begin also when the disk seems too small.")]
 Wait = Annotated[bool, _flag("--wait", help="Wait for a run that holds the lock.")]
+OnFailure = Annotated[
+    str | None,
+    typer.Option(
+        "--on-failure",
+        metavar="COMMAND",
+        help="Run this in a shell when the run failed; TAXI_INGEST_EXIT, _FAILED and _MESSAGE tell it why.",
+        rich_help_panel=HOW,
+    ),
+]
 WouldDo = Annotated[bool, _flag("--dry-run", "-n", help="Only show what would be done and why, as `plan` does.")]
 DryRun = Annotated[bool, _flag("--dry-run", "-n", help="Only show what would be removed.")]
 Yes = Annotated[bool, _flag("--yes", "-y", help="Remove it without asking.")]
@@ -110,6 +119,7 @@ Raw = Annotated[bool, _flag("--raw", help="Published files that nothing needs an
 Parquet = Annotated[bool, _flag("--parquet", help="Parquet files that are whole in store and table.", group=WHAT)]
 Orphans = Annotated[bool, _flag("--orphans", help="Files that a run left and no part owns any more.", group=WHAT)]
 At = Annotated[str, typer.Option("--at", metavar="WHEN", help="When, in cron's five fields.", rich_help_panel=HOW)]
+Systemd = Annotated[bool, _flag("--systemd", help="A systemd service and its timer instead.", group=OUTPUT)]
 Last = Annotated[
     int,
     typer.Option(
@@ -142,6 +152,7 @@ class Given:
     allow_empty: bool = False
     no_disk_check: bool = False
     refresh: bool = False
+    on_failure: str | None = None
 
     def settings(self) -> Settings:
         """The settings in force with these flags on top."""
@@ -160,6 +171,7 @@ class Given:
             "global.quiet": self.quiet or None,
             "global.check_disk": False if self.no_disk_check else None,
             "parquetize.allow_empty": self.allow_empty or None,
+            "operate.on_failure": self.on_failure,
         }
         given = {name: value for name, value in flags.items() if value is not None}
         return read(given, config=self.config)
@@ -171,7 +183,9 @@ class Given:
         words = [verb]
         for name, value in vars(self).items():
             option = f"--{name.replace('_', '-')}"
-            if isinstance(value, list):
+            if name == "on_failure":  # a command may hold what nobody can tell from a secret
+                words += [option, "…"] if value else []
+            elif isinstance(value, list):
                 words += [word for item in value for word in (option, public_text(item))]
             elif value is True:
                 words.append(option)
