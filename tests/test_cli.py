@@ -22,7 +22,10 @@ from taxi_ingest import exits
         (["--month", "2021-03..2021-01"], "The range 2021-03..2021-01 is empty"),
         (["--month", "2021-01", "--dataset", "yelow"], "Did you mean yellow?"),
         (["--month", "2008-01"], "yellow begins with 2009-01"),
-        (["--month", "2021-01", "--source", "cvs"], "'cvs' is not a source. Possible: auto, csv, tlc, demo"),
+        (
+            ["--month", "2021-01", "--source", "cvs"],
+            "Did you mean csv? Possible: auto, csv, tlc, demo",
+        ),
         (["--month", "2022-01", "--source", "csv"], "does not publish yellow for 2022-01"),
         (["--month", "2021-01", "--source", "demo", "--dataset", "fhv"], "does not publish fhv"),
         (["--month", "2021-01,2021-02", "--source", "file:///x.csv"], "names one file for several parts"),
