@@ -3,8 +3,10 @@
 The way of a request, from the command line down. A module imports only from lines below its own, and a linter says so::
 
     cli/, dodo.py           verbs: parse, call, exit code           (dodo.py: the same tasks for those who type `doit`)
-    report/, cron, systemd  everything a person sees; a crontab line; a unit and its timer
-    engine/                 takes parts through steps: part (one part), session (one run), relay, refused, lock,
+    page/                   what is there and what happened as one HTML file
+    report/, cron, systemd  everything a person sees on a terminal; a crontab line; a service and its timer
+    nights                  the months that the nights of such a line load
+    engine/                 takes parts through steps: part (one part), session (one run), relay, lock, outside,
                             doit_tasks, conversion, notes, results, watching; takes files away: removing, cleaning
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
     verification/           is every copy of a part what its receipt says?
@@ -19,6 +21,7 @@ The way of a request, from the command line down. A module imports only from lin
     writers/                batches → a Parquet file with its provenance in the footer
     readers/                a published file → batches in the canonical schema, plus rejects
     google_cloud            what GCS and BigQuery share: credentials, emulators, retries, error sentences
+    google_roles            which role grants a permission, and on what
     layout                  every path below the data directory
     catalog/                datasets, vintages, parts, sources, as data
     place, retrying         what a URL names and what of it may be shown; passing faults are waited out

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Dataset, Part, lacks
 from taxi_ingest.catalog.months import parse_months
 from taxi_ingest.catalog.reading import auto_source, datasets, default_dataset, sources
 from taxi_ingest.catalog.reading import dataset as dataset_named
-from taxi_ingest.errors import UsageError
+from taxi_ingest.errors import SourceError, TransientError, UsageError
 from taxi_ingest.place import Place
+from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings, given_explicitly
-from taxi_ingest.sources.newest import newest_month
+from taxi_ingest.sources.newest import Latest, newest_month
 
 
 def part_filter(*, months: list[str], datasets: list[str]) -> Callable[[Part], bool]:
@@ -24,8 +25,21 @@ def part_filter(*, months: list[str], datasets: list[str]) -> Callable[[Part], b
     return lambda part: (not chosen or part.month in chosen) and (not names or part.dataset in names)
 
 
-def parts_asked_for(settings: Settings) -> tuple[list[Part], list[str]]:
-    """The parts that a request names and that exist, and notices. Raises UsageError when nothing is left."""
+@dataclass(frozen=True)
+class Asked:
+    """The parts that a request names and that exist, notices, and what `latest` stood for, by dataset."""
+
+    parts: Sequence[Part]
+    notices: Sequence[str]
+    latest: Mapping[str, Latest]
+
+
+def asked_for(settings: Settings, held: Callable[[], Iterable[Part]]) -> Asked:
+    """What a request asks for. Raises UsageError when nothing is left of it.
+
+    Where nobody can tell the newest month of a dataset, `latest` is the newest of the parts that are `held`. So there
+    may be no parts at all.
+    """
     chosen = datasets_named(settings.shared.dataset)
     source = Place.parse(settings.global_.source)
     if any(known.monthly for known in chosen) and not settings.shared.month:
@@ -35,35 +49,51 @@ def parts_asked_for(settings: Settings) -> tuple[list[Part], list[str]]:
     publishers.check_source(source, [])
     parts: list[Part] = []
     notices: list[str] = []
+    latest: dict[str, Latest] = {}
     for known in chosen:
-        wanted = _wanted(known, settings)
-        existing = [part for part in wanted if _exists(known, part, str(source))]
-        if not wanted:
+        wanted = _wanted(known, settings, held, latest)
+        existing = [part for part in wanted if exists(known, part, str(source))]
+        if not wanted and known.name not in _unanswered(latest):
             notices.append(f"{known.name} has no month of {settings.shared.month} yet.")
         if len(existing) < len(wanted):
             left = set(existing)
             notices.append(_left_out(known, [part for part in wanted if part not in left], source))
         parts += existing
-    if not parts:
+    if not parts and not _unanswered(latest):
         raise UsageError(" ".join(notices) or "Nothing matches.")
     publishers.check_source(source, parts)
     if str(source) == publishers.AUTO:
         notices += [_mixed(known, parts) for known in chosen]
-    return parts, [notice for notice in notices if notice]
+    return Asked(parts, [notice for notice in notices if notice], latest)
 
 
-def _wanted(known: Dataset, settings: Settings) -> list[Part]:
-    """The parts of a dataset that the request names, whether they exist or not."""
+def _unanswered(latest: Mapping[str, Latest]) -> set[str]:
+    return {name for name, found in latest.items() if found.unanswered}
+
+
+def _wanted(
+    known: Dataset, settings: Settings, held: Callable[[], Iterable[Part]], latest: dict[str, Latest]
+) -> list[Part]:
+    """The parts of a dataset that the request names, whether they exist or not; keeps what `latest` stood for."""
     if not known.monthly:
         return [Part(known.name)]
 
-    @functools.cache
     def newest() -> str:
-        retries = Retries(settings.download.tries, settings.download.backoff_seconds)
-        source, timeout = Place.parse(settings.global_.source), settings.download.timeout_seconds
-        return newest_month(known, source, retries=retries, timeout_seconds=timeout)
+        if known.name not in latest:
+            latest[known.name] = _latest(known, settings, held)
+        return latest[known.name].month
 
     return [Part(known.name, month) for month in parse_months([settings.shared.month], newest)]
+
+
+def _latest(known: Dataset, settings: Settings, held: Callable[[], Iterable[Part]]) -> Latest:
+    retries = Retries(settings.download.tries, settings.download.backoff_seconds)
+    source, timeout = Place.parse(settings.global_.source), settings.download.timeout_seconds
+    try:
+        return Latest(newest_month(known, source, retries=retries, timeout_seconds=timeout))
+    except (SourceError, TransientError) as error:
+        months = [part.month or "" for part in held() if part.dataset == known.name]
+        return Latest(max(months, default=""), redacted(str(error)))
 
 
 def datasets_named(text: str) -> list[Dataset]:
@@ -76,7 +106,8 @@ def datasets_named(text: str) -> list[Dataset]:
     return [dataset_named(name) for name in dict.fromkeys(names)]
 
 
-def _exists(known: Dataset, part: Part, source: str) -> bool:
+def exists(known: Dataset, part: Part, source: str) -> bool:
+    """Whether `source` (a name, "auto", "demo" or a template) may have the file of `part`, one day if not yet."""
     if part.month is None:
         return source != publishers.DEMO
     if part.month < known.first:

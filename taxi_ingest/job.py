@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from taxi_ingest import sources as publishers
-from taxi_ingest.asked import datasets_named, parts_asked_for
+from taxi_ingest.asked import asked_for, datasets_named
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import parse_months, this_month
 from taxi_ingest.errors import UsageError
@@ -22,6 +22,7 @@ from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_text
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings, given_explicitly
+from taxi_ingest.sources.newest import Latest
 from taxi_ingest.stores import open_store
 from taxi_ingest.values import quoted
 from taxi_ingest.warehouses import Options, check_pair
@@ -42,6 +43,7 @@ class Job:
     already only when `source_given`. `at_once` limits how many parts may be in a step at the same time, `jobs` how many
     steps in all. With `check_disk`, a run that needs more room than there is does not begin. With `refresh`, publishers
     are asked whether they changed the files that are held; else only about the newest `refresh_months` of a dataset.
+    `latest` tells, by dataset, what that word in the request stood for.
     """
 
     parts: tuple[Part, ...]
@@ -69,11 +71,17 @@ class Job:
     refresh_months: int
     demo: Mapping[str, int]
     history_days: int
+    latest: Mapping[str, Latest] = field(default_factory=dict)
 
     @functools.cached_property
     def steps(self) -> tuple[Step, ...]:
         """The steps asked for and those they need, in order."""
         return up_to(self.targets)
+
+    @functools.cached_property
+    def unanswered(self) -> dict[str, str]:
+        """By dataset, why nobody could tell its newest month, and how far its months go instead."""
+        return {name: _in_words(latest) for name, latest in self.latest.items() if latest.unanswered}
 
 
 def make_job(settings: Settings, *, verb: str, force: bool = False, refresh: bool = False) -> tuple[Job, list[str]]:
@@ -81,10 +89,11 @@ def make_job(settings: Settings, *, verb: str, force: bool = False, refresh: boo
     _check_level(settings)
     job = job_for(settings, ())
     check_pair(job.store, job.warehouse, job.warehouse_options)
-    parts, notices = parts_asked_for(settings)
+    asked = asked_for(settings, job.layout.parts_with_receipts)
     target: Step = next((step for step in STEPS if step == verb), "load")
     forced = frozenset(STEPS if verb == "run" else (target,)) if force else frozenset[Step]()
-    return job_for(settings, parts, targets=frozenset({target}), forced=forced, refresh=refresh), notices
+    made = job_for(settings, asked.parts, targets=frozenset({target}), forced=forced, refresh=refresh)
+    return replace(made, latest=asked.latest), list(asked.notices)
 
 
 def ping_of(settings: Settings) -> Place | None:
@@ -223,6 +232,11 @@ def _resolved(setting: str, resolve: Callable[[], _Resolved]) -> _Resolved:
 def options_of(settings: Settings) -> Options:
     """How the warehouse in force is used."""
     return Options(method=settings.load.method, memory_limit_mb=settings.load.memory_limit_mb)
+
+
+def _in_words(latest: Latest) -> str:
+    instead = f"its months go up to {latest.month}, the newest that is held" if latest.month else "none is held"
+    return f"the newest month could not be found out; {instead}. {latest.unanswered}"
 
 
 def _check_level(settings: Settings) -> None:

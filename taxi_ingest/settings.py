@@ -196,10 +196,15 @@ def read(flags: Mapping[str, Value], *, config: str | Mapping[str, Any] | None =
     return Settings(origins=origins, **{a: hints[a](**keys) for a, keys in sections.items()})
 
 
+def config_named(config: str | None) -> str | None:
+    """The config file that was named, by the flag `config` or in the environment; None: ./config.toml, if any."""
+    return config or os.environ.get(CONFIG_VARIABLE)
+
+
 def _file_layer(config: str | Mapping[str, Any] | None) -> list[tuple[Origin, Path, dict[str, Any]]]:
     if isinstance(config, Mapping):
         return [(Origin("file", "the config given"), Path(), _by_name(config, "the config given"))]
-    given = config or os.environ.get(CONFIG_VARIABLE)
+    given = config_named(config)
     remember(given or "")
     path = Path(given or DEFAULT_FILE)
     if not path.is_file():

@@ -22,16 +22,6 @@ def name(month: str) -> str:
     return f"/yellow_tripdata_{month}.csv"
 
 
-def test_a_night_that_cannot_find_out_what_is_newest_stands_in_the_history(loaded: Loaded) -> None:
-    loaded.publisher.everything = lambda to: answer(to, 503, b"")
-    arguments = ("run", "--month", "2020-01..latest", "--source", loaded.publisher.template)
-    ran = loaded.taxi(*arguments, **QUICK)
-    newest = loaded.look("history", "latest")
-    said = [(note["dataset"], "answered 503" in note["note"]) for note in newest["notes"]]
-    assert (ran.code, newest["run"]["exit"], newest["run"]["state"], said) == (1, 1, "finished", [(None, True)])
-    assert "latest" in newest["run"]["request"]
-
-
 def test_a_range_up_to_latest_catches_up_after_missed_nights(
     taxi: Command, publisher: Publisher, tmp_path: Path
 ) -> None:

@@ -2,7 +2,8 @@
 
 `options` holds what can be typed, `completing` what the shell offers, `help` how help is laid out. The verbs: `working`
 runs steps, `planning` foresees it, `looking` and `looking_back` only look, `querying` asks the warehouse, `verifying`
-looks at everything, `cleaning` removes files. `asking` puts a question, `documents` is what --json prints.
+looks at everything, `reporting` writes the page, `cleaning` removes files. `telling` tells others how a run ended,
+`codes` says which exit code an error makes, `asking` puts a question, `documents` is what --json prints.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from taxi_ingest import __version__, exits
-from taxi_ingest.cli import cleaning, looking, looking_back, querying, verifying, working
+from taxi_ingest.cli import cleaning, looking, looking_back, querying, reporting, verifying, working
 from taxi_ingest.cli.codes import code_of
 from taxi_ingest.cli.help import Verb, Verbs
 from taxi_ingest.errors import TaxiError, machine_refused
@@ -51,6 +52,7 @@ _VERBS: dict[str, tuple[str, str, Callable[..., None]]] = {
     "catalog": (_LOOK, "Datasets, months, vintages, sources; with --dataset also its columns.", looking.catalog),
     "query": (_LOOK, "SQL on the warehouse: a table on a terminal, else CSV; --json, --parquet FILE.", querying.query),
     "rows": (_LOOK, "Rows by month and year in the warehouse, beside how many TLC's files have.", querying.rows),
+    "report": (_LOOK, "One HTML page of all that is there and that happened.", reporting.report),
     "verify": (_CARE, "Compare every copy with its receipt: files, objects, tables by content.", verifying.verify),
     "clean": (
         _CARE,

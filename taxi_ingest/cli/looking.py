@@ -1,11 +1,12 @@
 """The verbs that look at what is asked for and what is known of it: plan, catalog, doctor, config, cron.
 
-None of them takes the lock, and all but plan and doctor do without a network.
+None of them takes the lock, and all but plan and doctor do without a network; cron asks a publisher in an empty folder.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -111,31 +112,44 @@ def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     source: Source = None,
     store: Store = None,
     warehouse: Warehouse = None,
+    refresh: Refresh = False,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a line for crontab, or a systemd unit and its timer."""
+    """Print a line for crontab, or a systemd timer, to stdout; to stderr which months it loads, and why."""
+    from taxi_ingest import report
     from taxi_ingest.cron import crontab_line
-    from taxi_ingest.errors import UsageError
     from taxi_ingest.job import check_settings
-    from taxi_ingest.redaction import has_password, public_text
+    from taxi_ingest.nights import nightly
+    from taxi_ingest.settings import config_named
     from taxi_ingest.systemd import units
 
-    settings = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir).settings()
+    given = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir)
+    settings = given.settings()
     check_settings(settings)
+    nights = nightly(settings, ",".join(month or []), refresh=refresh)
     options = {
-        "--month": ",".join(month or ["latest"]),
+        "--month": nights.months,
         "--dataset": ",".join(dataset or []),
         "--source": source,
         "--store": store,
         "--warehouse": warehouse,
-        "--config": config,
+        "--config": config_named(config),
         "--data-dir": data_dir,
     }
+    _refuse_secrets(options)
+    arguments = [word for name, value in options.items() if value for word in (name, value)]
+    arguments += ["--refresh"] if refresh else []
+    line = units(at, arguments, Path.cwd()) if systemd else f"{crontab_line(at, arguments, Path.cwd())}\n"
+    report.say(report.console(stderr=True), nights.why)
+    sys.stdout.write(line)
+
+
+def _refuse_secrets(options: Mapping[str, str | None]) -> None:
+    from taxi_ingest.errors import UsageError
+    from taxi_ingest.redaction import has_password, public_text
+
     for name, value in options.items():
         # the other parameters of a warehouse are no secrets; it would have refused them
         if value and (has_password(value) if name == "--warehouse" else public_text(value) != value):
             raise UsageError(f"A crontab is no place for a secret: put it into config.toml and leave {name} out.")
-    arguments = [word for name, value in options.items() if value for word in (name, value)]
-    line = units(at, arguments, Path.cwd()) if systemd else f"{crontab_line(at, arguments, Path.cwd())}\n"
-    sys.stdout.write(line)

@@ -10,7 +10,20 @@ import typer
 
 from taxi_ingest.cli.completing import log_words
 from taxi_ingest.cli.documents import print_json
-from taxi_ingest.cli.options import AsJson, Config, DataDir, DatasetName, Given, Last, Month, OnlyFailed, Run, Verbose
+from taxi_ingest.cli.options import (
+    AsJson,
+    Config,
+    DataDir,
+    DatasetName,
+    Given,
+    Last,
+    Month,
+    OnlyFailed,
+    Run,
+    Store,
+    Verbose,
+    Warehouse,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -23,6 +36,8 @@ if TYPE_CHECKING:
 def status(
     month: Month = None,
     dataset: DatasetName = None,
+    store: Store = None,
+    warehouse: Warehouse = None,
     config: Config = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -36,7 +51,7 @@ def status(
     from taxi_ingest.state.observe import Observer, known_parts
     from taxi_ingest.state.status import grid
 
-    settings = Given(config=config, data_dir=data_dir).settings()
+    settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
     is_wanted = part_filter(months=month or [], datasets=dataset or [])
     job = job_for(settings, ())
     attempts: Mapping[tuple[Part, str], PastAttempt] = {}

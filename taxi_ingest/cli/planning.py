@@ -27,7 +27,9 @@ def foresee(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
         print_json(_document(planned))
     else:
         plans.plan(report.console(), planned)
-    return exits.FAILED if given.refresh and planned.refreshed.unanswered else exits.OK
+    for name, sentence in job.unanswered.items():
+        report.error(f"{name}: {sentence}")
+    return exits.FAILED if job.unanswered or (given.refresh and planned.refreshed.unanswered) else exits.OK
 
 
 def _document(planned: Plan) -> dict[str, object]:

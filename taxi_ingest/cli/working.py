@@ -43,7 +43,6 @@ from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.session import Session
-    from taxi_ingest.job import Job
     from taxi_ingest.report.results import Hints
     from taxi_ingest.settings import Settings
 
@@ -152,10 +151,11 @@ def _session(verb: str, given: Given, settings: Settings, request: str, *, force
     """The run, once it has ended."""
     from taxi_ingest.engine import doit_tasks
     from taxi_ingest.engine.session import Session
+    from taxi_ingest.job import make_job
     from taxi_ingest.report import views
 
     quiet, as_json = settings.global_.quiet, form != "words"
-    job, notices = _job(settings, verb, request, force=force, refresh=given.refresh)
+    job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
     if not quiet and notices:
         report.say(report.console(stderr=as_json), notices)
     with views.view(sys.stderr if as_json else sys.stdout, quiet=quiet) as view:
@@ -164,31 +164,20 @@ def _session(verb: str, given: Given, settings: Settings, request: str, *, force
     return session
 
 
-def _job(settings: Settings, verb: str, request: str, *, force: bool, refresh: bool) -> tuple[Job, list[str]]:
-    """The job and notices; that nobody could tell the newest month stands in the history before it is raised."""
-    from taxi_ingest.engine.refused import record_refused
-    from taxi_ingest.errors import SourceError, TransientError
-    from taxi_ingest.job import layout_of, make_job
-
-    try:
-        return make_job(settings, verb=verb, force=force, refresh=refresh)
-    except (SourceError, TransientError) as error:
-        record_refused(layout_of(settings), request, error)
-        raise
-
-
 def _tell(session: Session, verb: str, given: Given, seconds: float, *, quiet: bool, as_json: bool) -> None:
     """Say what came of a run; when `quiet`, only what is new."""
     from taxi_ingest.report import results
 
+    if not session.job.parts:  # nobody told the newest month, and none is held
+        report.error(" ".join(session.complaints))
+        return
     if not quiet:
         out = report.console(stderr=as_json)
         report.say(out, session.notes)
         results.summary(out, session.results(), seconds, _hints(session, verb, given))
         return
-    asked_in_vain = session.notes if session.job.refresh else []  # by itself, the next run asks again
     news = results.notes(session.results(), but_not=session.told_before)
-    if notes := [*asked_in_vain, *news]:  # else there is no need for a console
+    if notes := [*session.complaints, *news]:  # else there is no need for a console
         report.say(report.console(stderr=as_json), notes)
 
 

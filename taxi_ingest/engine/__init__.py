@@ -1,7 +1,7 @@
 """What takes parts through the steps.
 
 `part` takes one part through the steps asked for and knows no task engine, terminal or database; `session` is a whole
-run with its lock and history, `relay` tells history and view of it, `refused` records one that cannot begin;
+run with its lock and history, `relay` tells history and view of it;
 `doit_tasks` makes doit do it. `conversion` converts published Parquet in a process of its own, `notes` says what is odd
 about it; `results` is what came of parts; `removing` takes used files off the disk, `cleaning` is what the verb `clean`
 does; `watching` is the contract of whoever hears what happens to a part. Here is the contract of what watches a run.

@@ -42,6 +42,7 @@ from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, republished
+from taxi_ingest.stores import unfinished
 
 log = logging.getLogger("taxi_ingest")
 
@@ -61,9 +62,11 @@ class Session:
         self.run_id = ""
         self._unrecorded = False
         self._refusal = ""
+        self._costs: list[str] = []
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
+        self._unanswered = dict(job.unanswered)
         self.told_before: frozenset[tuple[Part, str]] = frozenset()
         self._request = request
         self._wait = wait
@@ -98,6 +101,7 @@ class Session:
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
+        self._foresee()
         self.view.begun(len(job.parts) * len(job.steps))
 
     def _ask_far_sides(self, relay: Relay) -> None:
@@ -124,6 +128,13 @@ class Session:
             self._refusal = redacted(str(error))
             raise
 
+    def _foresee(self) -> None:
+        """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
+        loads = "load" in self.job.steps
+        if loads and any(self.decision(part, "load").action == "run" for part in self.job.parts):
+            with self._noted_refusal():
+                self._costs = warehouses.foresee(self._workplace.observer.warehouse, self.job.store)
+
     def _settle_recorded_jobs(self, history: History) -> None:
         """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.
 
@@ -143,7 +154,9 @@ class Session:
             interrupted = sys.exc_info()[0] is KeyboardInterrupt
             try:
                 self._count_failures(history)
-                history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code(), self._all_notes())
+                code = exits.INTERRUPTED if interrupted else self.exit_code()
+                latest = {name: None if found.unanswered else found.month for name, found in self.job.latest.items()}
+                history.end(self.outcomes, code, self._all_notes(), latest)
             except HistoryError as error:
                 self._unrecorded = True
                 self.view.noted(f"The end of this run is not in the history: {error}")
@@ -154,15 +167,31 @@ class Session:
             if outcome == "failed":
                 earlier = history.failures(part, step)
                 self._streaks[part] = Streak(earlier.runs + 1, earlier.since)
+        for dataset, sentence in self.job.unanswered.items():
+            earlier = history.unanswered(dataset)
+            if earlier.runs + 1 >= LOUD_FAILURES:
+                self._unanswered[dataset] = f"{sentence} So in {earlier.runs + 1} runs in a row, since {earlier.since}."
 
     def _all_notes(self) -> list[Note]:
-        of_run = [Note(None, note) for note in self.notes]
-        return of_run + [Note(result.part, note) for result in self.results() for note in result.told]
+        of_run = [Note(None, note) for note in (*self._refusals, *self._refreshed.unanswered)]
+        of_datasets = [Note(Part(name), sentence) for name, sentence in self._unanswered.items()]
+        return of_run + of_datasets + [Note(result.part, note) for result in self.results() for note in result.told]
 
     @property
     def notes(self) -> list[str]:
         """What a person should know of the run as a whole."""
-        return [*((self._refusal,) if self._refusal else ()), *self._refreshed.unanswered]
+        return [*self.complaints, *self._costs, *(() if self.job.refresh else self._refreshed.unanswered)]
+
+    @property
+    def complaints(self) -> list[str]:
+        """Those of the notes that make the run a failure."""
+        asked_in_vain = self._refreshed.unanswered if self.job.refresh else ()
+        no_newest = (f"{name}: {sentence}" for name, sentence in self._unanswered.items())
+        return [*self._refusals, *no_newest, *asked_in_vain]
+
+    @property
+    def _refusals(self) -> tuple[str, ...]:
+        return (self._refusal,) if self._refusal else ()
 
     def decision(self, part: Part, step: Step) -> Decision:
         """Whether `step` must run for `part`, and why."""
@@ -216,8 +245,7 @@ class Session:
         outcomes = set(self.outcomes.values())
         if self.bugs:
             return exits.BUG
-        asked_in_vain = self.job.refresh and self._refreshed.unanswered
-        if self._refusal or self._unrecorded or asked_in_vain or outcomes & {"failed", "blocked"}:
+        if self.complaints or self._unrecorded or outcomes & {"failed", "blocked"}:
             return exits.FAILED
         return exits.NOT_PUBLISHED if "not_published" in outcomes else exits.OK
 
@@ -280,3 +308,4 @@ def _remove_scratch_files(workplace: Workplace) -> None:
         scratch.unlink(missing_ok=True)
     stores.sweep(workplace.observer.store, layout.parquets)
     partial.forget_old(layout.raws, time.time())
+    unfinished.forget_old(layout.uploads, time.time())

@@ -45,7 +45,13 @@ CREATE TABLE folded (run TEXT PRIMARY KEY REFERENCES runs, parts INTEGER NOT NUL
 CREATE INDEX failed_outcomes ON outcomes (dataset, month, step) WHERE outcome = 'failed';
 """
 
-MIGRATIONS = (_FIRST, _SETTLED, _NOTES, _FOLDED)
+# what `latest` in a request stood for; NULL where nobody could tell
+_LATEST = """
+CREATE TABLE latest (run TEXT NOT NULL REFERENCES runs, dataset TEXT NOT NULL, month TEXT);
+CREATE INDEX latest_of_dataset ON latest (dataset);
+"""
+
+MIGRATIONS = (_FIRST, _SETTLED, _NOTES, _FOLDED, _LATEST)
 """MIGRATIONS[n] leads from version n to n + 1. Entries are never changed, only added."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

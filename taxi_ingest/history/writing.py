@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from taxi_ingest.catalog import Part
@@ -87,7 +88,7 @@ class History:
         query = "SELECT run FROM runs WHERE started < ? AND run != ?"
         for (run,) in self._use(lambda db: db.execute(query, [limit, self.run]).fetchall()):
             shutil.rmtree(self._logs / run, ignore_errors=True)
-            for table in ("attempts", "outcomes", "notes", "folded", "runs"):
+            for table in ("attempts", "outcomes", "notes", "folded", "latest", "runs"):
                 self._execute(f"DELETE FROM {table} WHERE run = ?", run)  # noqa: S608 - names of ours
         self._forget_strays(f"{datetime.fromisoformat(limit):%Y%m%dT%H%M%S}")
 
@@ -110,12 +111,22 @@ class History:
             " WHERE dataset = ? AND month IS ? AND step = ? ORDER BY outcomes.rowid DESC"
         )
 
-        def newest_failures(db: sqlite3.Connection) -> list[str]:
-            ends = db.execute(query, [part.dataset, part.month, step])  # read no further than the last other end
-            return [started for _, started in itertools.takewhile(lambda end: end[0] == "failed", ends)]
+        return self._streak("failed", query, part.dataset, part.month, step)
 
-        starts = self._use(newest_failures)
-        return Streak(len(starts), starts[-1][:10] if starts else "")
+    def unanswered(self, dataset: str) -> Streak:
+        """The runs before this one, back to the last that found out the newest month of a dataset."""
+        query = "SELECT month, started FROM latest JOIN runs USING (run) WHERE dataset = ? ORDER BY latest.rowid DESC"
+        return self._streak(None, query, dataset)
+
+    def _streak(self, end: str | None, query: str, *values: str | None) -> Streak:
+        """The first rows (end, start of the run) that have the same `end`."""
+
+        def starts(db: sqlite3.Connection) -> list[str]:
+            rows = db.execute(query, values)  # read no further than the first other end
+            return [started for _, started in itertools.takewhile(lambda row: row[0] == end, rows)]
+
+        found = self._use(starts)
+        return Streak(len(found), found[-1][:10] if found else "")
 
     def told_before(self) -> frozenset[tuple[Part, str]]:
         """What the run before this one told of parts."""
@@ -126,19 +137,30 @@ class History:
         rows = self._use(lambda db: db.execute(query, [self.run]).fetchall())
         return frozenset((Part(dataset, month), note) for dataset, month, note in rows)
 
-    def end(self, outcomes: Mapping[tuple[Part, Step], Outcome], exit_code: int, notes: Sequence[Note] = ()) -> None:
-        """Close the run with how every step ended, and what a person should know."""
+    def end(
+        self,
+        outcomes: Mapping[tuple[Part, Step], Outcome],
+        exit_code: int,
+        notes: Sequence[Note] = (),
+        latest: Mapping[str, str | None] = MappingProxyType({}),
+    ) -> None:
+        """Close the run with how every step ended, and what a person should know.
+
+        `latest` is the newest month of each dataset for which it was asked, None where nobody could tell.
+        """
         said = [
             (self.run, note.part and note.part.dataset, note.part and note.part.month, _storable(note.sentence))
             for note in notes
         ]
         rows = [(self.run, part.dataset, part.month, step, how) for (part, step), how in outcomes.items()]
+        found = [(self.run, dataset, month) for dataset, month in latest.items()]
 
         def close(db: sqlite3.Connection) -> None:
             with db:
                 db.execute("BEGIN")
                 db.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)", rows)
                 db.executemany("INSERT INTO notes VALUES (?, ?, ?, ?)", said)
+                db.executemany("INSERT INTO latest VALUES (?, ?, ?)", found)
                 db.execute("UPDATE runs SET ended = ?, exit = ? WHERE run = ?", (_now(), exit_code, self.run))
 
         self._use(close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import date
 
 from taxi_ingest import sources as publishers
@@ -25,6 +26,17 @@ _UNTOLD_BY_HEAD = {403, 405, 501}
 """What settles nothing when a HEAD gets it: a 403 without a body may be a throttle."""
 
 _NOT_THERE = {403, 404, 410}
+
+
+@dataclass(frozen=True)
+class Latest:
+    """What `latest` stood for in a dataset: its newest published `month`.
+
+    If nobody could tell, `unanswered` says why, and `month` is the newest that is held, "" for none.
+    """
+
+    month: str
+    unanswered: str = ""
 
 
 def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_seconds: float) -> str:

@@ -16,6 +16,7 @@ import msgspec
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import Step
 from taxi_ingest.layout import Layout
+from taxi_ingest.sources import local_path, portable
 from taxi_ingest.state.receipts import Downloaded, Parquetized, PartReceipts, Receipt, from_json
 from taxi_ingest.stores import Held
 
@@ -59,7 +60,19 @@ def _decoded(step: Step, facts: Mapping[str, str], kind: type[_Kind]) -> _Kind |
 
 def _without_this_disk(downloaded: Downloaded) -> Downloaded:
     """The same, without what is only true of the file on this disk."""
-    return replace(downloaded, mtime_ns=0, earlier_copies=(), refused=False, temporary=False, distrusted=False)
+    source, url = downloaded.source, downloaded.url
+    if local_path(url) is not None:
+        source, url = portable(source), portable(url)
+    return replace(
+        downloaded,
+        source=source,
+        url=url,
+        mtime_ns=0,
+        earlier_copies=(),
+        refused=False,
+        temporary=False,
+        distrusted=False,
+    )
 
 
 def _in_store(parquetized: Parquetized) -> Parquetized:

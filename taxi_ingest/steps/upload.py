@@ -33,5 +33,7 @@ def upload(
     """
     file = checked(layout.parquet(part), parquetized)
     name, facts = object_name(part), facts_of(parquetized, downloaded)
-    held = open_store(store).put(file, name, mark=parquetized.mark, facts=facts, progress=progress)
+    held = open_store(store, uploads=layout.uploads).put(
+        file, name, mark=parquetized.mark, facts=facts, progress=progress
+    )
     return Uploaded(at=str(store), object=name, mark=held.mark, crc32c=held.crc32c, bytes=held.size)

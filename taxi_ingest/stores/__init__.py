@@ -124,16 +124,16 @@ def sweep(store: Store, folder: Path) -> None:
         store.sweep(folder)
 
 
-def _local(place: Place) -> FolderStore:
+def _local(place: Place, _uploads: Path | None) -> FolderStore:
     from taxi_ingest.stores.local import LocalStore
 
     return LocalStore(place)
 
 
-def _gcs(place: Place) -> Store:
+def _gcs(place: Place, uploads: Path | None) -> Store:
     from taxi_ingest.stores.gcs import GCSStore
 
-    return GCSStore(place)
+    return GCSStore(place, uploads)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Kind:
     """A kind of store: an example of its URL, and how to open one, which touches nothing yet."""
 
     example: str
-    open: Callable[[Place], Store]
+    open: Callable[[Place, Path | None], Store]
 
 
 KINDS: dict[str, Kind] = {
@@ -154,11 +154,14 @@ EXAMPLES = " or ".join(kind.example for kind in KINDS.values())
 """How stores are named, for help texts."""
 
 
-def open_store(place: Place) -> Store:
-    """The store at `place`, untouched. Raises UsageError for an unknown scheme or a name that no store can have."""
+def open_store(place: Place, *, uploads: Path | None = None) -> Store:
+    """The store at `place`, untouched. Raises UsageError for an unknown scheme or a name that no store can have.
+
+    In the folder `uploads` a store notes what it needs in order to go on with an upload when this process is killed.
+    """
     kind = KINDS.get(place.scheme)
     if kind is None:
         scheme = place.similar(KINDS)
         guess = f" Did you mean {KINDS[scheme].example}?" if scheme else ""
         raise UsageError(f"{quoted(str(place))} is not a store.{guess} Possible: {EXAMPLES}.")
-    return kind.open(place)
+    return kind.open(place, uploads)

@@ -222,6 +222,18 @@ class CountsUnrecorded(Protocol):
         ...
 
 
+@runtime_checkable
+class Foresees(Protocol):
+    """The capability of a warehouse that can tell before any work that loads from a store will fail, or will cost."""
+
+    def foresee(self, store: Place) -> list[str]:
+        """Sentences on what loads from `store` will cost beside the usual.
+
+        Raises WarehouseError if none can succeed. Changes nothing.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a query gives: its columns, which may share a name, and its rows, fetched as `batches` is read.
@@ -247,8 +259,8 @@ class AnswersQueries(Protocol):
         ...
 
 
-class JobWarehouse(Warehouse, SettlesJobs, AnswersQueries, ComparesAtCost, CountsUnrecorded, Protocol):
-    """A warehouse that works through jobs, some of which it bills."""
+class JobWarehouse(Warehouse, SettlesJobs, Foresees, AnswersQueries, ComparesAtCost, CountsUnrecorded, Protocol):
+    """A warehouse that works through jobs somewhere else, some of which it bills."""
 
 
 class ComparingWarehouse(Warehouse, ComparesContent, AnswersQueries, CountsUnrecorded, Protocol):
@@ -261,6 +273,11 @@ def settle(warehouse: Warehouse, job: str) -> bool:
         return False
     warehouse.settle(job)
     return True
+
+
+def foresee(warehouse: Warehouse, store: Place) -> list[str]:
+    """What a warehouse foresees of loads from `store`; nothing if it is none that does."""
+    return warehouse.foresee(store) if isinstance(warehouse, Foresees) else []
 
 
 def _duckdb(place: Place, options: Options) -> ComparingWarehouse:
@@ -294,7 +311,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "duckdb": Kind("duckdb:FILE", _duckdb, (TABLE, EXTERNAL)),
-    "bigquery": Kind("bigquery://project/dataset", _bigquery, (TABLE, "partition", "merge")),
+    "bigquery": Kind("bigquery://project/dataset", _bigquery, (TABLE, "partition", "merge", EXTERNAL)),
     "postgresql": Kind("postgresql://user@host/database", _postgres),
 }
 """URL scheme → kind. An opener imports its module, and the client that needs, when called."""
