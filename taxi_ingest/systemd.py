@@ -99,9 +99,7 @@ def _weekdays(field: str) -> list[str]:
     for item in field.split(","):
         span, _, step = item.partition("/")
         edges = ["0", "6"] if span == "*" else [_number(edge, _WEEKDAYS, 0) for edge in span.split("-")]
-        if not all(text.isdecimal() for text in (*edges, step or "1")):
-            raise UsageError(f"'{item}' is no weekday. Write 0 to 7, or Mon, Tue and so on.")
-        found |= {number % 7 for number in range(int(edges[0]), int(edges[-1]) + 1, int(step or "1") or 1)}
+        found |= {number % 7 for number in range(int(edges[0]), int(edges[-1]) + 1, int(step or "1"))}
     return [_WEEKDAYS[number] for number in sorted(found)]
 
 
