@@ -38,7 +38,7 @@ def ended(outside: Outside | None, session: Session, request: str, seconds: floa
         for (part, step), outcome in session.outcomes.items()
         if outcome == "failed"
     )
-    messages = (*session.notes, *failures)
+    messages = (*session.complaints, *failures)
     _tell(outside, Ended(session.run_id, request, session.exit_code(), seconds, messages, tuple(session.results())))
 
 
