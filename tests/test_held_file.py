@@ -87,6 +87,6 @@ def test_a_file_that_is_no_database_is_refused_at_once(taxi: Command, publisher:
     file.write_text("not a database\n" * 500)
     begun = time.monotonic()
     ran = taxi("run", "--month", "2020-01", "--source", publisher.template, "--warehouse", f"duckdb:{file}")
-    assert (ran.code, "cannot be opened as a DuckDB file" in ran.out) == (1, True), ran.out
-    assert "waiting" not in ran.out
+    assert (ran.code, ran.err.count("cannot be opened as a DuckDB file")) == (1, 1), ran.out + ran.err
+    assert ("waiting" in ran.out, "download" in ran.out) == (False, False)
     assert time.monotonic() - begun < 15

@@ -49,4 +49,5 @@ def _document(planned: Plan) -> dict[str, object]:
     refreshed = planned.refreshed
     gone = [{"dataset": part.dataset, "month": part.month, "note": note} for part, note in refreshed.gone.items()]
     asked = {"asked": refreshed.asked, "gone": gone, "unanswered": refreshed.unanswered}
-    return {"parts": parts} | sums | {"disks": [asdict(disk) for disk in planned.disks], "refresh": asked}
+    disks = [asdict(disk) for disk in planned.disks]
+    return {"parts": parts} | sums | {"disks": disks, "refresh": asked, "refusals": planned.refusals}

@@ -98,6 +98,7 @@ class Session:
         self._history.fold()
         self.told_before = self._history.told_before()
         self._ask_far_sides(self._relay)
+        self._workplace.sweep()
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()

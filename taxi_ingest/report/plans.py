@@ -35,6 +35,8 @@ def plan(out: Console, planned: Plan) -> None:
         f"{words.size(planned.disk_free)} free."
     )
     say(out, [total])
+    for sentence in planned.refusals:
+        out.print(Text(wrapped(out, f"The load will be refused: {sentence}"), "bright_red"))
     for disk in planned.disks:
         if not disk.fits:
             sizes = f"{words.size(disk.needs)} is more than the {words.size(disk.free)} that are free"

@@ -6,15 +6,17 @@ whose answer hangs on bytes still to come reads `maybe`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from taxi_ingest import sources as publishers
+from taxi_ingest import warehouses
 from taxi_ingest.catalog import Part
-from taxi_ingest.catalog.reading import auto_source, estimated_size, sources
-from taxi_ingest.errors import TaxiError
+from taxi_ingest.catalog.reading import auto_source, dataset, estimated_size, sources
+from taxi_ingest.errors import InUseError, TaxiError
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
 from taxi_ingest.state.decide import IN_USE, RAW_MISSING, Observed, Wanted, decide
@@ -69,11 +71,15 @@ class PlannedPart:
 
 @dataclass(frozen=True)
 class Plan:
-    """All parts, the disks that they will write to, that of the data directory first, and what publishers said."""
+    """All parts, the disks that they will write to, that of the data directory first, and what publishers said.
+
+    `refusals` are sentences of the warehouse: with them it would refuse the loads.
+    """
 
     parts: tuple[PlannedPart, ...]
     disks: tuple[Disk, ...]
     refreshed: Refreshed
+    refusals: tuple[str, ...] = ()
 
     @property
     def disk_free(self) -> int:
@@ -109,7 +115,18 @@ def make_plan(job: Job) -> Plan:
     observer.note_republished(refreshed.reasons)
     linked, sizes = shares_disk(job), refreshed.sizes
     parts = tuple(_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts)
-    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed)
+    refusals = tuple(_refusals(observer, parts))
+    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed, refusals)
+
+
+def _refusals(observer: Observer, parts: Iterable[PlannedPart]) -> list[str]:
+    """Why loads would be refused; nothing while another program has the warehouse open."""
+    names = {one.part.dataset for one in parts if "load" in one.steps and one.steps["load"].action != "up_to_date"}
+    with contextlib.suppress(InUseError):
+        return warehouses.foreseen_refusals(
+            observer.warehouse, [warehouses.table_of(dataset(name)) for name in sorted(names)]
+        )
+    return []
 
 
 def check_disks(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> None:

@@ -7,7 +7,7 @@ suite its fixture. A table of its name that is not ours is left alone: `ownershi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -259,12 +259,34 @@ class AnswersQueries(Protocol):
         ...
 
 
+@runtime_checkable
+class TellsForeignTables(Protocol):
+    """The capability of a warehouse that can tell beforehand, at no charge, whose tables there are."""
+
+    def refusal(self, table: Table) -> str:
+        """The sentence with which a load into `table` would be refused, as it is somebody else's; "" if it is not."""
+        ...
+
+
+@runtime_checkable
+class LeavesRemains(Protocol):
+    """The capability of a warehouse in which a load that is killed may leave something behind, which nobody sees."""
+
+    def sweep(self, *tables: str) -> None:
+        """Remove what killed loads into `tables` left, unless another load may be at work on it."""
+        ...
+
+
 class JobWarehouse(Warehouse, SettlesJobs, Foresees, AnswersQueries, ComparesAtCost, CountsUnrecorded, Protocol):
     """A warehouse that works through jobs somewhere else, some of which it bills."""
 
 
-class ComparingWarehouse(Warehouse, ComparesContent, AnswersQueries, CountsUnrecorded, Protocol):
+class ComparingWarehouse(Warehouse, ComparesContent, AnswersQueries, CountsUnrecorded, TellsForeignTables, Protocol):
     """A warehouse that reads its rows at no charge."""
+
+
+class ServerWarehouse(ComparingWarehouse, LeavesRemains, Protocol):
+    """A warehouse on a server that reads its rows at no charge."""
 
 
 def settle(warehouse: Warehouse, job: str) -> bool:
@@ -273,6 +295,19 @@ def settle(warehouse: Warehouse, job: str) -> bool:
         return False
     warehouse.settle(job)
     return True
+
+
+def sweep(warehouse: Warehouse, *tables: str) -> None:
+    """Remove what killed loads into `tables` left; nothing where they leave nothing."""
+    if isinstance(warehouse, LeavesRemains):
+        warehouse.sweep(*tables)
+
+
+def foreseen_refusals(warehouse: Warehouse, tables: Iterable[Table]) -> list[str]:
+    """The sentences with which loads into `tables` would be refused, as far as the warehouse can tell beforehand."""
+    if not isinstance(warehouse, TellsForeignTables):
+        return []
+    return [sentence for table in tables if (sentence := warehouse.refusal(table))]
 
 
 def foresee(warehouse: Warehouse, store: Place) -> list[str]:
@@ -292,7 +327,7 @@ def _bigquery(place: Place, options: Options) -> JobWarehouse:
     return BigQuery(place, replace(options, method="") if options.method == TABLE else options)
 
 
-def _postgres(place: Place, options: Options) -> ComparingWarehouse:
+def _postgres(place: Place, options: Options) -> ServerWarehouse:
     try:
         from taxi_ingest.warehouses.postgres import Postgres
     except ImportError as error:
