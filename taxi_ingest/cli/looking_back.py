@@ -28,7 +28,7 @@ def status(
 ) -> None:
     """Show how far every part is."""
     from taxi_ingest import report
-    from taxi_ingest.asked import part_filter
+    from taxi_ingest.asked import chosen
     from taxi_ingest.errors import HistoryError
     from taxi_ingest.job import job_for
     from taxi_ingest.report import grids
@@ -36,7 +36,6 @@ def status(
     from taxi_ingest.state.status import grid
 
     settings = Given(config=config, data_dir=data_dir).settings()
-    is_wanted = part_filter(months=month or [], datasets=dataset or [])
     job = job_for(settings, ())
     attempts: Mapping[tuple[Part, str], PastAttempt] = {}
     try:
@@ -44,7 +43,8 @@ def status(
             attempts = past.last_attempts()
     except HistoryError as error:  # receipts and this disk tell what is done
         report.error(str(error))
-    parts = [part for part in known_parts(job, (part for part, _ in attempts)) if is_wanted(part)]
+    known = known_parts(job, (part for part, _ in attempts))
+    parts = chosen(known, months=month or [], datasets=dataset or [])
     # receipts are believed when a run, or somebody at a prompt, has the database open
     cells = grid(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0.0)), parts, attempts)
     if as_json:

@@ -48,15 +48,17 @@ def cost(most_bytes: Mapping[Part, int], warehouse: Place) -> str:
 
 def summary(out: Console, verdicts: Sequence[Verdict], seconds: float, *, repairs: bool) -> None:
     """How many parts were looked at, how many are not as they should be and, unless it `repairs`, what mends them."""
-    known = [verdict for verdict in verdicts if verdict.is_known]
-    found = sum(len(verdict.findings) for verdict in known)
-    unknown = len(verdicts) - len(known)
+    known = [verdict for verdict in verdicts if verdict.is_known and not verdict.is_of_no_part]
+    strays = [verdict for verdict in verdicts if verdict.is_of_no_part]
+    found = sum(len(verdict.findings) for verdict in (*known, *strays))
+    unknown = len(verdicts) - len(known) - len(strays)
     left_out = f" Nothing is here of {words.count(unknown, 'other part')}." if unknown else ""
     if not found:
         out.print(f"{words.count(len(known), 'part')} intact, {words.took(seconds)}.{left_out}")
         return
     bad = sum(bool(verdict.findings) for verdict in known)
     parts = f"{bad:,} of {words.count(len(known), 'part')}"
+    parts += " and in rows that are of no part" if strays else ""
     mendable = any(one.step for verdict in known for one in verdict.findings)
     hint = " The next `run` of these parts mends them, and so does --repair." if mendable and not repairs else ""
     out.print(f"{words.count(found, 'finding')} in {parts}, {words.took(seconds)}.{left_out}{hint}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
 from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.graph import Step
 
 Copy = Literal["receipt", "raw", "parquet", "object", "table"]
@@ -79,6 +80,11 @@ class Verdict:
     def notes(self) -> tuple[str, ...]:
         """What is worth a word though nothing is wrong."""
         return tuple(one.note for one in self.checked if one.note)
+
+    @property
+    def is_of_no_part(self) -> bool:
+        """Whether it tells of rows in the table that belong to no part."""
+        return self.part.month is None and dataset_named(self.part.dataset).monthly
 
     @property
     def is_known(self) -> bool:
