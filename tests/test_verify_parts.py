@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 from conftest import DATA, Command, Ran
 
+from taxi_ingest.catalog import Part
+from taxi_ingest.report import console
+from taxi_ingest.report.verdicts import summary
+from taxi_ingest.verification import Checked, Verdict
+
 FILES = f"{DATA.as_uri()}/{{dataset}}_tripdata_{{month}}.csv"
 
 
@@ -67,3 +72,17 @@ def test_a_database_that_is_in_use_is_told_in_one_sentence(taxi: Command, tmp_pa
     (finding,) = ran.document["left"]
     sentence = f"{finding['wrong']}; {finding['remedy']}."
     assert sentence.endswith("). Close it and run again; then verify again.")
+
+
+@pytest.mark.parametrize(
+    ("parts_with_findings", "said"),
+    [(0, "1 finding in 0 of 2 parts and in rows that are of no part"), (1, "2 findings in 1 of 2 parts and in rows")],
+)
+def test_rows_of_no_part_are_counted_as_no_part(
+    parts_with_findings: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = Checked.present("table", "a table", "has too many rows")
+    found = [(wrong,) if number < parts_with_findings else () for number in range(2)]
+    verdicts = [Verdict(Part("yellow", f"2020-0{n + 1}"), checked) for n, checked in enumerate(found)]
+    summary(console(), [*verdicts, Verdict(Part("yellow"), (wrong,))], 0.1, repairs=False)
+    assert said in capsys.readouterr().out

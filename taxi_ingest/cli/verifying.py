@@ -92,9 +92,11 @@ def _verify(given: Given, *, repair: bool, content: bool, yes: bool, as_json: bo
 
     settings = given.settings()
     quiet, wait = settings.global_.quiet, settings.global_.wait
-    job = _job(given, settings)
+    job, notices = _job(given, settings)
     stream = sys.stderr if as_json else sys.stdout
     out = report.console(stderr=as_json)
+    if not quiet:
+        report.say(out, notices)
     agreed = _agreed_bytes(job, yes=yes, as_json=as_json) if content else {}
     begun = time.monotonic()
     found = left = _look(job, stream, agreed, quiet=quiet, wait=wait)
@@ -114,8 +116,8 @@ def _verify(given: Given, *, repair: bool, content: bool, yes: bool, as_json: bo
     return code
 
 
-def _job(given: Given, settings: Settings) -> Job:
-    """The job of the parts that are looked at: those with receipts, as far as --month and --dataset name them.
+def _job(given: Given, settings: Settings) -> tuple[Job, list[str]]:
+    """The job of the parts that are looked at: those with receipts, as far as --month and --dataset name them; notices.
 
     Raises UsageError when there are none, so that nobody takes that for a month that is intact.
     """
@@ -136,7 +138,20 @@ def _job(given: Given, settings: Settings) -> Job:
         raise UsageError(
             f"Nothing to verify: no receipts of {wanted} in {job.layout.data_dir}, only of {_in_words(known)}."
         )
-    return replace(job, parts=tuple(parts), source_given=False)  # a part that is repaired keeps its source
+    job = replace(job, parts=tuple(parts), source_given=False)  # a part that is repaired keeps its source
+    return job, _not_held(given.month or [], parts)
+
+
+def _not_held(months: list[str], parts: Sequence[Part]) -> list[str]:
+    """A sentence about the months that were named and of which nothing is here, if there are any."""
+    from taxi_ingest.catalog.months import parse_months
+
+    held = {part.month for part in parts}
+    missing = [month for month in parse_months(months, newest=lambda: "") if month not in held]
+    if not missing:
+        return []
+    several = f"{len(missing):,} of the months, such as " if len(missing) > 1 else ""
+    return [f"No receipts are here of {several}{missing[0]}."]
 
 
 def _in_words(parts: Sequence[Part]) -> str:

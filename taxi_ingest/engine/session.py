@@ -60,6 +60,7 @@ class Session:
         self.run_id = ""
         self._unrecorded = False
         self._refusal = ""
+        self._doubt = ""
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
@@ -99,14 +100,19 @@ class Session:
         self.view.begun(len(job.parts) * len(job.steps))
 
     def _check_disks(self) -> None:
-        """Refuse a run that is too large for its disks; it stands in the history as failed, with the reason."""
+        """Refuse a run that is too large for its disks; it stands in the history as failed, with the reason.
+
+        One that may be too large begins, and that is said once.
+        """
         if not self.job.check_disk:
             return
         try:
-            check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
+            self._doubt = check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
         except SpaceError as error:
             self._refusal = str(error)
             raise
+        if self._doubt:
+            self.view.noted(self._doubt)
 
     def _settle_recorded_jobs(self, history: History) -> None:
         """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.
@@ -146,7 +152,7 @@ class Session:
                 self._unanswered[dataset] = f"{sentence} So in {earlier.runs + 1} runs in a row, since {earlier.since}."
 
     def _all_notes(self) -> list[Note]:
-        of_run = [Note(None, note) for note in (*self._refusals, *self._refreshed.unanswered)]
+        of_run = [Note(None, note) for note in (*self._refusals, self._doubt, *self._refreshed.unanswered) if note]
         of_datasets = [Note(Part(name), sentence) for name, sentence in self._unanswered.items()]
         return of_run + of_datasets + [Note(result.part, note) for result in self.results() for note in result.told]
 

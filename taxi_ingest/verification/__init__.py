@@ -86,11 +86,6 @@ class Verdict:
         """Whether it tells of rows in the table that belong to no part."""
         return self.part.month is None and dataset_named(self.part.dataset).monthly
 
-    @property
-    def is_known(self) -> bool:
-        """Whether there is anything of the part, be it a damaged receipt."""
-        return any(one.state != "absent" or one.wrong for one in self.checked)
-
 
 class Watcher(Protocol):
     """Someone who watches; called from one thread."""
