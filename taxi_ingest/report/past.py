@@ -72,8 +72,14 @@ def run(
     for attempt in attempts:
         _attempt(out, attempt, wide, len(head))
     _unreached(out, outcomes)
-    for note in notes:
-        out.print(f"{note.part}: {note.sentence}" if note.part else note.sentence, markup=False)
+    _notes(out, notes)
+
+
+def reasons(out: Console, one: PastRun, notes: Sequence[Note]) -> None:
+    """Why a run failed in which no step did, under a line that says whose it is."""
+    word, colour = _ending(one)
+    out.print(Text.assemble(f"==> {one.run}, ", (word, colour), f": {one.request}"))
+    _notes(out, notes)
 
 
 def log(out: Console, attempt: PastAttempt, text: str) -> None:
@@ -93,6 +99,11 @@ def _attempt(out: Console, attempt: PastAttempt, wide: int, width: int) -> None:
     out.print(line.append(_fitting(out, attempt.why, width)))
     if attempt.error:
         out.print(f"    {attempt.error}", markup=False)
+
+
+def _notes(out: Console, notes: Sequence[Note]) -> None:
+    for note in notes:
+        out.print(f"{note.part}: {note.sentence}" if note.part else note.sentence, markup=False)
 
 
 def _unreached(out: Console, outcomes: Sequence[tuple[Part, str, str]]) -> None:
