@@ -284,6 +284,13 @@ def test_a_healthy_part_ends_0_with_one_document(loaded: Loaded) -> None:
     }
 
 
+def test_a_missing_file_is_named(loaded: Loaded) -> None:
+    (parquet,) = loaded.data.glob("parquet/*/*.parquet")
+    parquet.unlink()
+    (finding,) = loaded.taxi("verify", "--json").document["parts"][0]["findings"]
+    assert (finding["copy"], finding["where"], finding["wrong"]) == ("parquet", str(parquet), "is missing")
+
+
 def test_where_comparing_is_free_nobody_is_asked(loaded: Loaded) -> None:
     ran = loaded.taxi("verify", "--content", "--json")
     assert (ran.code, ran.document["parts"][0]["copies"]["table"], "bills" in ran.err) == (0, "intact", False)
