@@ -124,8 +124,8 @@ def job_for(
         strict=settings.global_.strict,
         allow_empty=settings.parquetize.allow_empty,
         jobs=settings.global_.jobs,
-        at_once=_at_once(settings),
-        retries=_retries(settings),
+        at_once=at_once_of(settings),
+        retries=retries_of(settings),
         timeout_seconds=settings.download.timeout_seconds,
         slowest_bytes_per_second=settings.download.slowest_bytes_per_second,
         grace_days=settings.download.grace_days,
@@ -136,7 +136,7 @@ def job_for(
     )
 
 
-def _at_once(settings: Settings) -> dict[Step, int]:
+def at_once_of(settings: Settings) -> dict[Step, int]:
     """How many parts may be in a step at the same time."""
     return {
         "download": settings.download.at_once,
@@ -146,7 +146,7 @@ def _at_once(settings: Settings) -> dict[Step, int]:
     }
 
 
-def _retries(settings: Settings) -> dict[Step, Retries]:
+def retries_of(settings: Settings) -> dict[Step, Retries]:
     """How often a step is tried; a conversion needs nobody else, so another try would not help."""
     return {
         "download": Retries(settings.download.tries, settings.download.backoff_seconds),

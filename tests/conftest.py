@@ -14,11 +14,12 @@ from commands import ALL_UP_TO_DATE, DATA, MONTH, Command, Loaded, Ran, loaded, 
 from emulators.fixtures import bigquery_server, gcs_server
 from postgres_server import PostgresServer, postgres_server
 from publishing import Answer, Publisher, answer, publisher, serve
+from terminals import Terminal, terminal
 
 __all__ = [
     "ALL_UP_TO_DATE", "DATA", "MONTH", "REPOSITORY", "Answer", "Cloud", "Command", "Loaded", "PostgresServer",
-    "Publisher", "Ran", "answer", "bigquery_server", "cloud", "gcs_server", "loaded", "only", "postgres_server",
-    "process", "publisher", "query", "serve", "taxi",
+    "Publisher", "Ran", "Terminal", "answer", "bigquery_server", "cloud", "gcs_server", "loaded", "only",
+    "postgres_server", "process", "publisher", "query", "serve", "taxi", "terminal",
 ]  # fmt: skip
 
 REPOSITORY = Path(__file__).parents[1]

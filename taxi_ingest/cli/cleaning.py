@@ -58,7 +58,11 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     settings = Given(store=store, warehouse=warehouse, wait=wait, config=config, data_dir=data_dir).settings()
     job = job_for(settings, ())
     removed = False
-    with contextlib.nullcontext() if dry_run else locked_if_used(job.layout, wait=settings.global_.wait):
+    with (
+        contextlib.nullcontext()
+        if dry_run
+        else locked_if_used(job.layout, wait=settings.global_.wait, announce=report.tell)
+    ):
         observer = Observer(job, "everything")
         parts = chosen(known_parts(job, ()), months=month or [], datasets=dataset or []) if artefacts else []
         findings = cleaning.look(job, observer, parts, artefacts, orphans=orphans)

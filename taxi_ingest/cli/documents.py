@@ -7,6 +7,6 @@ import sys
 from collections.abc import Mapping
 
 
-def print_json(document: Mapping[str, object]) -> None:
+def print_json(document: Mapping[str, object], *, on_one_line: bool = False) -> None:
     """Write a document to stdout."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    sys.stdout.write(json.dumps(document, indent=None if on_one_line else 2) + "\n")

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taxi_ingest.cli.documents import print_json
-from taxi_ingest.cli.options import AsJson, Config, DataDir, DatasetName, Given, Last, Month, OnlyFailed
+from taxi_ingest.cli.options import (
+    AsJson,
+    Config,
+    DataDir,
+    DatasetName,
+    Given,
+    Last,
+    Month,
+    OnlyFailed,
+    Store,
+    Verbose,
+    Warehouse,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -22,6 +34,8 @@ if TYPE_CHECKING:
 def status(
     month: Month = None,
     dataset: DatasetName = None,
+    store: Store = None,
+    warehouse: Warehouse = None,
     config: Config = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -35,7 +49,7 @@ def status(
     from taxi_ingest.state.observe import Observer, known_parts
     from taxi_ingest.state.status import grid
 
-    settings = Given(config=config, data_dir=data_dir).settings()
+    settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
     job = job_for(settings, ())
     attempts: Mapping[tuple[Part, str], PastAttempt] = {}
     failed: frozenset[tuple[Part, str]] = frozenset()
@@ -94,22 +108,25 @@ def history(
 def logs(
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN] [PART] [STEP]", help="A run (else the newest), a part such as yellow-2021-01."),
+        typer.Argument(
+            metavar="[RUN] [PART] [STEP]",
+            help="A run (else the newest that did anything), a part such as yellow-2021-01.",
+        ),
     ] = None,
     failed: OnlyFailed = False,
+    verbose: Verbose = False,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
     """Print log files, each under a line that says whose it is."""
     from taxi_ingest import report
     from taxi_ingest.errors import UsageError
-    from taxi_ingest.history.reading import LATEST
     from taxi_ingest.report import past as reporting
 
     run, part, step = _sorted_out(what or [])
     layout, out = _layout(config, data_dir), report.console()
     with _past_runs(layout) as past:
-        one = past.named(run or LATEST)
+        one = past.named(run) if run else past.newest_eventful()
         attempts, notes = past.attempts(one, failed=failed), past.notes(one)
     chosen = [a for a in attempts if part in {"", str(a.part), a.dataset} and step in {"", a.step}]
     if not chosen and notes and one.left_undone and not (part or step):
@@ -120,7 +137,7 @@ def logs(
     for attempt in chosen:
         path = layout.data_dir / attempt.log
         text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else "(the log file was removed)"
-        reporting.log(out, attempt, text)
+        reporting.log(out, attempt, text if verbose else reporting.without_tracebacks(text))
 
 
 def _layout(config: str | None, data_dir: str | None) -> Layout:

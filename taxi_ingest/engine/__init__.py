@@ -43,7 +43,7 @@ class View(Protocol):
         ...
 
     def retrying(self, part: Part, step: Step, message: str, seconds: float) -> None:
-        """A passing fault; the step is tried again after a wait, and counts its amounts anew."""
+        """A passing fault, and which try comes when; the step counts its amounts anew."""
         ...
 
     def waiting(self, message: str) -> None:

@@ -16,6 +16,7 @@ from taxi_ingest import __version__, exits, stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
+from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.engine.relay import Relay
@@ -23,11 +24,10 @@ from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.results import PartResult
 from taxi_ingest.errors import (
     HistoryError,
-    InUseError,
     NotPublishedError,
-    SpaceError,
     TaxiError,
-    UsageError,
+    TransientError,
+    WarehouseError,
     machine_refused,
 )
 from taxi_ingest.graph import STEPS, Outcome, Step, before
@@ -35,12 +35,14 @@ from taxi_ingest.history import Note, Streak
 from taxi_ingest.history.writing import History
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
-from taxi_ingest.sources import DEMO, is_demo, partial
+from taxi_ingest.retrying import with_retries
+from taxi_ingest.sources import partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, republished
+from taxi_ingest.stores import unfinished
 
 log = logging.getLogger("taxi_ingest")
 
@@ -61,6 +63,7 @@ class Session:
         self._unrecorded = False
         self._refusal = ""
         self._doubt = ""
+        self._costs: list[str] = []
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
@@ -76,16 +79,17 @@ class Session:
     def begin(self) -> None:
         """Take the lock and open the run in the history.
 
-        Raises LockedError, UsageError for a mixed-up table, and SpaceError for a disk that is too small.
+        Raises LockedError, UsageError for a mixed-up table, SpaceError for a disk that is too small, and what store or
+        warehouse raise when they cannot be asked what they hold.
         """
         job = self.job
         job.layout.state.mkdir(parents=True, exist_ok=True)
-        self._open.enter_context(locked(job.layout.lock, wait=self._wait))
+        self._open.enter_context(locked(job.layout, wait=self._wait, announce=self.view.waiting))
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
-        with contextlib.suppress(InUseError):  # every load asks again
-            _refuse_demo_among_real(self._workplace)
+        with contextlib.suppress(TransientError, WarehouseError):  # asked again, once the history is open
+            refuse_demo_among_real(self.job, self._workplace.observer)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
         self._relay = Relay(job, self._history, self.view)
@@ -94,25 +98,46 @@ class Session:
         self._history.forget(job.history_days)
         self._history.fold()
         self.told_before = self._history.told_before()
+        self._ask_far_sides(self._relay)
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
+        self._foresee()
         self.view.begun(len(job.parts) * len(job.steps))
 
-    def _check_disks(self) -> None:
-        """Refuse a run that is too large for its disks; it stands in the history as failed, with the reason.
+    def _ask_far_sides(self, relay: Relay) -> None:
+        """Refuse a run whose store or warehouse cannot be asked what it holds: no step could tell what it must do."""
+        retries, tell = self.job.retries["load"], self._say_what_is_tried_again
+        with self._noted_refusal():
+            with_retries(retries, lambda _: self._workplace.ask(), wait=relay.wait, tell=tell)
 
-        One that may be too large begins, and that is said once.
-        """
+    def _say_what_is_tried_again(self, message: str, seconds: float) -> None:
+        self.view.waiting(f"{redacted(message)} Trying again in {seconds:.0f} s.")
+
+    def _check_disks(self) -> None:
+        """Refuse a run that is too large for its disks; one that may be too large begins, and that is said once."""
         if not self.job.check_disk:
             return
-        try:
+        with self._noted_refusal():
             self._doubt = check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
-        except SpaceError as error:
-            self._refusal = str(error)
-            raise
         if self._doubt:
             self.view.noted(self._doubt)
+
+    @contextlib.contextmanager
+    def _noted_refusal(self) -> Iterator[None]:
+        """A run that is refused in the block stands in the history as failed, with the reason."""
+        try:
+            yield
+        except TaxiError as error:
+            self._refusal = redacted(str(error))
+            raise
+
+    def _foresee(self) -> None:
+        """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
+        loads = "load" in self.job.steps
+        if loads and any(self.decision(part, "load").action == "run" for part in self.job.parts):
+            with self._noted_refusal():
+                self._costs = warehouses.foresee(self._workplace.observer.warehouse, self.job.store)
 
     def _settle_recorded_jobs(self, history: History) -> None:
         """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.
@@ -152,14 +177,15 @@ class Session:
                 self._unanswered[dataset] = f"{sentence} So in {earlier.runs + 1} runs in a row, since {earlier.since}."
 
     def _all_notes(self) -> list[Note]:
-        of_run = [Note(None, note) for note in (*self._refusals, self._doubt, *self._refreshed.unanswered) if note]
+        told = (*self._refusals, self._doubt, *self._costs, *self._refreshed.unanswered)
+        of_run = [Note(None, note) for note in told if note]
         of_datasets = [Note(Part(name), sentence) for name, sentence in self._unanswered.items()]
         return of_run + of_datasets + [Note(result.part, note) for result in self.results() for note in result.told]
 
     @property
     def notes(self) -> list[str]:
         """What a person should know of the run as a whole."""
-        return [*self.complaints, *(() if self.job.refresh else self._refreshed.unanswered)]
+        return [*self.complaints, *self._costs, *(() if self.job.refresh else self._refreshed.unanswered)]
 
     @property
     def complaints(self) -> list[str]:
@@ -187,7 +213,7 @@ class Session:
             self._before[part] = self._workplace.observer.receipts.of(part)
         try:
             if step == "load":
-                _refuse_demo_among_real(self._workplace)
+                refuse_demo_among_real(self.job, self._workplace.observer)
             ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._relay)
             self._ended(part, step, ran.outcomes[step], "")
         except NotPublishedError as error:
@@ -287,15 +313,4 @@ def _remove_scratch_files(workplace: Workplace) -> None:
         scratch.unlink(missing_ok=True)
     stores.sweep(workplace.observer.store, layout.parquets)
     partial.forget_old(layout.raws, time.time())
-
-
-def _refuse_demo_among_real(workplace: Workplace) -> None:
-    job = workplace.job
-    if str(job.source) != DEMO or "load" not in job.targets:
-        return
-    for dataset in {part.dataset for part in job.parts}:
-        if any(not is_demo(held.source) for held in workplace.observer.held_months(dataset).values()):
-            raise UsageError(
-                f"{job.warehouse} holds real months of {dataset}; the demo's made-up rows stay out of it. "
-                "Leave --data-dir and --warehouse out, and the demo goes to ./demo-data."
-            )
+    unfinished.forget_old(layout.uploads, time.time())

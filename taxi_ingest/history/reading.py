@@ -51,6 +51,15 @@ class PastRun:
 
 
 @dataclass(frozen=True)
+class RunAtWork:
+    """The run that is under way, and the number of its process."""
+
+    request: str
+    started: str
+    pid: int
+
+
+@dataclass(frozen=True)
 class PastAttempt:
     """One try of one step of one part; `log` is a path within the data directory."""
 
@@ -109,6 +118,22 @@ class PastRuns:
         several = f"{len(found)} runs begin with '{name}'" if found else f"There is no run '{name}'"
         known = ", ".join(run.run for run in (found or runs)[:3])
         raise UsageError(f"{several}. Such as: {known}. `taxi-ingest history` lists them.")
+
+    def at_work(self) -> RunAtWork | None:
+        """The run that is under way, if there is one that has come so far as to stand in the history."""
+        newest = self._ask("SELECT request, started, ended, pid FROM runs ORDER BY rowid DESC LIMIT 1")
+        if not self._at_work or not newest or newest[0]["ended"]:
+            return None
+        return RunAtWork(newest[0]["request"], newest[0]["started"], newest[0]["pid"])
+
+    def newest_eventful(self) -> PastRun:
+        """The newest run that tried anything, or failed without that. Raises UsageError when there is none."""
+        eventful = self._ask(
+            "SELECT run FROM runs WHERE run IN (SELECT run FROM attempts) OR exit NOT IN (?, ?, ?)"
+            " ORDER BY rowid DESC LIMIT 1",
+            *map(str, (exits.OK, exits.NOT_PUBLISHED, exits.INTERRUPTED)),
+        )
+        return self.named(eventful[0]["run"] if eventful else LATEST)
 
     def attempts(self, run: PastRun, *, failed: bool = False) -> list[PastAttempt]:
         """The attempts of a run as they began; with `failed` those that did not end well."""

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.errors import HistoryError, NotPublishedError
+from taxi_ingest.errors import HistoryError, NotPublishedError, TaxiError, machine_refused
 from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
 from taxi_ingest.history.folding import fold
@@ -193,7 +193,8 @@ class History:
             except BaseException as raised:
                 error = _storable(redacted(str(raised))) or type(raised).__name__
                 outcome = "not_published" if isinstance(raised, NotPublishedError) else "failed"
-                log.exception("this try failed")
+                level = logging.CRITICAL if _is_bug(raised) else logging.ERROR
+                log.log(level, "this try failed: %s", error, exc_info=True)
                 raise
             finally:
                 self._execute(
@@ -255,6 +256,11 @@ class History:
 
     def _insert_run(self, db: sqlite3.Connection) -> None:
         db.execute("INSERT INTO runs (run, started, pid, version, request) VALUES (?, ?, ?, ?, ?)", self._begun)
+
+
+def _is_bug(raised: BaseException) -> bool:
+    """Whether only its traceback says what went wrong."""
+    return isinstance(raised, Exception) and not isinstance(raised, TaxiError) and not machine_refused(raised)
 
 
 def _now() -> str:

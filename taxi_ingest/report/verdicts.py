@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
+from rich.text import Text
+
 from taxi_ingest.redaction import redacted
-from taxi_ingest.report import words
+from taxi_ingest.report import say, words
 from taxi_ingest.verification import Verdict, Watcher
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.console import Console, ConsoleOptions, RenderResult
 
     from taxi_ingest.catalog import Part
     from taxi_ingest.place import Place
@@ -51,7 +53,7 @@ def summary(out: Console, verdicts: Sequence[Verdict], seconds: float, *, repair
     parts = [verdict for verdict in verdicts if not verdict.is_of_no_part]
     found = [finding for verdict in verdicts for finding in verdict.findings]
     if not found:
-        out.print(f"{words.count(len(parts), 'part')} intact, {words.took(seconds)}.")
+        say(out, [f"{words.count(len(parts), 'part')} intact, {words.took(seconds)}."])
         return
     bad = sum(bool(verdict.findings) for verdict in parts)
     where = f"{bad:,} of {words.count(len(parts), 'part')}"
@@ -59,7 +61,7 @@ def summary(out: Console, verdicts: Sequence[Verdict], seconds: float, *, repair
         where += " and in rows that are of no part"
     mendable = any(one.step for one in found)
     hint = " The next `run` of these parts mends them, and so does --repair." if mendable and not repairs else ""
-    out.print(f"{words.count(len(found), 'finding')} in {where}, {words.took(seconds)}.{hint}")
+    say(out, [f"{words.count(len(found), 'finding')} in {where}, {words.took(seconds)}.{hint}"])
 
 
 def _outcome(verdict: Verdict) -> str:
@@ -88,32 +90,37 @@ class _Lines:
 class _Bar(AbstractContextManager["_Bar"]):
     def __init__(self, out: TextIO) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        console = Console(file=out, highlight=False, emoji=False, soft_wrap=True)
-        columns = (
-            TextColumn("verifying"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("parts"),
-            TimeRemainingColumn(),
-        )
-        self._progress: Progress = Progress(*columns, console=console, transient=True)
+        from taxi_ingest.report.drawing import Drawing
+
+        self._parts = self._ended = 0
+        self._begun = time.monotonic()
+        self._drawing = Drawing(Console(file=out, highlight=False, emoji=False, soft_wrap=True), self)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw how many of the parts were looked at."""
+        from taxi_ingest.report.bars import bar, cut
+
+        share = self._ended / self._parts if self._parts else 0.0
+        seconds = (time.monotonic() - self._begun) * (1 - share) / share if share else None
+        left = "" if seconds is None else f", {timedelta(seconds=round(seconds))} left"
+        line = Text("verifying ").append_text(bar(share, 0, options))
+        yield cut(line.append(f" {self._ended:,}/{self._parts:,} parts{left}"), options)
 
     def __enter__(self) -> _Bar:
-        self._progress.start()
+        self._drawing.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *why: object) -> None:
         """Take the bar away."""
-        self._progress.stop()
+        self._drawing.__exit__(*why)
 
     def begun(self, parts: int) -> None:
-        """Show the bar."""
-        self._task = self._progress.add_task("", total=parts)
+        """Show how many there are."""
+        self._parts = parts
 
     def ended(self, verdict: Verdict) -> None:
         """Move the bar, and say above it what was found."""
-        self._progress.advance(self._task)
+        self._ended += 1
         for line in [*sentences(verdict), *(f"{verdict.part}: {note}" for note in verdict.notes)]:
-            self._progress.console.print(line, markup=False)
+            self._drawing.say(Text(line))

@@ -62,14 +62,15 @@ def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_sec
         if last:
             return last
     for month in months[:MONTHS_ASKED]:
-        if _is_published(Part(known.name, month), source, retries, timeout_seconds):
+        if is_published(Part(known.name, month), source, retries, timeout_seconds):
             return month
     raise SourceError(
         f"{source} has none of the last {MONTHS_ASKED} months of {known.name}. Name the month, or check --source."
     )
 
 
-def _is_published(part: Part, source: Place, retries: Retries, timeout_seconds: float) -> bool:
+def is_published(part: Part, source: Place, retries: Retries, timeout_seconds: float) -> bool:
+    """Whether the file of `part` is at `source` (no demo); none of it is fetched. Raises TransientError."""
     publisher = publishers.Publisher(source)
     url = publisher.url(part, publishers.identity(source, part, {}))
     return with_retries(retries, lambda _: _is_there(url, timeout_seconds), wait=_sleep)

@@ -112,7 +112,7 @@ def make_plan(job: Job) -> Plan:
     """What running `job` would do."""
     observer = Observer(job, "everything", dataclasses.replace(job.warehouse_options, lock_timeout=0))
     publisher = publishers.Publisher(job.source)
-    refreshed = refresh(job, job.parts, observer.receipts, publisher, lambda sentence: None)
+    refreshed = refresh(job, job.parts, observer.receipts_of, publisher, lambda sentence: None)
     observer.note_republished(refreshed.reasons)
     parts = _planned_parts(job, observer, refreshed.sizes)
     return Plan(parts, disks(job, (one.writes for one in parts)), refreshed)

@@ -20,7 +20,7 @@ from taxi_ingest.catalog.reading import datasets
 from taxi_ingest.errors import ContentError, SchemaError, TaxiError
 from taxi_ingest.files import crc32c, distrust, replacing, sha256
 from taxi_ingest.layout import Layout
-from taxi_ingest.sources import without_port
+from taxi_ingest.sources import portable
 from taxi_ingest.state.mark import mark
 from taxi_ingest.state.receipts import Downloaded, Parquetized
 from taxi_ingest.steps.counting import Tally
@@ -153,7 +153,7 @@ def _not_as_downloaded(raw: Path) -> ContentError:
 def _provenance(part: Part, downloaded: Downloaded, fitted: Fit, writer: Writer, tally: Tally) -> Provenance:
     return Provenance(
         mark=mark(part, downloaded),
-        source=without_port(downloaded.url),
+        source=portable(downloaded.url),
         raw_sha256=downloaded.sha256,
         raw_bytes=downloaded.bytes,
         vintage=fitted.vintage.name,

@@ -166,7 +166,9 @@ def _describe(entry: os.DirEntry[str], recorded: marks.Recorded | None) -> Held 
     with contextlib.suppress(FileNotFoundError):
         stat = entry.stat()
         if recorded and (recorded.size, recorded.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
-            return Held(recorded.mark, recorded.crc32c, stat.st_size)
+            return Held(recorded.mark, recorded.crc32c, stat.st_size, recorded.facts)
         checksum = crc32c(Path(entry.path))
-        return Held(recorded.mark if recorded and recorded.crc32c == checksum else "", checksum, stat.st_size)
+        if recorded and recorded.crc32c == checksum:
+            return Held(recorded.mark, checksum, stat.st_size, recorded.facts)
+        return Held("", checksum, stat.st_size)
     return None

@@ -5,6 +5,7 @@ The fixture returns a `Bench`: the warehouse, a way to hand it a Parquet file, a
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import threading
@@ -22,6 +23,7 @@ from taxi_ingest.catalog import Column
 from taxi_ingest.errors import TaxiError, UsageError, WarehouseError
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import (
+    AnswersQueries,
     Compared,
     ComparesAtCost,
     ComparesContent,
@@ -402,3 +404,49 @@ def test_columns_of_the_user_stay_and_are_null_in_new_rows(bench: Bench) -> None
     bench.query("CREATE OR REPLACE TABLE trips AS SELECT *, 'mine' AS note FROM trips")
     bench.load("2021-02", [2])
     assert sorted(bench.query("SELECT VendorID, note FROM trips")) == [(1, "mine"), (2, None)]
+
+
+def answered(bench: Bench, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query."""
+    assert isinstance(bench.warehouse, AnswersQueries)
+    with bench.warehouse.query(sql) as answer:
+        return [tuple(row.values()) for batch in answer.batches for row in batch.to_pylist()]
+
+
+def test_a_query_finds_tables_by_name_and_gives_their_values(bench: Bench) -> None:
+    bench.load("2021-01", [3, 1, 2])
+    assert answered(bench, "SELECT vendorid, file_month FROM trips ORDER BY 1") == [
+        (number, date(2021, 1, 1)) for number in (1, 2, 3)
+    ]
+
+
+def test_a_query_tells_its_columns_also_when_it_has_no_rows(bench: Bench) -> None:
+    bench.load("2021-01", [1])
+    assert isinstance(bench.warehouse, AnswersQueries)
+    with bench.warehouse.query("SELECT vendorid AS a, 1 AS b FROM trips WHERE vendorid > 9") as answer:
+        assert (answer.schema.names, [batch.num_rows for batch in answer.batches if batch.num_rows]) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM trips WHERE true",
+        "INSERT INTO trips (vendorid) VALUES (7)",
+        "CREATE TABLE mine AS SELECT 1 AS a",
+        "DROP TABLE trips",
+    ],
+)
+def test_a_query_changes_nothing(bench: Bench, sql: str) -> None:
+    bench.load("2021-01", [1])
+    with pytest.raises(UsageError, match="is only read by a query"):
+        answered(bench, sql)
+    assert bench.vendors() == [1]
+    assert bench.warehouse.held("trips", "mine")["mine"] == {}
+
+
+def test_a_query_that_is_wrong_is_refused_in_one_line_of_the_warehouse(bench: Bench) -> None:
+    bench.load("2021-01", [1])
+    for wrong in ("SELEC 1", "SELECT nothing_such FROM trips", "SELECT * FROM nothing_such"):
+        with pytest.raises(UsageError, match=f"^{re.escape(str(bench.warehouse.place))} refused the query: .+") as told:
+            answered(bench, wrong)
+        assert "\n" not in str(told.value)

@@ -1,0 +1,49 @@
+"""How the state of a step looks: a sign, words and a class, so that no state is told by its colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from taxi_ingest.graph import Step
+from taxi_ingest.state.status import Cell, State
+
+
+@dataclass(frozen=True)
+class Look:
+    """A sign, the words for it, and the class that `style.css` colours."""
+
+    sign: str
+    words: str
+    css: str
+
+
+LOOKS: Mapping[State, Look] = {
+    "failed": Look("✕", "failed", "failed"),
+    "interrupted": Look("!", "interrupted", "stopped"),
+    "running": Look("▸", "running", "running"),
+    "stale": Look("~", "out of date", "stale"),
+    "not_published": Look("○", "not published", "unpublished"),
+    "missing": Look("·", "not done", "missing"),
+    "done": Look("✓", "done", "done"),
+}
+"""The look of each state, the one that matters most first."""
+
+
+def sign_of(outcome: str) -> str:
+    """The sign of the state that an attempt's outcome leads to; "" for one that leads to none."""
+    return next((look.sign for state, look in LOOKS.items() if state == outcome), "")
+
+
+def foremost(states: Iterable[State]) -> State:
+    """The state that matters most."""
+    found = set(states)
+    return next(state for state in LOOKS if state in found)
+
+
+def in_words(steps: Mapping[Step, Cell]) -> str:
+    """All steps of a part in words: "done", or "download done, parquetize failed, …"."""
+    states = {cell.state for cell in steps.values()}
+    if len(states) == 1:
+        return LOOKS[states.pop()].words
+    return ", ".join(f"{step} {LOOKS[cell.state].words}" for step, cell in steps.items())
