@@ -12,5 +12,6 @@ from taxi_ingest.report.plain import plain
 _flags = {f"shared.{key}": value for key in ("month", "dataset") if (value := get_var(key))}
 _job, _notices = make_job(settings.read(_flags), verb="run")
 ignore_broken_pipes()
+_notices += [f"{name}: {sentence}" for name, sentence in _job.unanswered.items()]
 _session = Session(_job, plain(_notices), "doit", wait=False)
 globals().update(namespace(_session, Reporter(_session, plain_doit=True)))

@@ -138,9 +138,8 @@ def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 
     given = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir)
     settings = given.settings()
-    nights = nightly(settings, ",".join(month or []), refresh=refresh)
     options = {
-        "--month": nights.months,
+        "--month": ",".join(month or []),
         "--dataset": ",".join(dataset or []),
         "--source": source,
         "--store": store,
@@ -149,6 +148,8 @@ def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         "--data-dir": data_dir,
     }
     _refuse_secrets(options)
+    nights = nightly(settings, ",".join(month or []), refresh=refresh)
+    options["--month"] = nights.months
     arguments = [word for name, value in options.items() if value for word in (name, value)]
     line = crontab_line(at, [*arguments, *(["--refresh"] if refresh else [])], Path.cwd())
     report.say(report.console(stderr=True), nights.why)
