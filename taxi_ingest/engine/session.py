@@ -173,8 +173,8 @@ class Session:
                 self._streaks[part] = Streak(earlier.runs + 1, earlier.since)
         for dataset, sentence in self.job.unanswered.items():
             earlier = history.unanswered(dataset)
-            if earlier.runs + 1 >= LOUD_FAILURES:
-                self._unanswered[dataset] = f"{sentence} So in {earlier.runs + 1} runs in a row, since {earlier.since}."
+            if (runs := earlier.runs + 1) >= LOUD_FAILURES:
+                self._unanswered[dataset] = f"{sentence} That failed in {runs} runs in a row, since {earlier.since}."
 
     def _all_notes(self) -> list[Note]:
         told = (*self._refusals, self._doubt, *self._costs, *self._refreshed.unanswered)
