@@ -130,6 +130,15 @@ class Demo:
 
 
 @dataclass(frozen=True)
+class Operate:
+    """Who is told how a run ended."""
+
+    on_failure: str = ""
+    ping_url: str = ""
+    metrics_file: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings in force. `origins` tells where each came from; a setting without an entry has its default."""
 
@@ -139,6 +148,7 @@ class Settings:
     parquetize: Parquetize = field(default_factory=Parquetize)
     upload: Upload = field(default_factory=Upload)
     load: Load = field(default_factory=Load)
+    operate: Operate = field(default_factory=Operate)
     demo: Demo = field(default_factory=Demo)
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
@@ -159,7 +169,7 @@ class Settings:
 SECTIONS = {f.name.rstrip("_"): f.name for f in dataclasses.fields(Settings) if f.name != "origins"}
 """Section as it is written → attribute of Settings (`global` is a Python keyword)."""
 
-_PATHS = {"global.data_dir", "global.store", "global.warehouse"}
+_PATHS = {"global.data_dir", "global.store", "global.warehouse", "operate.metrics_file"}
 
 
 def read(flags: Mapping[str, Value], *, config: str | Mapping[str, Any] | None = None) -> Settings:

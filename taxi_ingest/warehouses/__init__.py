@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from taxi_ingest.errors import UsageError
@@ -384,13 +385,22 @@ def open_warehouse(place: Place, options: Options | None = None) -> Warehouse:
     """
     kind = KINDS.get(place.scheme)
     if kind is None:
-        raise UsageError(f"{quoted(str(place))} is not a warehouse. Possible: {EXAMPLES}.")
+        raise UsageError(f"{quoted(str(place))} is not a warehouse.{_guess(place)} Possible: {EXAMPLES}.")
     if options and options.method == EXTERNAL and EXTERNAL not in kind.methods:
         raise UsageError(
             f"{place} cannot show the store's objects as a table (load.method = external). "
             f"Possible: load.method = {' or '.join(kind.methods)}."
         )
     return kind.open(place, options or Options())
+
+
+def _guess(place: Place) -> str:
+    """What was meant, where that is clear."""
+    if not place.scheme:
+        near = Path(place.path).parent == Path.cwd()
+        return f" Did you mean duckdb:{Path(place.path).name if near else place.path}?"
+    scheme = place.similar(KINDS)
+    return f" Did you mean {KINDS[scheme].example}?" if scheme else ""
 
 
 def check_pair(store: Place, warehouse: Place, options: Options | None = None) -> None:
