@@ -135,10 +135,12 @@ class Session:
 
     def _foresee(self) -> None:
         """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
-        loads = "load" in self.job.steps
-        if loads and any(self.decision(part, "load").action == "run" for part in self.job.parts):
+        warehouse, job = self._workplace.observer.warehouse, self.job
+        if "load" not in job.steps or not isinstance(warehouse, warehouses.Foresees):
+            return
+        if any(self.decision(part, "load").action == "run" for part in job.parts):
             with self._noted_refusal():
-                self._costs = warehouses.foresee(self._workplace.observer.warehouse, self.job.store)
+                self._costs = warehouse.foresee(job.store)
 
     def _settle_recorded_jobs(self, history: History) -> None:
         """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.
