@@ -193,3 +193,17 @@ def test_logs_after_an_idle_run_are_those_of_the_last_that_worked(terminal: Term
     terminal(80, *run)
     assert "1 up to date" in terminal(80, *run).text
     assert terminal(80, "logs").text.count("==> ") == 4
+
+
+def test_logs_tell_why_a_run_could_not_begin(terminal: Terminal, mixed: Publisher, tmp_path: Path) -> None:
+    run = ("run", "--month", "2020-01", "--source", mixed.template)
+    terminal(80, *run)
+    (tmp_path / "data" / "taxi.duckdb").write_bytes(b"no database" * 1000)
+    refused = terminal(80, *run)
+    shown = terminal(80, "logs")
+    assert (refused.code, "failed before any step" in shown.text, "taxi.duckdb" in "".join(shown.lines)) == (
+        1,
+        True,
+        True,
+    )
+    assert terminal(80, "logs", "load").text.count("==> ") == 1

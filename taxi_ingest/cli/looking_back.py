@@ -122,12 +122,19 @@ def logs(
     """Print log files, each under a line that says whose it is."""
     from taxi_ingest import report
     from taxi_ingest.errors import UsageError
+    from taxi_ingest.history.reading import LATEST
     from taxi_ingest.report import past as reporting
 
     run, part, step = _sorted_out(what or [])
     layout, out = _layout(config, data_dir), report.console()
     with _past_runs(layout) as past:
-        attempts = past.attempts(past.named(run) if run else past.newest_with_attempts(), failed=failed)
+        of = past.named(run) if run else past.newest_with_attempts()
+        newest = of if run else past.named(LATEST)
+        refusal = past.refusal(newest)
+        attempts = past.attempts(of, failed=failed)
+    if refusal and not (part or step):
+        reporting.refused(out, newest, refusal)
+        return
     chosen = [a for a in attempts if part in {"", str(a.part), a.dataset} and step in {"", a.step}]
     if not chosen:
         raise UsageError("No attempt fits. `taxi-ingest history latest` lists those of the newest run.")

@@ -141,6 +141,12 @@ class PastRuns:
         rows = self._ask("SELECT * FROM notes WHERE run = ? ORDER BY rowid", run.run)
         return [Note(Part(row["dataset"], row["month"]) if row["dataset"] else None, row["note"]) for row in rows]
 
+    def refusal(self, run: PastRun) -> list[str]:
+        """Why a run ended before any step was tried; empty for one that did, and for one that had nothing to do."""
+        if run.exit in {exits.OK, exits.NOT_PUBLISHED} or self.attempts(run):
+            return []
+        return [note.sentence for note in self.notes(run) if note.part is None]
+
     def last_attempts(self) -> dict[tuple[Part, str], PastAttempt]:
         """The last attempt of every step of every part, over all runs."""
         newest = self.newest(1)

@@ -83,6 +83,13 @@ def run(
     say(out, [f"{note.part}: {note.sentence}" if note.part else note.sentence for note in notes])
 
 
+def refused(out: Console, one: PastRun, why: Sequence[str]) -> None:
+    """Why a run ended before any step was tried, in place of logs."""
+    word, colour = _ending(one)
+    out.print(Text.assemble(f"==> {one.run}, ", (word, colour), " before any step"))
+    say(out, why)
+
+
 def log(out: Console, attempt: PastAttempt, text: str) -> None:
     """The log of one attempt under a line that says whose it is."""
     word, colour = words.MARKS[attempt.outcome]
