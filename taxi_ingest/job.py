@@ -231,7 +231,13 @@ def _resolved(setting: str, resolve: Callable[[], _Resolved]) -> _Resolved:
 
 def options_of(settings: Settings) -> Options:
     """How the warehouse in force is used."""
-    return Options(method=settings.load.method, memory_limit_mb=settings.load.memory_limit_mb)
+    load = settings.load
+    return Options(
+        method=load.method,
+        memory_limit_mb=load.memory_limit_mb,
+        labels=load.labels,
+        maximum_bytes_billed=load.maximum_bytes_billed,
+    )
 
 
 def _in_words(latest: Latest) -> str:

@@ -21,12 +21,13 @@ from taxi_ingest.graph import ARTEFACTS
 from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_text, remember
 from taxi_ingest.retrying import LONGEST_WAIT
-from taxi_ingest.values import Kind, OneOf, Range, Value, quoted
+from taxi_ingest.values import Form, Kind, OneOf, Range, Value, quoted
 
 ENVIRONMENT_PREFIX = "TAXI_INGEST_"
 CONFIG_VARIABLE = "TAXI_INGEST_CONFIG"
 DEFAULT_FILE = "config.toml"
 
+_LABEL = r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}"
 _AtOnce = Annotated[int, Range(1, 64)]
 _Tries = Annotated[int, Range(1, 100)]
 _Backoff = Annotated[float, Range(0, int(LONGEST_WAIT))]
@@ -114,6 +115,8 @@ class Load:
 
     method: Annotated[str, OneOf(("table", "external", "partition", "merge"))] = "table"
     memory_limit_mb: Annotated[int, Range(100, 1_000_000)] = 200
+    labels: Annotated[tuple[str, ...], Form(_LABEL, "each key=value in lower-case letters, digits, _ and -")] = ()
+    maximum_bytes_billed: Annotated[int, Range(0, 10**15)] = 20_000_000_000
     tries: _Tries = 3
     backoff_seconds: _Backoff = 1.0
 

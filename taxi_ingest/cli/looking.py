@@ -157,6 +157,6 @@ def _refuse_secrets(options: Mapping[str, str | None]) -> None:
     from taxi_ingest.redaction import has_password, public_text
 
     for name, value in options.items():
-        # the other parameters of a warehouse are no secrets; it would have refused them
-        if value and (has_password(value) if name == "--warehouse" else public_text(value) != value):
+        # the other parameters of a store or warehouse are no secrets; it would have refused them
+        if value and (has_password(value) if name in {"--store", "--warehouse"} else public_text(value) != value):
             raise UsageError(f"A crontab is no place for a secret: put it into config.toml and leave {name} out.")

@@ -41,13 +41,15 @@ def _document(planned: Plan) -> dict[str, object]:
             "rows": one.rows,
             "download_bytes": one.download_bytes,
             "disk_bytes": one.disk_bytes,
+            "cloud_bytes": asdict(one.cloud),
             "steps": {step: asdict(foreseen) for step, foreseen in one.steps.items()},
         }
         for one in planned.parts
     ]
     sums = {name: getattr(planned, name) for name in ("rows", "download_bytes", "disk_bytes", "disk_free")}
     refreshed = planned.refreshed
+    cloud = {"cloud_bytes": asdict(planned.cloud), "costs": list(planned.costs)}
     gone = [{"dataset": part.dataset, "month": part.month, "note": note} for part, note in refreshed.gone.items()]
     asked = {"asked": refreshed.asked, "gone": gone, "unanswered": refreshed.unanswered}
     disks = [asdict(disk) for disk in planned.disks]
-    return {"parts": parts} | sums | {"disks": disks, "refresh": asked, "refusals": planned.refusals}
+    return {"parts": parts} | sums | cloud | {"disks": disks, "refresh": asked, "refusals": planned.refusals}

@@ -109,12 +109,16 @@ class Options:
 
     `method`: how a month is replaced, as in `Kind.methods`; "" is `table`. `lock_timeout`: seconds that an opened
     warehouse waits, in all, for another program to release it before InUseError is raised. `memory_limit_mb`: megabytes
-    that a load may take on this machine. `announce` hears what is waited for.
+    that a load may take on this machine. `labels`, each `key=value`, are given to jobs and tables where such are kept.
+    `maximum_bytes_billed`: a question that would be billed for more bytes is refused; 0 is no limit. `announce` hears
+    what is waited for.
     """
 
     method: str = ""
     lock_timeout: float = 30.0
     memory_limit_mb: int = 200
+    labels: tuple[str, ...] = ()
+    maximum_bytes_billed: int = 0
     announce: Callable[[str], None] = field(default=_ignore, compare=False, repr=False)
 
 
@@ -222,9 +226,21 @@ class CountsUnrecorded(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Bill:
+    """What one load costs at most: bytes that it adds to what is stored, bytes that are billed for its questions."""
+
+    stored: int
+    billed: int
+
+
 @runtime_checkable
 class Foresees(Protocol):
     """The capability of a warehouse that can tell before any work that loads from a store will fail, or will cost."""
+
+    def bill(self, table: Table, rows: int) -> Bill:
+        """What a load of `rows` rows into one month of `table` costs; asks nobody."""
+        ...
 
     def foresee(self, store: Place) -> list[str]:
         """Sentences on what loads from `store` will cost beside the usual.
@@ -313,6 +329,11 @@ def foreseen_refusals(warehouse: Warehouse, tables: Iterable[Table]) -> list[str
 def foresee(warehouse: Warehouse, store: Place) -> list[str]:
     """What a warehouse foresees of loads from `store`; nothing if it is none that does."""
     return warehouse.foresee(store) if isinstance(warehouse, Foresees) else []
+
+
+def bill(warehouse: Warehouse, table: Table, rows: int) -> Bill | None:
+    """What a load of `rows` rows costs; None in a warehouse that bills nothing."""
+    return warehouse.bill(table, rows) if isinstance(warehouse, Foresees) else None
 
 
 def _duckdb(place: Place, options: Options) -> ComparingWarehouse:
