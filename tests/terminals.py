@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +44,10 @@ def terminal(tmp_path: Path) -> Terminal:
 
 def on_a_terminal(command: list[str], folder: Path, columns: int, **environment: str) -> Shown:
     """Run `command` to its end on a terminal of so many columns and 24 rows."""
+    import fcntl  # these three are not there on Windows, where the other tests run
+    import pty
+    import termios
+
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
     settings = os.environ | {"TERM": "xterm-256color", "TAXI_INGEST_DEMO__ROWS": "20000"} | environment
