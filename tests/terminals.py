@@ -30,20 +30,26 @@ class Shown:
 
 
 Terminal = Callable[..., Shown]
+Watch = Callable[[bytes], None]
+
+
+def _ignore(_: bytes) -> None:
+    pass
 
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Terminal:
     """The command line on a terminal of so many columns: `terminal(80, "status")`."""
 
-    def run(columns: int, *arguments: str, **environment: str) -> Shown:
-        return on_a_terminal([sys.executable, "-m", "taxi_ingest", *arguments], tmp_path, columns, **environment)
+    def run(columns: int, *arguments: str, watch: Watch = _ignore, **environment: str) -> Shown:
+        command = [sys.executable, "-m", "taxi_ingest", *arguments]
+        return on_a_terminal(command, tmp_path, columns, watch, **environment)
 
     return run
 
 
-def on_a_terminal(command: list[str], folder: Path, columns: int, **environment: str) -> Shown:
-    """Run `command` to its end on a terminal of so many columns and 24 rows."""
+def on_a_terminal(command: list[str], folder: Path, columns: int, watch: Watch = _ignore, **environment: str) -> Shown:
+    """Run `command` to its end on a terminal of so many columns and 24 rows; `watch` hears all drawn so far."""
     import fcntl  # these three are not there on Windows, where the other tests run
     import pty
     import termios
@@ -57,6 +63,7 @@ def on_a_terminal(command: list[str], folder: Path, columns: int, **environment:
         while True:
             try:
                 drawn += os.read(ours, 1 << 16)
+                watch(drawn)
             except OSError:  # the other end is closed
                 break
     os.close(ours)
