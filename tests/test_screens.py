@@ -201,7 +201,7 @@ def test_logs_tell_why_a_run_could_not_begin(terminal: Terminal, mixed: Publishe
     (tmp_path / "data" / "taxi.duckdb").write_bytes(b"no database" * 1000)
     refused = terminal(80, *run)
     shown = terminal(80, "logs")
-    assert (refused.code, "failed before any step" in shown.text, "taxi.duckdb" in "".join(shown.lines)) == (
+    assert (refused.code, ", failed: run --month 2020-01" in shown.text, "taxi.duckdb" in "".join(shown.lines)) == (
         1,
         True,
         True,
