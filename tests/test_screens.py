@@ -206,4 +206,3 @@ def test_logs_tell_why_a_run_could_not_begin(terminal: Terminal, mixed: Publishe
         True,
         True,
     )
-    assert terminal(80, "logs", "load").text.count("==> ") == 1
