@@ -178,6 +178,9 @@ TYPES: Mapping[Step, type[Receipt]] = {
 _DECODERS = {step: msgspec.json.Decoder(kind) for step, kind in TYPES.items()}
 
 _CHECKSUM = b',\n "checksum": "'
+_ONLY_IN_0_1 = {"size"}
+"""Fields that receipts had, and have no more."""
+
 _LARGEST = 2**63 - 1
 """No count, size or time is larger; a receipt that says so is damaged."""
 
@@ -226,7 +229,7 @@ def from_json(step: Step, text: bytes | str) -> Receipt | None:
 
 def _may_be_of_0_1(step: Step, text: bytes) -> bool:
     """Whether `text`, a JSON object, has only fields of version 0.1, whose receipts have no checksum."""
-    known = {field.name for field in fields(TYPES[step])} - {"distrusted"}
+    known = {field.name for field in fields(TYPES[step])} - {"distrusted"} | _ONLY_IN_0_1
     return msgspec.json.decode(text, type=dict[str, object]).keys() <= known
 
 
