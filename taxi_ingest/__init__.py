@@ -4,14 +4,15 @@ The way of a request, from the command line down. A module imports only from lin
 
     cli/, dodo.py           verbs: parse, call, exit code           (dodo.py: the same tasks for those who type `doit`)
     page/                   what is there and what happened as one HTML file
-    report/, cron           everything a person sees on a terminal; a crontab line
-    engine/                 takes parts through steps: part (one part), session (one run), lock, doit_tasks, conversion,
-                            notes, watching; takes files away: removing, cleaning
+    report/, cron, nights   everything a person sees on a terminal; a crontab line; the months that its nights load
+    engine/                 takes parts through steps: part (one part), session (one run), relay, lock,
+                            doit_tasks, conversion, notes, results, watching; takes files away: removing, cleaning
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
     verification/           is every copy of a part what its receipt says?
     state/                  receipts, mark, wanted, observe (what is there), refresh, decide (must a step run?), plan,
-                            room, status, retention, orphans
+                            room, status, retention, orphans, counts
     job                     settings and flags → one job of plain values; refuses what makes no sense
+    asked                   which parts a request names
     settings                built-in defaults < config.toml < environment < flags
     history/                what happened: runs, attempts, outcomes (SQLite)
     sources/                where published files are: named sources, URL templates, the newest month, the demo
@@ -19,6 +20,7 @@ The way of a request, from the command line down. A module imports only from lin
     writers/                batches → a Parquet file with its provenance in the footer
     readers/                a published file → batches in the canonical schema, plus rejects
     google_cloud            what GCS and BigQuery share: credentials, emulators, retries, error sentences
+    google_roles            which role grants a permission, and on what
     layout                  every path below the data directory
     catalog/                datasets, vintages, parts, sources, as data
     place, retrying         what a URL names and what of it may be shown; passing faults are waited out

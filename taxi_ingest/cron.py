@@ -11,8 +11,21 @@ from pathlib import Path
 
 from taxi_ingest.errors import UsageError
 
-_FIELD = re.compile(r"[0-9A-Za-z*/,-]+")
 _NICKNAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually", "@reboot")
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
+_FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day", 1, 31, ()),
+    ("month", 1, 12, _MONTHS),
+    ("weekday", 0, 7, _DAYS),
+)
+"""The five fields: what each is called, its least and greatest number, and names for them from the least on."""
+
+_ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<every>[0-9]+))?")
 
 
 def crontab_line(at: str, arguments: Sequence[str], folder: Path) -> str:
@@ -21,15 +34,47 @@ def crontab_line(at: str, arguments: Sequence[str], folder: Path) -> str:
     Raises UsageError for an `at` that is neither five fields nor a nickname such as @daily, and for control characters.
     """
     fields = at.split()
-    if at not in _NICKNAMES and not (len(fields) == 5 and all(_FIELD.fullmatch(field) for field in fields)):
-        raise UsageError(
-            f"'{at}' is no time for cron. Write five fields, minute hour day month weekday, such as '17 6 * * *', "
-            f"or one of {', '.join(_NICKNAMES)}."
-        )
+    _check_time(at, fields)
     if any(not character.isprintable() for word in (*arguments, str(folder)) for character in word):
         raise UsageError("A crontab line is one line: name no path that holds a line end or another control character.")
     job = f"cd {shlex.quote(str(folder))} && {shlex.join([*_program(), 'run', *arguments, '--quiet'])}"
     return f"{' '.join(fields)} {job}".replace("%", r"\%")
+
+
+def _check_time(at: str, fields: Sequence[str]) -> None:
+    if at in _NICKNAMES:
+        return
+    if len(fields) != len(_FIELDS):
+        raise UsageError(
+            f"'{at}' is no time for cron. Write five fields, minute hour day month weekday, such as '17 6 * * *', "
+            f"or one of {', '.join(_NICKNAMES)}."
+        )
+    for text, (what, least, most, names) in zip(fields, _FIELDS, strict=True):
+        if not all(_is_item(item, least, most, names) for item in text.split(",")):
+            named = f", or {names[0]} to {names[-1]}" if names else ""
+            raise UsageError(
+                f"'{at}' is no time for cron: its {what} is '{text}'. Write * or {least} to {most}{named}; also lists "
+                "(1,15), ranges (1-5) and steps (*/2)."
+            )
+
+
+def _is_item(item: str, least: int, most: int, names: tuple[str, ...]) -> bool:
+    """Whether cron takes `item` for one of a field's comma-separated items."""
+    found = _ITEM.fullmatch(item)
+    if found is None:
+        return False
+    numbers = [_number(text, least, names) for text in (found["first"], found["last"]) if text is not None]
+    if not all(number is not None and least <= number <= most for number in numbers):
+        return False
+    if found["every"] is not None and (len(numbers) == 1 or int(found["every"]) == 0):
+        return False  # steps are of * or of a range
+    return len(numbers) < 2 or (numbers[0] or 0) <= (numbers[1] or 0)
+
+
+def _number(text: str, least: int, names: tuple[str, ...]) -> int | None:
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    return names.index(text.lower()) + least if text.lower() in names else None
 
 
 def _program() -> list[str]:

@@ -22,6 +22,8 @@ Anything else that is raised is a bug in taxi-ingest (exit 3).
 
 from __future__ import annotations
 
+import errno
+
 
 class TaxiError(Exception):
     """Trouble the user can mend. The message is shown as it stands."""
@@ -86,6 +88,11 @@ class InUseError(WarehouseError):
     """Another program has the warehouse open; it was waited for, so another try at once does not help."""
 
 
+_NO_ROOM = ("disk quota exceeded", "no space left on device")
+"""How the system says that a disk, or what one user may have of it, is full, folded."""
+
+MAKE_ROOM = "Make room (`taxi-ingest clean --help`, and `keep` in config.toml), or raise the quota; then run again."
+
 _NO_MEMORY = (
     "can't start new thread",
     "cannot allocate memory",
@@ -100,6 +107,12 @@ _NO_MEMORY = (
 """How Python, the loader of libraries, Arrow and DuckDB say that there is no memory, folded."""
 
 
+def has_no_room(error: Exception) -> bool:
+    """Whether a disk is full, or a quota of it used up; libraries pass on the system's words, not always its number."""
+    numbers = {errno.ENOSPC, errno.EDQUOT}
+    return getattr(error, "errno", None) in numbers or any(words in str(error).casefold() for words in _NO_ROOM)
+
+
 def machine_refused(error: Exception) -> str:
     """The sentence for what this machine's memory, disk or permissions do not allow; "" for any other error."""
     said = str(error)
@@ -109,6 +122,8 @@ def machine_refused(error: Exception) -> str:
             f"this machine refused: not enough memory{detail}. Lower `jobs` or `row_group_rows`, close other "
             "programs, or raise the limit (ulimit -v)."
         )
+    if isinstance(error, OSError) and has_no_room(error):
+        return f"this machine refused: {said}. {MAKE_ROOM}"
     if isinstance(error, OSError):
         return f"this machine refused: {said}. Check disk space and permissions."
     return ""

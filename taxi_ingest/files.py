@@ -20,12 +20,12 @@ _OWNED_SCRATCH = re.compile(r"\..+\.([0-9a-f]{16})\.[a-z0-9_]+\.tmp")
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None) -> Iterator[Path]:
+def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None, mode: int = 0o666) -> Iterator[Path]:
     """Yield a scratch path beside `path`; on success it takes the place of `path`, on any exception it vanishes.
 
     With `scratch_in`, a folder on the same filesystem, the scratch path is in there instead.
     Content and name are on disk when the block has ended: a crash leaves the old file or the new one, and the scratch
-    file. Its name then tells `path` and `owner`; see `scratch_owner`.
+    file. Its name then tells `path` and `owner`; see `scratch_owner`. `mode` are its permissions, before the umask.
     """
     scratch_folder = scratch_in or path.parent
     for folder in (path.parent, scratch_folder):
@@ -37,7 +37,7 @@ def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None) ->
     try:
         yield scratch
         _settle(scratch)
-        scratch.chmod(0o666 & ~_umask())
+        scratch.chmod(mode & ~_umask())
         scratch.replace(path)
         sync_folder(path.parent)
     finally:
@@ -65,9 +65,9 @@ def scratch_owner(name: str) -> str:
     return found[1] if found else ""
 
 
-def write_text(path: Path, text: str, *, owner: str = "") -> None:
-    """Write `text` to `path`, whole or not at all; `owner` as in `replacing`."""
-    with replacing(path, owner=owner) as scratch:
+def write_text(path: Path, text: str, *, owner: str = "", mode: int = 0o666) -> None:
+    """Write `text` to `path`, whole or not at all; `owner` and `mode` as in `replacing`."""
+    with replacing(path, owner=owner, mode=mode) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import requests
-from google.api_core.exceptions import Forbidden, GoogleAPICallError, RetryError
+from google.api_core.exceptions import Forbidden, GoogleAPICallError, RetryError, ServerError, TooManyRequests
 from google.api_core.retry import Retry
 from google.auth import default as default_credentials
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+from google.auth.transport.requests import AuthorizedSession
 
 from taxi_ingest.errors import StoreError, TaxiError, TransientError, WarehouseError
 
@@ -36,14 +37,29 @@ REQUEST_SECONDS = 60.0
 STORAGE_EMULATOR = "STORAGE_EMULATOR_HOST"
 BIGQUERY_EMULATOR = "BIGQUERY_EMULATOR_HOST"
 
+MARK = "taxi-ingest-mark"
+"""The custom metadata of an object that holds its mark."""
+
 LOGIN = "Run: gcloud auth application-default login"
 
 _STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 _CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
-_BILLING_MESSAGE = re.compile(r"billing (account|is|must|has)", re.IGNORECASE)
+_BILLING_MESSAGE = re.compile(
+    r"(?<![\w:./`'-])billing (account|has not been enabled|must be enabled|is (disabled|not enabled|required|off))",
+    re.IGNORECASE,
+)
+"""What is said of billing; `billing` may also be the name of a dataset or a part of one."""
+
+_PERIMETER = re.compile(r"vpcServiceControls|VPC Service Controls|prohibited by organization's policy", re.IGNORECASE)
+_KEY = re.compile(r"\bKMS\b|cryptoKey", re.IGNORECASE)
 _BILLING_REASONS = {"accountDisabled", "billingNotEnabled"}
 _LONGEST_MESSAGE = 400
+_ADDRESS = re.compile(
+    r"\s*\(?(?:for more information,?\s*)?(?:(?:see|visit|by visiting|at)\s+)?https?://[^\s)]*[^\s).,;]\)?",
+    re.IGNORECASE,
+)
+"""An address in a message, with the words that send its reader there."""
 
 
 # ---- clients
@@ -64,6 +80,14 @@ def storage_client(project: str = "") -> storage.Client:
         return storage.Client(project=project or "emulator", credentials=AnonymousCredentials())
     credentials, default_project = default_credentials(scopes=[_STORAGE_SCOPE])
     return storage.Client(project=project or default_project or "none", credentials=credentials)
+
+
+def storage_session() -> AuthorizedSession:
+    """Plain HTTP to Cloud Storage, signed in, for what its client cannot do: go on with another process's upload."""
+    if uses_emulator(STORAGE_EMULATOR):
+        return AuthorizedSession(AnonymousCredentials())
+    credentials, _ = default_credentials(scopes=[_STORAGE_SCOPE])
+    return AuthorizedSession(credentials)
 
 
 def bigquery_client(project: str) -> bigquery.Client:
@@ -105,6 +129,7 @@ class _ErrorDetail:
 class _ErrorBody:
     message: str = ""
     errors: tuple[_ErrorDetail, ...] = ()
+    code: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,14 +140,14 @@ class _ErrorDocument:
 
 
 def message_of(error: GoogleAPICallError) -> str:
-    """Google's own message on one line, without its full stop; `status N` when there is none.
+    """Google's own message on one line, without addresses and its full stop; `status N` when there is none.
 
     The client's message is used only for errors that came without an HTTP response (failed jobs): for others it adds
     the URL, and the URL of an upload session lets anyone write.
     """
     without_response = str(error.message).partition("; reason:")[0]
     message = without_response if error.response is None else _document(error).message
-    line = " ".join(message.split()).rstrip(".")
+    line = " ".join(_ADDRESS.sub("", message).split()).rstrip(".")
     if len(line) > _LONGEST_MESSAGE:
         return f"{line[:_LONGEST_MESSAGE]} …"
     return line or f"status {error.code}"
@@ -136,6 +161,15 @@ def reason_of(error: GoogleAPICallError) -> str:
     return next((detail.reason for detail in _document(error).errors), "")
 
 
+def is_passing(error: Exception) -> bool:
+    """Whether a request that failed so may succeed when it is sent again: a line that was cut, or a busy server."""
+    if isinstance(error, GoogleAPICallError):
+        return isinstance(error, TooManyRequests | ServerError) or error.code == 408
+    if isinstance(error, GoogleAuthError):
+        return bool(error.retryable)
+    return isinstance(error, requests.ConnectionError | requests.Timeout | ConnectionError | TimeoutError)
+
+
 def is_billing_off(error: GoogleAPICallError) -> bool:
     """Whether the request was refused because nobody pays for the project."""
     # 'The account for bucket "x" has been disabled' is also about billing; only its reason says so
@@ -146,6 +180,28 @@ def is_billing_off(error: GoogleAPICallError) -> bool:
 def billing_is_off(project: str) -> str:
     """The sentence for `is_billing_off`; `project` is how the project is called."""
     return f"Billing is off for {project}. Turn it on in the Google Cloud console."
+
+
+def refused_around(error: GoogleAPICallError, place: str) -> str:
+    """The sentence for what is refused by the perimeter around `place`, or by the key it is encrypted with; else ""."""
+    message = message_of(error)
+    if _PERIMETER.search(message) or reason_of(error) == "vpcServiceControls":
+        return (
+            f"VPC Service Controls keep this machine out of {place}. Run inside their perimeter, or have its "
+            f"administrator let these credentials in. Google says: {message}"
+        )
+    if _KEY.search(message):
+        return (
+            f"The Cloud KMS key that encrypts {place} cannot be used. See that it is enabled, and grant "
+            "roles/cloudkms.cryptoKeyEncrypterDecrypter on it to the service account that Google's message names, or "
+            f"to that of the service. Google says: {message}"
+        )
+    return ""
+
+
+def creating_bucket(bucket: str) -> str:
+    """The sentence for a bucket that does not exist."""
+    return f"Create it: gcloud storage buckets create gs://{bucket} --location=EU"
 
 
 def credentials_refused(detail: str) -> str:
@@ -172,13 +228,30 @@ def translated_errors(
     except RetryError as error:
         if isinstance(error.cause, GoogleAPICallError):
             raise explain(error.cause) from error
+        if isinstance(error.cause, GoogleAuthError) and not isinstance(error.cause, TransportError):
+            raise _sign_in_failed(failure, error.cause) from error
         raise _unreachable(what, error.cause or error) from error
     except (TransportError, requests.RequestException, ConnectionError, TimeoutError) as error:
         raise _unreachable(what, error) from error
     except GoogleAuthError as error:
-        if error.retryable:
-            raise TransientError(f"Google's sign-in cannot be reached ({type(error).__name__}). Run again.") from error
-        raise failure(credentials_refused(type(error).__name__)) from error
+        raise _sign_in_failed(failure, error) from error
+
+
+def _sign_in_failed(failure: type[StoreError | WarehouseError], error: GoogleAuthError) -> TaxiError:
+    if _passes(error):
+        return TransientError(f"Google's sign-in cannot be reached ({type(error).__name__}). Run again.")
+    return failure(credentials_refused(type(error).__name__))
+
+
+def _passes(error: GoogleAuthError) -> bool:
+    """Whether a sign-in that failed may succeed next time; not all that pass are marked so by Google's library."""
+    if error.retryable or isinstance(error.__cause__, TransportError):
+        return True
+    for said in error.args:
+        with contextlib.suppress(msgspec.MsgspecError, TypeError):
+            code = msgspec.json.decode(said, type=_ErrorDocument).error.code
+            return code == 429 or code >= 500
+    return False
 
 
 def _unreachable(what: str, error: Exception) -> TransientError:

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from taxi_ingest import sources as publishers
-from taxi_ingest.catalog import Dataset, Part, lacks
-from taxi_ingest.catalog.months import parse_months
-from taxi_ingest.catalog.reading import auto_source, datasets, default_dataset, sources
-from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.asked import asked_for
+from taxi_ingest.catalog import Part
 from taxi_ingest.errors import UsageError
 from taxi_ingest.graph import STEPS, Step, up_to
 from taxi_ingest.layout import Layout
 from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_text
 from taxi_ingest.retrying import Retries
-from taxi_ingest.settings import Origin, Settings
-from taxi_ingest.sources.newest import newest_month
+from taxi_ingest.settings import Settings, given_explicitly
+from taxi_ingest.sources.newest import Latest
 from taxi_ingest.warehouses import Options, check_pair
 from taxi_ingest.writers.provenance import Writer
 
@@ -42,6 +40,7 @@ class Job:
     already only when `source_given`. `at_once` limits how many parts may be in a step at the same time, `jobs` how many
     steps in all. With `check_disk`, a run that needs more room than there is does not begin. With `refresh`, publishers
     are asked whether they changed the files that are held; else only about the newest `refresh_months` of a dataset.
+    `latest` tells, by dataset, what that word in the request stood for.
     """
 
     parts: tuple[Part, ...]
@@ -69,11 +68,17 @@ class Job:
     refresh_months: int
     demo: Mapping[str, int]
     history_days: int
+    latest: Mapping[str, Latest] = field(default_factory=dict)
 
     @functools.cached_property
     def steps(self) -> tuple[Step, ...]:
         """The steps asked for and those they need, in order."""
         return up_to(self.targets)
+
+    @functools.cached_property
+    def unanswered(self) -> dict[str, str]:
+        """By dataset, why nobody could tell its newest month, and how far its months go instead."""
+        return {name: _in_words(latest) for name, latest in self.latest.items() if latest.unanswered}
 
 
 def make_job(settings: Settings, *, verb: str, force: bool = False, refresh: bool = False) -> tuple[Job, list[str]]:
@@ -81,10 +86,11 @@ def make_job(settings: Settings, *, verb: str, force: bool = False, refresh: boo
     _check_level(settings)
     job = job_for(settings, ())
     check_pair(job.store, job.warehouse, job.warehouse_options)
-    parts, notices = _parts(settings)
+    asked = asked_for(settings, job.layout.parts_with_receipts)
     target: Step = next((step for step in STEPS if step == verb), "load")
     forced = frozenset(STEPS if verb == "run" else (target,)) if force else frozenset[Step]()
-    return job_for(settings, parts, targets=frozenset({target}), forced=forced, refresh=refresh), notices
+    made = job_for(settings, asked.parts, targets=frozenset({target}), forced=forced, refresh=refresh)
+    return replace(made, latest=asked.latest), list(asked.notices)
 
 
 def job_for(
@@ -118,8 +124,8 @@ def job_for(
         strict=settings.global_.strict,
         allow_empty=settings.parquetize.allow_empty,
         jobs=settings.global_.jobs,
-        at_once=_at_once(settings),
-        retries=_retries(settings),
+        at_once=at_once_of(settings),
+        retries=retries_of(settings),
         timeout_seconds=settings.download.timeout_seconds,
         slowest_bytes_per_second=settings.download.slowest_bytes_per_second,
         grace_days=settings.download.grace_days,
@@ -130,7 +136,7 @@ def job_for(
     )
 
 
-def _at_once(settings: Settings) -> dict[Step, int]:
+def at_once_of(settings: Settings) -> dict[Step, int]:
     """How many parts may be in a step at the same time."""
     return {
         "download": settings.download.at_once,
@@ -140,7 +146,7 @@ def _at_once(settings: Settings) -> dict[Step, int]:
     }
 
 
-def _retries(settings: Settings) -> dict[Step, Retries]:
+def retries_of(settings: Settings) -> dict[Step, Retries]:
     """How often a step is tried; a conversion needs nobody else, so another try would not help."""
     return {
         "download": Retries(settings.download.tries, settings.download.backoff_seconds),
@@ -148,18 +154,6 @@ def _retries(settings: Settings) -> dict[Step, Retries]:
         "upload": Retries(settings.upload.tries, settings.upload.backoff_seconds),
         "load": Retries(settings.load.tries, settings.load.backoff_seconds),
     }
-
-
-def part_filter(*, months: list[str], datasets: list[str]) -> Callable[[Part], bool]:
-    """Whether a part is among those that `--month` and `--dataset` name; all are when nothing is named."""
-    chosen = set(parse_months(months)) if months else set()
-    names = {known.name for known in datasets_named(",".join(datasets))} if datasets else set()
-    return lambda part: (not chosen or part.month in chosen) and (not names or part.dataset in names)
-
-
-def given_explicitly(settings: Settings, name: str) -> bool:
-    """Whether a setting was given for this very invocation: by a flag or in the environment."""
-    return settings.origins.get(name, Origin()).is_of_this_invocation
 
 
 def layout_of(settings: Settings) -> Layout:
@@ -215,100 +209,13 @@ def options_of(settings: Settings) -> Options:
     return Options(method=settings.load.method, memory_limit_mb=settings.load.memory_limit_mb)
 
 
+def _in_words(latest: Latest) -> str:
+    instead = f"its months go up to {latest.month}, the newest that is held" if latest.month else "none is held"
+    return f"the newest month could not be found out; {instead}. {latest.unanswered}"
+
+
 def _check_level(settings: Settings) -> None:
     compression, level = settings.parquetize.compression, settings.parquetize.compression_level
     highest = _HIGHEST_LEVEL.get(compression, level)
     if level > highest:
         raise UsageError(f"parquetize.compression_level must be at most {highest} for {compression}, not {level}.")
-
-
-def _parts(settings: Settings) -> tuple[list[Part], list[str]]:
-    chosen = datasets_named(settings.shared.dataset)
-    source = Place.parse(settings.global_.source)
-    if any(known.monthly for known in chosen) and not settings.shared.month:
-        raise UsageError("Which month? Add --month 2021-01, or set `month` in config.toml.")
-    if not any(known.monthly for known in chosen) and given_explicitly(settings, "shared.month"):
-        raise UsageError(f"{chosen[0].name} has no months. Leave --month out.")
-    publishers.check_source(source, [])
-    parts: list[Part] = []
-    notices: list[str] = []
-    for known in chosen:
-        wanted = _wanted(known, settings)
-        existing = [part for part in wanted if _exists(known, part, str(source))]
-        if not wanted:
-            notices.append(f"{known.name} has no month of {settings.shared.month} yet.")
-        if len(existing) < len(wanted):
-            left = set(existing)
-            notices.append(_left_out(known, [part for part in wanted if part not in left], source))
-        parts += existing
-    if not parts:
-        raise UsageError(" ".join(notices) or "Nothing matches.")
-    publishers.check_source(source, parts)
-    if str(source) == publishers.AUTO:
-        notices += [_mixed(known, parts) for known in chosen]
-    return parts, [notice for notice in notices if notice]
-
-
-def _wanted(known: Dataset, settings: Settings) -> list[Part]:
-    """The parts of a dataset that the request names, whether they exist or not."""
-    if not known.monthly:
-        return [Part(known.name)]
-
-    @functools.cache
-    def newest() -> str:
-        retries = Retries(settings.download.tries, settings.download.backoff_seconds)
-        source, timeout = Place.parse(settings.global_.source), settings.download.timeout_seconds
-        return newest_month(known, source, retries=retries, timeout_seconds=timeout)
-
-    return [Part(known.name, month) for month in parse_months([settings.shared.month], newest)]
-
-
-def datasets_named(text: str) -> list[Dataset]:
-    """The datasets that `--dataset` names, the default one when it names none. Raises UsageError."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        return [default_dataset()]
-    if "all" in names:
-        return list(datasets().values())
-    return [dataset_named(name) for name in dict.fromkeys(names)]
-
-
-def _exists(known: Dataset, part: Part, source: str) -> bool:
-    if part.month is None:
-        return source != publishers.DEMO
-    if part.month < known.first:
-        return False
-    if source == publishers.DEMO:
-        from taxi_ingest.sources.demo import layout
-
-        return layout(part) is not None
-    return sources()[source].publishes(part) if publishers.is_named(source) else True
-
-
-def _mixed(known: Dataset, parts: Sequence[Part]) -> str:
-    """One line when the default source takes a dataset's months from several publishers; "" otherwise."""
-    months: dict[str, list[Part]] = {}
-    for part in parts:
-        if part.dataset == known.name:
-            months.setdefault(auto_source(part), []).append(part)
-    if len(months) < 2:
-        return ""
-    spans = ", ".join(f"{_in_words(theirs)} from {name}" for name, theirs in months.items())
-    missing = {name: lacks(known, sources()[name]) for name in months}
-    lacking = "".join(f"; {name} lacks {', '.join(columns)}" for name, columns in missing.items() if columns)
-    return (
-        f"{known.name}: {spans}. The publishers differ by a few rows a month{lacking}. "
-        f"--source {list(sources())[-1]} takes all from one."
-    )
-
-
-def _left_out(known: Dataset, missing: Sequence[Part], source: Place) -> str:
-    before = [part for part in missing if part.month is not None and part.month < known.first]
-    if len(before) == len(missing):
-        return f"{known.name} begins with {known.first}: {_in_words(missing)} left out."
-    return f"Source {source} does not publish {known.name} for {_in_words(missing)}: left out."
-
-
-def _in_words(parts: Sequence[Part]) -> str:
-    first, last = parts[0].month or "it", parts[-1].month or "it"
-    return first if first == last else f"{first}..{last}"

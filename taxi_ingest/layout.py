@@ -55,6 +55,11 @@ class Layout:
         return self.state / "history.sqlite"
 
     @property
+    def uploads(self) -> Path:
+        """The notes of uploads that were begun, one folder a dataset."""
+        return self.state / "uploads"
+
+    @property
     def doit_database(self) -> Path:
         """Where doit would keep its own state; nothing is written there."""
         return self.state / "doit"
@@ -134,12 +139,22 @@ class Layout:
 
     def scratch_files(self) -> Iterator[Path]:
         """What killed runs left unfinished; only right while no run is at work."""
-        for folder in ("raw", "parquet", "rejects", "state/receipts/*"):
+        for folder in ("raw", "parquet", "rejects", "state/receipts/*", "state/uploads"):
             yield from self.data_dir.glob(f"{folder}/*/{_SCRATCH}")
         # other data directories may write into our lake; what bears an owner is left to the store's own sweep
         for path in self.data_dir.glob(f"lake/*/{_SCRATCH}"):
             if not scratch_owner(path.name):
                 yield path
+
+    def part_lock(self, part: Part) -> Path:
+        """The lock of one part, for engines whose workers share the data directory."""
+        return self.state / "locks" / f"{part}.lock"
+
+    def scratch_files_of(self, part: Part) -> Iterator[Path]:
+        """What killed tasks left of one part; only right while no task is at work on it."""
+        for folder in ("raw", "parquet", "rejects"):
+            yield from self.data_dir.glob(f"{folder}/{part.dataset}/.{stem(part)}.*.tmp")
+        yield from self.state.glob(f"receipts/{part.dataset}/{part.month or NO_MONTH}/{_SCRATCH}")
 
 
 def _is_folder_of(dataset: Dataset, name: str) -> bool:

@@ -14,6 +14,9 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")
 """A single letter is no scheme but a drive of Windows."""
 _WEB = {"http", "https"}
 
+_SYNONYMS = {"postgres": "postgresql"}
+"""Schemes that other programs take for the same."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -38,6 +41,8 @@ class Place:
         remember(text)
         match = _SCHEME.match(text)
         scheme, slashes = match.groups() if match else ("", None)
+        if slashes and scheme.lower() in _SYNONYMS:
+            return cls.parse(f"{_SYNONYMS[scheme.lower()]}{text[len(scheme) :]}")
         if slashes and is_well_formed(text):
             return cls(scheme.lower(), public_url(text), text)
         if slashes or public_text(text) != text:

@@ -21,15 +21,21 @@ _PARAMETERS = re.compile(r";[^/]*")
 _FILE_START = re.compile(r"duckdb:(?!//)|/(?!/)|\.\.?/")
 """How a path on this disk begins, whatever it holds."""
 
+_USER_IN_PATH = re.compile(r".*:(?!//)[^@]*@", re.DOTALL)
+"""How a path begins that may be the rest of `user:password@host`, where a slash stands in the user."""
+
 _BROKEN_ADDRESS = re.compile(r"[^/:]*:.*@|//.*[@?]|https?:|.*[?;#][^/]*=", re.DOTALL | re.IGNORECASE)
 """How a text begins that may be an address with a mistake in it: a user before @, or parameters."""
+
+_HOSTS = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^][:,@/]*)(:[0-9]+)?(,(\[[0-9A-Fa-f:.]*\]|[^][:,@/]*)(:[0-9]+)?)+")
+"""Hosts with their ports, of which an address of Postgres may name several."""
 
 _SHORTEST = 6
 """A shorter secret is not looked for in texts: too much else would be taken for it."""
 
 _A_LONG_WORD = 12
 
-_NAMING = {"postgresql": ("host", "port", "dbname", "service", "schema")}
+_NAMING = dict.fromkeys(("postgresql", "postgres"), ("host", "port", "dbname", "service", "schema"))
 """Scheme → the parameters that tell which place an address names. They are shown."""
 
 _PLAIN = {
@@ -50,11 +56,14 @@ def is_well_formed(url: str) -> bool:
     """Whether it is certain where in `url` user and password end and the host begins."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises for a port that is no number, such as the beginning of a password
+        several = parts.scheme in _NAMING and _HOSTS.fullmatch(parts.netloc.rpartition("@")[2])
+        _ = several or parts.port  # raises for a port that is no number, such as the beginning of a password
     except ValueError:
         return False
+    if "@" in parts.netloc:
+        return True
     after_host = url.partition("://")[2][len(parts.netloc) :]
-    return not (":" in parts.netloc and "@" not in parts.netloc and "@" in after_host)
+    return not ((":" in parts.netloc and "@" in after_host) or _USER_IN_PATH.match(parts.path))
 
 
 def public_url(url: str) -> str:

@@ -33,7 +33,8 @@ def with_retries(
 ) -> Result:
     """What `attempt(number)` returns, numbers counting from 1, at the first try without a TransientError.
 
-    Between tries `tell` hears the fault and the wait in seconds; `wait` waits, and returns whether to give up.
+    Between tries `tell` hears a sentence with the fault and the next try, and the wait in seconds; `wait` waits, and
+    returns whether to give up.
     Raises what the last try raised.
     """
     number = 1
@@ -44,7 +45,7 @@ def with_retries(
             seconds = wait_seconds(retries, number, error)
             if number == retries.tries or seconds is None:
                 raise
-            tell(str(error), seconds)
+            tell(f"{error} Try {number + 1} of {retries.tries} in {seconds:.0f} s.", seconds)
             if wait(seconds):
                 raise
             number += 1

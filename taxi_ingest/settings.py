@@ -159,10 +159,11 @@ SECTIONS = {f.name.rstrip("_"): f.name for f in dataclasses.fields(Settings) if 
 _PATHS = {"global.data_dir", "global.store", "global.warehouse"}
 
 
-def read(flags: Mapping[str, Value], *, config: str | None = None) -> Settings:
+def read(flags: Mapping[str, Value], *, config: str | Mapping[str, Any] | None = None) -> Settings:
     """The settings in force.
 
-    `flags` maps names such as "global.jobs" to values given on the command line; `config` is a path given by flag.
+    `flags` maps names such as "global.jobs" to values given on the command line; `config` is a path given by flag, or
+    the sections of a config file, for which no file is looked for.
     Raises UsageError for an unknown section or key, naming the nearest, and for a value that the setting cannot have.
     """
     values: dict[str, Value] = {}
@@ -185,8 +186,15 @@ def read(flags: Mapping[str, Value], *, config: str | None = None) -> Settings:
     return Settings(origins=origins, **{a: hints[a](**keys) for a, keys in sections.items()})
 
 
-def _file_layer(config: str | None) -> list[tuple[Origin, Path, dict[str, Any]]]:
-    given = config or os.environ.get(CONFIG_VARIABLE)
+def config_named(config: str | None) -> str | None:
+    """The config file that was named, by the flag `config` or in the environment; None: ./config.toml, if any."""
+    return config or os.environ.get(CONFIG_VARIABLE)
+
+
+def _file_layer(config: str | Mapping[str, Any] | None) -> list[tuple[Origin, Path, dict[str, Any]]]:
+    if isinstance(config, Mapping):
+        return [(Origin("file", "the config given"), Path(), _by_name(config, "the config given"))]
+    given = config_named(config)
     remember(given or "")
     path = Path(given or DEFAULT_FILE)
     if not path.is_file():
@@ -195,13 +203,17 @@ def _file_layer(config: str | None) -> list[tuple[Origin, Path, dict[str, Any]]]
                 f"The config file {public_text(given)} does not exist. Name one that does, or leave --config out."
             )
         return []
-    tables = _tables(path)
+    return [(Origin("file", str(path)), path.resolve().parent, _by_name(_tables(path), str(path)))]
+
+
+def _by_name(tables: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """The values of a config's sections by their full names."""
     layer: dict[str, Any] = {}
     for section, keys in tables.items():
         if not isinstance(keys, dict):
-            raise UsageError(f"{path}: {quoted(section)} stands outside a section. Sections: {', '.join(SECTIONS)}.")
+            raise UsageError(f"{origin}: {quoted(section)} stands outside a section. Sections: {', '.join(SECTIONS)}.")
         layer |= {f"{section}.{key}": value for key, value in keys.items()}
-    return [(Origin("file", str(path)), path.resolve().parent, layer)]
+    return layer
 
 
 def _tables(path: Path) -> dict[str, Any]:
@@ -223,6 +235,11 @@ def _environment_layers() -> list[tuple[Origin, Path, dict[str, str]]]:
         for variable, value in os.environ.items()
         if variable.startswith(ENVIRONMENT_PREFIX) and "__" in variable
     ]
+
+
+def given_explicitly(settings: Settings, name: str) -> bool:
+    """Whether a setting was given for this very invocation: by a flag or in the environment."""
+    return settings.origins.get(name, Origin()).is_of_this_invocation
 
 
 def environment_name(name: str) -> str:

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clouds import Cloud, cloud
 from commands import ALL_UP_TO_DATE, DATA, MONTH, Command, Loaded, Ran, loaded, only, process, query, taxi
 from emulators.fixtures import bigquery_server, gcs_server
 from postgres_server import PostgresServer, postgres_server
 from publishing import Answer, Publisher, answer, publisher, serve
+from terminals import Terminal, terminal
 
 __all__ = [
-    "ALL_UP_TO_DATE", "DATA", "MONTH", "REPOSITORY", "Answer", "Command", "Loaded", "PostgresServer", "Publisher",
-    "Ran", "answer", "bigquery_server", "gcs_server", "loaded", "only", "postgres_server", "process", "publisher",
-    "query", "serve", "taxi",
+    "ALL_UP_TO_DATE", "DATA", "MONTH", "REPOSITORY", "Answer", "Cloud", "Command", "Loaded", "PostgresServer",
+    "Publisher", "Ran", "Terminal", "answer", "bigquery_server", "cloud", "gcs_server", "loaded", "only",
+    "postgres_server", "process", "publisher", "query", "serve", "taxi", "terminal",
 ]  # fmt: skip
 
 REPOSITORY = Path(__file__).parents[1]

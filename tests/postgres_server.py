@@ -42,10 +42,14 @@ def _ordinary_user() -> dict[str, Any]:
 
 
 class PostgresServer:
-    """A server of our own in `folder`, with the superuser ADMIN and the ordinary role ROLE."""
+    """A server of our own in `folder`, with the superuser ADMIN and the ordinary role ROLE.
 
-    def __init__(self, folder: Path, bin_dir: Path | None = None) -> None:
+    With `fsync`, what is committed survives a crash of the machine, which tests need not wait for.
+    """
+
+    def __init__(self, folder: Path, bin_dir: Path | None = None, *, fsync: bool = False) -> None:
         self.folder = folder
+        self._fsync = "on" if fsync else "off"
         self.bin = bin_dir or binaries()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -77,7 +81,7 @@ class PostgresServer:
 
     def _started(self) -> bool:
         settings = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}"]
-        settings += ["max_connections=50", "log_connections=on", "fsync=off"]
+        settings += ["max_connections=50", "log_connections=on", f"fsync={self._fsync}"]
         options = [word for setting in settings for word in ("-c", setting)]
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -126,11 +130,11 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def serving_postgres(bin_dir: Path | None = None) -> Iterator[PostgresServer]:
+def serving_postgres(bin_dir: Path | None = None, *, fsync: bool = False) -> Iterator[PostgresServer]:
     """A running server in a folder that its user may enter, which pytest's are not."""
     folder = Path(tempfile.mkdtemp(prefix="taxi-postgres-"))
     try:
-        server = PostgresServer(folder, bin_dir)
+        server = PostgresServer(folder, bin_dir, fsync=fsync)
         server.start()
         try:
             yield server

@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import DATA, MONTH, Command, Publisher, Ran, answer, query
+from dates import clock
 from loopback import LoopbackHandler, self_signed, serving
-from test_refresh import DENIED, PAGE, versioned
-from test_this_machine import clock
+from republishing import DENIED, PAGE, versioned
 
 FIRST, LAST = date(2025, 4, 1), date(2026, 3, 31)
 MONTHS = [f"2025-{number:02}" for number in range(1, 13)]

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from conftest import DATA, Answer, Command, Publisher, answer, query, serve
-from test_retries import PASSING
+from passing import PASSING
 
 YELLOW, GREEN = DATA / "yellow_tripdata_2019-06.csv", DATA / "green_tripdata_2019-02.csv"
 MONTHS = [f"2019-{number:02d}" for number in range(1, 13)]

@@ -12,7 +12,7 @@ import pytest
 from conftest import DATA, REPOSITORY, process
 
 SAMPLE = DATA / "yellow_tripdata_2019-06.csv"
-CASES = ("whole", "load", "held")
+CASES = ("whole", "whole-postgres", "load", "load-postgres", "held")
 
 
 def test_the_cases_of_the_whole_way_run_and_agree(tmp_path: Path) -> None:
@@ -26,6 +26,7 @@ def test_the_cases_of_the_whole_way_run_and_agree(tmp_path: Path) -> None:
     assert ran.code == 0, ran.out + ran.err
     measured = {line.split(" | ")[0].removeprefix("| ") for line in ran.out.splitlines()}
     assert {"taxi-ingest", "DuckDB, table from CSV", "DuckDB, Parquet and table"} <= measured
+    assert {"psycopg, COPY of the CSV", "taxi-ingest load", "psycopg, COPY as CSV"} <= measured
     assert {"taxi-ingest load, new file", "DuckDB, CREATE TABLE AS", "a table of 3,001,000 rows"} <= measured
 
 

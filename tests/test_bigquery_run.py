@@ -1,65 +1,15 @@
-"""The pipeline to GCS and BigQuery servers, through the command line. The servers know no partition decorators, so
-these runs use `load.method = "merge"`."""
+"""The pipeline to GCS and BigQuery servers, through the command line."""
 
 from __future__ import annotations
 
 import sqlite3
-import uuid
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
-from conftest import DATA, Command, Ran
+from clouds import BUCKET, PROJECT, SAMPLES, Cloud
+from conftest import DATA, Command
 from emulators.forwarding import forwarding
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
-
-PROJECT = "demo-project"
-BUCKET = "demo-bucket"
-SAMPLES = {"yellow": "2019-02", "green": "2019-02", "fhv": "2019-01", "fhvhv": "2019-02", "zones": None}
-TABLES = {"zones": "taxi_zone_lookup"}
-
-
-@dataclass
-class Cloud:
-    """A dataset and a bucket prefix of their own, and an independent client."""
-
-    taxi: Command
-    name: str
-    environment: dict[str, str]
-    client: bigquery.Client
-    folder: Path
-
-    def run(self, dataset: str, *more: str, month: str | None = None, file: str = "", warehouse: str = "") -> Ran:
-        month = month or SAMPLES[dataset]
-        template = file or (DATA.as_uri() + ("/{dataset}_tripdata_{month}.csv" if month else "/taxi_zone_lookup.csv"))
-        where = warehouse or f"bigquery://{PROJECT}/{self.name}"
-        part = ["--dataset", dataset, "--source", template, "--store", f"gs://{BUCKET}/{self.name}"]
-        part += ["--warehouse", where, *(["--month", month] if month else []), "--json", *more]
-        return self.taxi("run", *part, **self.environment)
-
-    def ask(self, sql: str) -> list[tuple[Any, ...]]:
-        return [tuple(row.values()) for row in self.client.query(sql.replace("$", f"`{PROJECT}.{self.name}`")).result()]
-
-    def count(self, dataset: str) -> int:
-        ((count,),) = self.ask(f"SELECT COUNT(*) FROM $.{TABLES.get(dataset, f'{dataset}_tripdata')}")
-        return int(count)
-
-
-@pytest.fixture
-def cloud(
-    gcs_server: str, bigquery_server: str, taxi: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Cloud:
-    environment = {
-        "STORAGE_EMULATOR_HOST": gcs_server,
-        "BIGQUERY_EMULATOR_HOST": bigquery_server,
-        "TAXI_INGEST_LOAD__METHOD": "merge",
-    }
-    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_server)
-    client = bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())
-    return Cloud(taxi, f"d{uuid.uuid4().hex[:12]}", environment, client, tmp_path)
 
 
 @pytest.mark.parametrize("dataset", SAMPLES)
@@ -161,10 +111,9 @@ def test_doctor_looks_at_bucket_and_dataset(cloud: Cloud) -> None:
 
 def test_verify_counts_the_rows_of_a_month_and_says_that_it_did_no_more(cloud: Cloud) -> None:
     cloud.run("yellow")
-    where = ("--store", f"gs://{BUCKET}/{cloud.name}", "--warehouse", f"bigquery://{PROJECT}/{cloud.name}", "--json")
-    counted = cloud.taxi("verify", *where, **cloud.environment)
+    counted = cloud.verify()
     assert (counted.code, counted.document["parts"][0]["copies"]["table"]) == (0, "counted")
     assert "only counted" in counted.document["parts"][0]["notes"][0]
     cloud.ask("DELETE FROM $.yellow_tripdata WHERE VendorID = 1")
-    found = cloud.taxi("verify", *where, **cloud.environment)
+    found = cloud.verify()
     assert (found.code, [one["copy"] for one in found.document["parts"][0]["findings"]]) == (1, ["table"])

@@ -23,7 +23,8 @@ from taxi_ingest.errors import TaxiError
 from taxi_ingest.layout import Layout
 from taxi_ingest.state.receipts import Parquetized
 from taxi_ingest.steps.download import Origin, download
-from taxi_ingest.steps.parquetize import Limits, parquetize
+from taxi_ingest.steps.limits import Limits
+from taxi_ingest.steps.parquetize import parquetize
 from taxi_ingest.writers.provenance import Writer
 
 DATA = Path(__file__).parent / "data" / "tlc"

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 from conftest import MONTH, Command, Publisher, Ran, process, query
-from test_refresh import FEWER, JANUARY, OCTOBER, REPUBLISHED, versioned
-from test_run import months_ago
+from dates import months_ago
+from republishing import FEWER, JANUARY, OCTOBER, REPUBLISHED, versioned
+
+from taxi_ingest.cron import crontab_line
+from taxi_ingest.errors import UsageError
 
 
 def as_cron(line: str) -> Ran:
@@ -78,8 +81,8 @@ def test_the_line_names_the_installed_program_by_its_full_path(taxi: Command, tm
     script.parent.mkdir()
     script.write_text(f"#!{sys.executable}\nfrom taxi_ingest.cli import main\nmain()\n")
     script.chmod(0o755)
-    line = process(["bin/taxi-ingest", "cron"], tmp_path).out
-    assert f"&& {script} run --month latest --quiet" in line
+    line = process(["bin/taxi-ingest", "cron", "--month", "2024-01..latest"], tmp_path).out
+    assert f"&& {script} run --month 2024-01..latest --quiet" in line
     assert shutil.which(line.split("&& ")[1].split()[0]) == str(script)
 
 
@@ -89,7 +92,19 @@ def test_a_time_that_cron_does_not_know_ends_2(taxi: Command, at: str) -> None:
     assert (ran.code, ran.out) == (2, "")
 
 
-@pytest.mark.parametrize("at", ["*/5 0-23 1,15 JAN mon", "@daily"])
+NO_TIMES = [
+    "0 25 * * *", "60 * * * *", "0 0 0 * *", "0 0 1 13 *", "0 0 * * 8", "*/0 * * * *", "5/10 * * * *",
+    "30-10 * * * *", "* * * foo *", "1,,2 * * * *", "@never",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("at", NO_TIMES)
+def test_a_field_that_cron_would_not_take_is_refused(at: str) -> None:
+    with pytest.raises(UsageError, match="no time for cron"):
+        crontab_line(at, [], Path("/"))
+
+
+@pytest.mark.parametrize("at", ["*/5 0-23 1,15 JAN mon", "0-59/10 6 * jan-mar 7", "@daily"])
 def test_the_time_stands_first(taxi: Command, at: str) -> None:
     assert taxi("cron", "--at", at).out.startswith(f"{at} cd ")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MONTH, Command, Publisher, answer
-from test_run import months_ago
+from dates import months_ago
 
 
 def months(taxi: Command, *arguments: str) -> list[str]:

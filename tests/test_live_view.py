@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
+from terminals import on_a_terminal
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.report.progress import Tally
@@ -21,49 +16,30 @@ RUN = [sys.executable, "-m", "taxi_ingest", "run", "--source", "demo", "--month"
 PART, OTHER = Part("yellow", "2021-01"), Part("yellow", "2021-02")
 
 
-def on_a_terminal(command: list[str], folder: Path, columns: int, **environment: str) -> tuple[int, str]:
-    """Run `command` on a terminal of so many columns; returns its exit code and all it drew."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    settings = os.environ | {"TERM": "xterm-256color", "TAXI_INGEST_DEMO__ROWS": "20000"} | environment
-    with subprocess.Popen(command, cwd=folder, env=settings, stdin=theirs, stdout=theirs, stderr=theirs) as child:
-        os.close(theirs)
-        drawn = b""
-        while True:
-            try:
-                drawn += os.read(ours, 4096)
-            except OSError:  # the other end is closed
-                break
-    os.close(ours)
-    return child.returncode, drawn.decode()
-
-
-def without_colour(drawn: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
+def without_colour(drawn: bytes) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn.decode())
 
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_no_line_is_wider_than_the_terminal_while_bars_are_drawn(tmp_path: Path, columns: int) -> None:
-    code, drawn = on_a_terminal(RUN, tmp_path, columns)
-    text = without_colour(drawn)
-    bars = [line for line in re.split(r"[\r\n]+", text) if "━" in line]
-    assert code == 0
+    shown = on_a_terminal(RUN, tmp_path, columns)
+    bars = [line for line in re.split(r"[\r\n]+", without_colour(shown.drawn)) if "──" in line]
+    assert shown.code == 0
     assert bars
     assert [line for line in bars if len(line.rstrip()) > columns] == []
 
 
 def test_bars_the_whole_run_and_finished_steps_are_shown(tmp_path: Path) -> None:
-    _, drawn = on_a_terminal(RUN, tmp_path, 100)
-    text = without_colour(drawn)
-    assert re.search(r"yellow-2021-0\d download ━+", text)
+    text = without_colour(on_a_terminal(RUN, tmp_path, 100).drawn)
+    assert re.search(r"yellow-2021-0\d download +[━─]{12} asks the publisher for the file", text)
     assert re.search(r"\d+/12 steps, \d:\d\d:\d\d left, .* rows, .*/s, .*B, .*B/s", text)
     assert re.search(r"done yellow-2021-02 parquetize: in \d+\.\d s, 20,000 rows", text)
-    assert "3 parts: 60,000 rows, 0 rejects" in text
+    assert "3 parts: 3 done; 60,000 rows, 0 rejects" in text
 
 
 def test_no_color_is_honoured(tmp_path: Path) -> None:
-    _, drawn = on_a_terminal(RUN, tmp_path, 100, NO_COLOR="1")
-    assert re.findall(r"\x1b\[[0-9;]*3\d[0-9;]*m|\x1b\[9\dm", drawn) == []
+    drawn = on_a_terminal(RUN, tmp_path, 100, NO_COLOR="1").drawn
+    assert re.findall(rb"\x1b\[[0-9;]*3\d[0-9;]*m|\x1b\[9\dm", drawn) == []
 
 
 # ---- the sums under the bars

@@ -276,6 +276,8 @@ def as_version_1(database: Path) -> None:
     with sqlite3.connect(database) as db:
         db.execute("ALTER TABLE attempts DROP COLUMN settled")
         db.execute("DROP TABLE notes")
+        db.execute("DROP TABLE folded")
+        db.execute("DROP INDEX failed_outcomes")
         db.execute("PRAGMA user_version = 1")
 
 
@@ -291,7 +293,7 @@ def test_a_run_brings_a_history_of_version_1_up_to_date_and_loses_nothing(loaded
     assert loaded.run().code == 0
     assert len(loaded.look("history")["runs"]) == 2
     with sqlite3.connect(database) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert db.execute("PRAGMA user_version").fetchone() == (4,)
         assert db.execute("SELECT count(*) FROM attempts WHERE settled = 1").fetchone() == (4,)
 
 

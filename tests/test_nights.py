@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import MONTH, Command, Loaded, Publisher, answer, query
-from test_refresh import DENIED, PAGE
-from test_run import months_ago
+from dates import months_ago
+from republishing import DENIED, PAGE
 
 from taxi_ingest.sources.partial import DAYS_KEPT
 

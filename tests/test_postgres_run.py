@@ -177,7 +177,11 @@ def test_doctor_tells_the_server_and_the_right_to_make_tables(loaded: Loaded) ->
 def test_a_server_that_is_gone_is_told_in_a_sentence(loaded: Loaded) -> None:
     gone = "postgresql://u@127.0.0.1:9/db"
     ran = loaded.run("run", url=gone, TAXI_INGEST_LOAD__TRIES="1")
-    assert (ran.code, "nothing listens there" in ran.err) == (1, True)
+    assert (ran.code, ran.err.count("nothing listens there")) == (1, 1)  # and not once a step and month
+    assert "download" not in ran.err
+    last = loaded.taxi("history", "latest", "--json").document
+    assert (last["run"]["exit"], last["outcomes"]) == (1, [])
+    assert "nothing listens there" in last["notes"][0]["note"]
 
 
 @pytest.mark.parametrize("by", ["url", "url with a wrong password", "PGPASSWORD", "parameter"])

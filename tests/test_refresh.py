@@ -10,34 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ALL_UP_TO_DATE, MONTH, Answer, Command, Publisher, answer, query
+from conftest import ALL_UP_TO_DATE, Answer, Command, Publisher, answer, query
 from loopback import LoopbackHandler, self_signed, serving
+from republishing import CSV, DATES, DENIED, FEWER, JANUARY, OCTOBER, PAGE, REPUBLISHED, versioned
 
-CSV = MONTH.read_bytes()
-FEWER = b"".join(CSV.splitlines(True)[:-5])
 NAME = "/yellow_tripdata_2020-01.csv"
-OCTOBER, JANUARY = "Wed, 25 Oct 2023 10:00:00 GMT", "Fri, 19 Jan 2024 10:00:00 GMT"
-DATES = "(was of 2023-10-25, is of 2024-01-19)"
-REPUBLISHED = f"the publisher republished it: 994 → 999 rows {DATES}"
 QUICK = {"TAXI_INGEST_DOWNLOAD__TRIES": "2", "TAXI_INGEST_DOWNLOAD__BACKOFF_SECONDS": "0"}
-DENIED = b"<Error><Code>AccessDenied</Code></Error>"
-
-
-def versioned(body: bytes, *, etag: str = "", modified: str = "", signed: bool = False, kind: str = "") -> Answer:
-    """A file as a CDN serves it: with validators, 304 to who knows them; `signed`: a signed URL, which refuses HEAD."""
-    told = {"ETag": etag, "Last_Modified": modified, "Content_Type": kind}
-
-    def respond(to: BaseHTTPRequestHandler) -> None:
-        known = to.headers.get("If-None-Match"), to.headers.get("If-Modified-Since")
-        if signed and to.command == "HEAD":
-            answer(to, 403, b"<Error><Code>SignatureDoesNotMatch</Code></Error>")
-        elif known[0] == etag != "" or (not known[0] and known[1] == modified != ""):
-            to.send_response(304)
-            to.end_headers()
-        else:
-            answer(to, 200, body, **{name: value for name, value in told.items() if value})
-
-    return respond
 
 
 @pytest.fixture
@@ -143,7 +121,6 @@ def test_that_a_file_is_gone_is_said_in_the_first_quiet_night_only(held: Held) -
     assert [(ran.code, ran.out) for ran in nights] == [(0, said), (0, ""), (0, "")]
 
 
-PAGE = b"<!DOCTYPE html><html>Too many requests</html>"
 NOT_ITSELF: dict[str, Answer] = {
     "throttled 403": lambda to: answer(to, 403, PAGE),
     "503": lambda to: answer(to, 503, b""),

@@ -3,60 +3,25 @@
 from __future__ import annotations
 
 import gzip
-import socket
-import struct
-import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from conftest import MONTH, Answer, Command, Publisher, answer, serve
+from conftest import Answer, Command, Publisher, answer, serve
 from hypothesis import given
 from hypothesis import strategies as st
+from passing import PASSING
+from republishing import CSV, DENIED
 
 from taxi_ingest.errors import SourceError, TransientError
 from taxi_ingest.retrying import LONGEST_WAIT, Retries, wait_seconds, with_retries
 
-BODY = MONTH.read_bytes()
 NAME = "/yellow_tripdata_2020-01.csv"
 QUICK = {"TAXI_INGEST_DOWNLOAD__BACKOFF_SECONDS": "0.01", "TAXI_INGEST_DOWNLOAD__TIMEOUT_SECONDS": "1"}
-DENIED = b"<Error><Code>AccessDenied</Code></Error>"
 
 
-def reset(to: BaseHTTPRequestHandler) -> None:
-    to.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    to.connection.close()
-    to.close_connection = True
-
-
-def cut(to: BaseHTTPRequestHandler) -> None:
-    to.send_response(200)
-    to.send_header("ETag", '"1"')
-    to.send_header("Content-Length", str(len(BODY)))
-    to.end_headers()
-    to.wfile.write(BODY[: len(BODY) // 2])
-    to.wfile.flush()
-    reset(to)
-
-
-def silent(to: BaseHTTPRequestHandler) -> None:
-    time.sleep(1.5)
-    to.close_connection = True
-
-
-PASSING: dict[str, Answer] = {
-    "reset": reset,
-    "cut": cut,
-    "time-out": silent,
-    "429": lambda to: answer(to, 429, b"", Retry_After="0"),
-    "500": lambda to: answer(to, 500, b""),
-    "502": lambda to: answer(to, 502, b""),
-    "503": lambda to: answer(to, 503, b""),
-    "504": lambda to: answer(to, 504, b""),
-    "throttled 403": lambda to: answer(to, 403, b"<html>slow down</html>"),
-}
 LASTING: dict[str, Answer] = {
     "404": lambda to: answer(to, 404, b""),
     "denied 403": lambda to: answer(to, 403, DENIED),
@@ -73,7 +38,7 @@ def once(fault: Answer) -> Answer:
 
     def respond(to: BaseHTTPRequestHandler) -> None:
         asked.append(None)
-        fault(to) if len(asked) == 1 else serve(to, BODY)
+        fault(to) if len(asked) == 1 else serve(to, CSV)
 
     return respond
 
@@ -96,7 +61,7 @@ def test_a_passing_fault_is_tried_again_and_both_tries_are_in_the_history(
 def test_a_gzip_file_that_was_published_cut_fails_and_is_fetched_again_by_the_next_run(
     taxi: Command, publisher: Publisher
 ) -> None:
-    whole = gzip.compress(BODY)
+    whole = gzip.compress(CSV)
     for published, code, rows in ((whole[:-100], 1, None), (whole, 0, 999)):
         publisher.files[NAME] = published
         ran = taxi("run", "--month", "2020-01", "--source", publisher.template, "--json", **QUICK)

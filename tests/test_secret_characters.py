@@ -92,6 +92,8 @@ BROKEN = [
     "http://{u}:{p}#{t}@host/x",
     "http://{u}:{p}?{t}@host/x",
     "http://[{u}:{p}@host/x",
+    "http://tenant/{u}:{p}@host/x",
+    "http://tenant//:{p}@host/{{month}}.csv",
     "host/x?token={t}",
     "host/x;token={t}",
     " http://{u}:{p}@host/x",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MONTH, Command, Loaded, Publisher, Ran, answer, process
+from dates import clock
 
 from taxi_ingest.history.schema import SCHEMA_VERSION
 
@@ -236,27 +237,6 @@ def shift(data: Path, run: str, days: int) -> None:
     started = (datetime.now(UTC) + timedelta(days=days)).isoformat(timespec="milliseconds")
     with sqlite3.connect(data / "state" / "history.sqlite") as db:
         db.execute("UPDATE runs SET started = ? WHERE run = ?", [started, run])
-
-
-def clock(folder: Path, days: int) -> dict[str, str]:
-    """An environment in which Python's clock is so many days ahead."""
-    folder.mkdir(exist_ok=True)
-    (folder / "sitecustomize.py").write_text(WRONG_CLOCK.format(days=days))
-    return {"PYTHONPATH": str(folder)}
-
-
-WRONG_CLOCK = """
-import datetime
-by = datetime.timedelta(days={days})
-right = datetime.datetime
-class Date(datetime.date):
-    @classmethod
-    def today(cls): return (right.now() + by).date()
-class DateTime(right):
-    @classmethod
-    def now(cls, tz=None): return right.now(tz) + by
-datetime.date, datetime.datetime = Date, DateTime
-"""
 
 
 def known_runs(loaded: Loaded) -> list[str]:

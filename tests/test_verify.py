@@ -268,6 +268,7 @@ def test_a_healthy_part_ends_0_with_one_document(loaded: Loaded) -> None:
     assert ran.code == 0
     assert ran.document == {
         "exit": 0,
+        "bytes_billed_at_most": 0,
         "parts": [
             {
                 "dataset": "yellow",
@@ -281,6 +282,18 @@ def test_a_healthy_part_ends_0_with_one_document(loaded: Loaded) -> None:
         "notes": [],
         "left": [],
     }
+
+
+def test_a_missing_file_is_named(loaded: Loaded) -> None:
+    (parquet,) = loaded.data.glob("parquet/*/*.parquet")
+    parquet.unlink()
+    (finding,) = loaded.taxi("verify", "--json").document["parts"][0]["findings"]
+    assert (finding["copy"], finding["where"], finding["wrong"]) == ("parquet", str(parquet), "is missing")
+
+
+def test_where_comparing_is_free_nobody_is_asked(loaded: Loaded) -> None:
+    ran = loaded.taxi("verify", "--content", "--json")
+    assert (ran.code, ran.document["parts"][0]["copies"]["table"], "bills" in ran.err) == (0, "intact", False)
 
 
 def test_a_finding_ends_1_with_a_line_that_says_which_copy_where_what_and_what_to_do(loaded: Loaded) -> None:

@@ -50,6 +50,12 @@ def previous_month(month: str) -> str:
     return f"{first_day(month) - timedelta(days=1):%Y-%m}"
 
 
+def months_before(month: str, number: int) -> str:
+    """The month that is `number` months before `month`."""
+    number = _number(month) - number
+    return f"{number // 12:04d}-{number % 12 + 1:02d}"
+
+
 def first_day(month: str) -> date:
     """The first day of `month`."""
     return date(int(month[:4]), int(month[5:]), 1)
@@ -79,13 +85,15 @@ def parse_months(texts: list[str], newest: Callable[[], str] = _no_newest) -> li
     """The months named by `--month` values, in the order given, without duplicates.
 
     Accepts `2021-01`, `2021-01..2021-12` and comma-separated lists of both. `latest` may replace any month and is
-    resolved by calling `newest`. A range that ends in `latest` is empty when that month is before its start. Raises
-    UsageError for anything else.
+    resolved by calling `newest`; where that returns "", there is no such month. A range that ends in `latest` is empty
+    when that month is before its start. Raises UsageError for anything else.
     """
     months: dict[str, None] = {}
     for item in (item.strip() for text in texts for item in text.split(",")):
         first, dots, last = item.partition("..")
         start, end = (newest() if end == LATEST else check_month(end) for end in (first, last if dots else first))
+        if not start or not end:
+            continue
         if end < start and last != LATEST:
             raise UsageError(f"The range {item} is empty: it ends before it begins. Write {last}..{first}.")
         months.update(dict.fromkeys(month_range(start, end)))

@@ -1,7 +1,9 @@
 """The verbs: parse, call, exit code. What each promises is in README.md.
 
-`options` holds what can be typed; `working` the verbs that run steps, `looking` those that only look, `reporting` the
-one that writes the page, `verifying` the one that looks at everything, `cleaning` the one that removes files.
+`options` holds what can be typed; `working` the verbs that run steps, `looking` those that only look, `looking_back`
+those that look at what was done, `reporting` the one that writes the page, `querying` those that ask the warehouse,
+`verifying` the one that looks at everything, `cleaning` the one that removes files; `asking` is a question at the
+terminal, `documents` what --json prints.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from taxi_ingest import __version__, exits
-from taxi_ingest.cli import cleaning, looking, reporting, verifying, working
+from taxi_ingest.cli import cleaning, looking, looking_back, querying, reporting, verifying, working
 from taxi_ingest.errors import LockedError, TaxiError, UsageError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
 from taxi_ingest.redaction import remember, without_known
@@ -36,13 +38,15 @@ _VERBS: dict[str, tuple[str, Callable[..., None]]] = {
     "upload": ("Put the Parquet into the store.", working.command("upload")),
     "load": ("Replace the month in the table.", working.command("load")),
     "plan": ("What `run` would do and why, with rows, bytes and disk; does nothing.", looking.plan),
-    "status": ("How far every step of every month is.", looking.status),
-    "history": ("The runs, or the attempts of one run.", looking.history),
-    "logs": ("The log files of attempts: of a run, a part, a step.", looking.logs),
+    "status": ("How far every step of every month is.", looking_back.status),
+    "history": ("The runs, or the attempts of one run.", looking_back.history),
+    "logs": ("The log files of attempts: of a run, a part, a step.", looking_back.logs),
     "report": ("One HTML page of all that is there and that happened.", reporting.report),
     "clean": ("Remove raw or Parquet files that are not needed, or what no part owns; asks first.", cleaning.clean),
     "catalog": ("Datasets, months, vintages, sources; with --dataset also its columns.", looking.catalog),
     "verify": ("Compare every copy with its receipt: files, objects, tables by content.", verifying.verify),
+    "query": ("SQL on the warehouse: a table on a terminal, else CSV; --json, --parquet FILE.", querying.query),
+    "rows": ("Rows by month and year in the warehouse, beside how many TLC's files have.", querying.rows),
     "doctor": ("Check that store and warehouse can be used; changes nothing.", looking.doctor),
     "config": ("The settings in force and where each came from.", looking.config),
     "cron": ("A crontab line that runs the pipeline, quiet when there is nothing to do.", looking.cron),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
 from typing import TYPE_CHECKING
 
+from taxi_ingest.cli.asking import agreed, check_terminal
+from taxi_ingest.cli.documents import print_json
 from taxi_ingest.cli.options import (
     AsJson,
     Config,
@@ -46,9 +46,10 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 ) -> None:
     """Show what may go, ask, and remove it; what was removed counts as done."""
     from taxi_ingest import report
+    from taxi_ingest.asked import part_filter
     from taxi_ingest.engine import cleaning
     from taxi_ingest.engine.lock import locked_if_used
-    from taxi_ingest.job import job_for, part_filter
+    from taxi_ingest.job import job_for
     from taxi_ingest.report import cleanings
     from taxi_ingest.state.observe import Observer, known_parts
 
@@ -58,18 +59,22 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     is_wanted = part_filter(months=month or [], datasets=dataset or [])
     job = job_for(settings, ())
     removed = False
-    with contextlib.nullcontext() if dry_run else locked_if_used(job.layout, wait=settings.global_.wait):
+    with (
+        contextlib.nullcontext()
+        if dry_run
+        else locked_if_used(job.layout, wait=settings.global_.wait, announce=report.tell)
+    ):
         observer = Observer(job, "everything")
         parts = [part for part in known_parts(job, ()) if is_wanted(part)] if artefacts else []
         findings = cleaning.look(job, observer, parts, artefacts, orphans=orphans)
         out = report.console(stderr=as_json)
         cleanings.findings(out, findings, job.layout.data_dir)
-        if findings.removable and not dry_run and (yes or _agreed()):
+        if findings.removable and not dry_run and (yes or agreed("Remove them?")):
             cleaning.remove(job, observer, findings)
             removed = True
         cleanings.verdict(out, findings, removed=removed)
     if as_json:
-        sys.stdout.write(json.dumps(_document(findings, removed=removed), indent=2) + "\n")
+        print_json(_document(findings, removed=removed))
 
 
 def _check(artefacts: list[Artefact], *, orphans: bool, chosen: bool, asks: bool) -> None:
@@ -80,14 +85,8 @@ def _check(artefacts: list[Artefact], *, orphans: bool, chosen: bool, asks: bool
         raise UsageError("Remove what? Name --raw, --parquet or --orphans; with --dry-run it is only shown.")
     if orphans and chosen:
         raise UsageError("Orphans belong to no month. Leave --month and --dataset out, or --orphans.")
-    if asks and not sys.stdin.isatty():
-        raise UsageError("clean asks before it removes files, and no terminal is there to ask. Add --dry-run or --yes.")
-
-
-def _agreed() -> bool:
-    sys.stderr.write("Remove them? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().casefold() in {"y", "yes"}
+    if asks:
+        check_terminal("clean asks before it removes files, and no terminal is there to ask. Add --dry-run or --yes.")
 
 
 def _document(findings: Findings, *, removed: bool) -> dict[str, object]:

@@ -37,7 +37,11 @@ Config = Annotated[str | None, typer.Option(help="The config file; otherwise TAX
 DataDir = Annotated[str | None, typer.Option(help="Where everything lives that is not sent elsewhere.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing when there is nothing to do.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, the rest to stderr.")]
+JsonLine = Annotated[
+    bool, typer.Option("--json-line", help="As --json, on one line: the last, as schedulers take the result.")
+]
 OnlyFailed = Annotated[bool, typer.Option("--failed", help="Only what failed or was interrupted.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="With the traceback of every failure.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Published files whose Parquet is there, or in store and table.")]
 Parquet = Annotated[bool, typer.Option("--parquet", help="Parquet files that are whole in the store and in the table.")]
 Orphans = Annotated[bool, typer.Option("--orphans", help="Files that a run once left and that no part owns any more.")]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taxi_ingest import exits
+from taxi_ingest.cli.documents import print_json
 from taxi_ingest.cli.options import (
     AsJson,
     Config,
@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from taxi_ingest.settings import Settings
     from taxi_ingest.verification import Verdict
 
+Content = Annotated[
+    bool,
+    typer.Option("--content", help="Compare the values in BigQuery, too, for which it bills; says what, and asks."),
+]
+Accept = Annotated[bool, typer.Option("--yes", help="Accept that bill without being asked.")]
 Repair = Annotated[bool, typer.Option("--repair", help="Make again what was found changed, and nothing else.")]
 
 _ROUNDS = 2
@@ -52,6 +57,8 @@ def verify(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     warehouse: Warehouse = None,
     jobs: Jobs = None,
     repair: Repair = False,
+    content: Content = False,
+    yes: Accept = False,
     wait: Wait = False,
     config: Config = None,
     data_dir: DataDir = None,
@@ -62,18 +69,21 @@ def verify(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 
     Without --month, all parts that have receipts. What is found is noted in the receipts, under the lock, so that the
     next `run` redoes those steps. Only a repair is a run of the history.
+
+    DuckDB and Postgres compare all values at no charge. BigQuery bills for the bytes it reads, so there rows are only
+    counted unless --content asks for more; what a repair loaded is counted.
     """
     from taxi_ingest import report
 
     given = Given(month, dataset, source, store, warehouse, jobs, False, wait, config, data_dir, quiet)
     try:
-        raise typer.Exit(_verify(given, repair=repair, as_json=as_json))
+        raise typer.Exit(_verify(given, repair=repair, content=content, yes=yes, as_json=as_json))
     except KeyboardInterrupt:
         report.error("interrupted; what was found until now is noted")
         leave(exits.INTERRUPTED)
 
 
-def _verify(given: Given, *, repair: bool, as_json: bool) -> int:
+def _verify(given: Given, *, repair: bool, content: bool, yes: bool, as_json: bool) -> int:
     """Look, repair if that was asked for, and show what came of it; returns the exit code."""
     from taxi_ingest import report
     from taxi_ingest.report import results
@@ -86,8 +96,9 @@ def _verify(given: Given, *, repair: bool, as_json: bool) -> int:
     out = report.console(stderr=as_json)
     if not quiet:
         report.say(out, notices)
+    agreed = _agreed_bytes(job, yes=yes, as_json=as_json) if content else {}
     begun = time.monotonic()
-    found = left = _look(job, stream, quiet=quiet, wait=wait)
+    found = left = _look(job, stream, agreed, quiet=quiet, wait=wait)
     if not quiet:
         reporting.summary(out, found, time.monotonic() - begun, repairs=repair)
     sessions: list[Session] = []
@@ -95,20 +106,21 @@ def _verify(given: Given, *, repair: bool, as_json: bool) -> int:
         request = f"{given.request('verify', force=False, as_json=as_json)} --repair"
         sessions.append(_repair(replace(job, parts=parts), request, stream, quiet=quiet))
         report.say(out, [*sessions[-1].notes, *results.notes(sessions[-1].results())])
-        again = _look(replace(job, parts=parts), stream, quiet=quiet, wait=True)
+        again = _look(replace(job, parts=parts), stream, {}, quiet=quiet, wait=True)
         left = [*(verdict for verdict in left if verdict.part not in parts), *again]
     code = _exit_code(left, sessions)
     if sessions and not quiet:
         reporting.summary(out, left, time.monotonic() - begun, repairs=True)
     if as_json:
-        sys.stdout.write(json.dumps(_document(found, left, sessions, code), indent=2) + "\n")
+        print_json(_document(found, left, sessions, agreed, code))
     return code
 
 
 def _job(given: Given, settings: Settings) -> tuple[Job, list[str]]:
     """The job of the parts that are looked at: those of --month, else all that have receipts."""
+    from taxi_ingest.asked import part_filter
     from taxi_ingest.errors import UsageError
-    from taxi_ingest.job import job_for, make_job, part_filter
+    from taxi_ingest.job import job_for, make_job
     from taxi_ingest.state.observe import known_parts
     from taxi_ingest.warehouses import check_pair
 
@@ -124,14 +136,38 @@ def _job(given: Given, settings: Settings) -> tuple[Job, list[str]]:
     return replace(job, source_given=False), notices  # a part that is repaired keeps its source
 
 
-def _look(job: Job, stream: TextIO, *, quiet: bool, wait: bool) -> list[Verdict]:
+def _agreed_bytes(job: Job, *, yes: bool, as_json: bool) -> dict[Part, int]:
+    """What may be billed for each part whose values are compared where that costs something; nothing if declined.
+
+    Raises UsageError where nobody can be asked.
+    """
+    from taxi_ingest import report
+    from taxi_ingest.cli.asking import agreed, check_terminal
+    from taxi_ingest.report import verdicts as reporting
+    from taxi_ingest.verification.cost import bytes_billed
+
+    most_bytes = bytes_billed(job)
+    if not most_bytes:
+        return {}
+    cost = reporting.cost(most_bytes, job.warehouse)
+    if not yes:
+        check_terminal(f"{cost} No terminal is there to ask whether to do so. Add --yes, or leave --content out.")
+    report.say(report.console(stderr=as_json), [cost])
+    return most_bytes if yes or agreed("Compare them? If not, rows are only counted.") else {}
+
+
+def _look(job: Job, stream: TextIO, agreed: Mapping[Part, int], *, quiet: bool, wait: bool) -> list[Verdict]:
     """Look at every copy while no run is at work. Raises LockedError when one is, unless `wait` is set."""
+    from taxi_ingest import report
     from taxi_ingest.engine.lock import locked_if_used
     from taxi_ingest.report import verdicts as reporting
     from taxi_ingest.verification.verify import verify as look
 
-    with locked_if_used(job.layout, wait=wait), reporting.watching(stream, quiet=quiet) as watcher:
-        return look(job, watcher)
+    with (
+        locked_if_used(job.layout, wait=wait, announce=report.tell),
+        reporting.watching(stream, quiet=quiet) as watcher,
+    ):
+        return look(job, watcher, agreed)
 
 
 def _repairable(verdicts: Sequence[Verdict]) -> tuple[Part, ...]:
@@ -161,10 +197,15 @@ def _exit_code(left: Sequence[Verdict], sessions: Sequence[Session]) -> int:
 
 
 def _document(
-    found: Sequence[Verdict], left: Sequence[Verdict], sessions: Sequence[Session], code: int
+    found: Sequence[Verdict],
+    left: Sequence[Verdict],
+    sessions: Sequence[Session],
+    agreed: Mapping[Part, int],
+    code: int,
 ) -> dict[str, object]:
     return {
         "exit": code,
+        "bytes_billed_at_most": sum(agreed.values()),
         "parts": [
             {
                 "dataset": verdict.part.dataset,

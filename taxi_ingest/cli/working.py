@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gc
-import json
+import shlex
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from taxi_ingest import exits
+from taxi_ingest.cli.documents import print_json
 from taxi_ingest.cli.options import (
     AllowEmpty,
     AsJson,
@@ -22,6 +23,7 @@ from taxi_ingest.cli.options import (
     Force,
     Given,
     Jobs,
+    JsonLine,
     Month,
     NoDiskCheck,
     Quiet,
@@ -36,6 +38,11 @@ from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.session import Session
+    from taxi_ingest.report.results import Hints
+
+
+Form = Literal["words", "document", "line"]
+"""How the result is told: in words, or as JSON on several lines or on one."""
 
 
 def command(verb: str) -> Callable[..., None]:
@@ -58,12 +65,14 @@ def command(verb: str) -> Callable[..., None]:
         data_dir: DataDir = None,
         quiet: Quiet = False,
         as_json: AsJson = False,
+        json_line: JsonLine = False,
     ) -> None:
         given = Given(
             month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty,
             no_disk_check, refresh,
         )  # fmt: skip
-        raise typer.Exit(_work_or_stop(verb, given, force=force, as_json=as_json))
+        form: Form = "line" if json_line else "document" if as_json else "words"
+        raise typer.Exit(_work_or_stop(verb, given, force=force, form=form))
 
     return work
 
@@ -81,56 +90,84 @@ def keep(text: str, logs: Path) -> str:
     return f"its log is {path.resolve()}"
 
 
-def _work_or_stop(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
+def _work_or_stop(verb: str, given: Given, *, force: bool, form: Form) -> int:
     """Work until done or interrupted."""
     from taxi_ingest import report
 
     try:
-        return _work(verb, given, force=force, as_json=as_json)
+        return _work(verb, given, force=force, form=form)
     except KeyboardInterrupt:
         report.error("interrupted; what was finished stays finished")
         leave(exits.INTERRUPTED)
 
 
-def _work(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
+def _work(verb: str, given: Given, *, force: bool, form: Form) -> int:
     """Run the pipeline for `verb` and show what came of it; returns the exit code."""
     from taxi_ingest import report
     from taxi_ingest.engine import doit_tasks
     from taxi_ingest.engine.session import Session
     from taxi_ingest.job import make_job
-    from taxi_ingest.report import results, views
+    from taxi_ingest.report import views
 
     gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
     settings = given.settings()
-    quiet = settings.global_.quiet
+    quiet, as_json = settings.global_.quiet, form != "words"
+    request = given.request(verb, force=force, as_json=as_json)
     job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
-    stream = sys.stderr if as_json else sys.stdout
     if not quiet and notices:
         report.say(report.console(stderr=as_json), notices)
     begun = time.monotonic()
-    with views.view(stream, quiet=quiet) as view:
-        request = given.request(verb, force=force, as_json=as_json)
+    with views.view(sys.stderr if as_json else sys.stdout, quiet=quiet) as view:
         session = Session(job, view, request, wait=settings.global_.wait)
         doit_tasks.run(session)
     code = session.exit_code()
     if as_json:
-        sys.stdout.write(json.dumps(_document(session, code), indent=2) + "\n")
-    if quiet:
-        asked_in_vain = session.notes if job.refresh else []  # by itself, the next run asks again
-        news = results.notes(session.results(), but_not=session.told_before)
-        if notes := [*asked_in_vain, *news]:  # else there is no need for a console
-            report.say(report.console(stderr=as_json), notes)
-    else:
-        report.say(report.console(stderr=as_json), session.notes)
-        results.summary(
-            report.console(stderr=as_json), session.results(), time.monotonic() - begun, _hint(session, verb)
-        )
+        print_json(_document(session, code), on_one_line=form == "line")
+    _tell(session, verb, time.monotonic() - begun, given, quiet=quiet, as_json=as_json)
     for bug in session.bugs:
         report.error(f"This is a bug in taxi-ingest; {keep(bug, job.layout.logs)}")
     return code
 
 
-def _hint(session: Session, verb: str) -> str:
+def _tell(session: Session, verb: str, seconds: float, given: Given, *, quiet: bool, as_json: bool) -> None:
+    """Say what came of a run; when `quiet`, only what is new."""
+    from taxi_ingest import report
+    from taxi_ingest.report import results
+
+    if not session.job.parts:  # nobody told the newest month, and none is held
+        report.error(" ".join(session.complaints))
+        return
+    if not quiet:
+        out = report.console(stderr=as_json)
+        report.say(out, session.notes)
+        results.summary(out, session.results(), seconds, _hints(session, verb, given))
+        return
+    news = results.notes(session.results(), but_not=session.told_before)
+    if notes := [*session.complaints, *news]:  # else there is no need for a console
+        report.say(report.console(stderr=as_json), notes)
+
+
+def _hints(session: Session, verb: str, given: Given) -> Hints:
+    """What to type next."""
+    from taxi_ingest.report.results import Hints
+
+    see = f"See: taxi-ingest history latest{_same_data_dir(session, given)}"
+    return Hints(see, f"{see} --failed", _preview(session, verb))
+
+
+def _same_data_dir(session: Session, given: Given) -> str:
+    """The options that make another verb look at the data directory of this run."""
+    from taxi_ingest.job import layout_of
+
+    options = ["--config", given.config] if given.config else []
+    folder = session.job.layout.data_dir
+    if layout_of(Given(config=given.config).settings()).data_dir != folder:
+        near = folder.is_relative_to(Path.cwd()) and not folder.name.startswith("-")
+        options += ["--data-dir", str(folder.relative_to(Path.cwd()) if near else folder)]
+    return f" {shlex.join(options)}" if options else ""
+
+
+def _preview(session: Session, verb: str) -> str:
     """The line that opens the first table that was loaded."""
     from taxi_ingest.catalog.reading import dataset
     from taxi_ingest.warehouses import open_warehouse

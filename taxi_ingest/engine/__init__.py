@@ -1,10 +1,10 @@
 """What takes parts through the steps.
 
 `part` takes one part through the steps asked for and knows no task engine, terminal or database; `session` is a whole
-run with its lock and history; `doit_tasks` makes doit do it. `conversion` converts published Parquet in a process of
-its own, `notes` says what is odd about it; `removing` takes used files off the disk, `cleaning` is what the verb
-`clean` does; `watching` is the contract of whoever hears what happens to a part. Here is the contract of what watches a
-run.
+run with its lock and history, `relay` tells history and view of it;
+`doit_tasks` makes doit do it. `conversion` converts published Parquet in a process of its own, `notes` says what is odd
+about it; `results` is what came of parts; `removing` takes used files off the disk, `cleaning` is what the verb `clean`
+does; `watching` is the contract of whoever hears what happens to a part. Here is the contract of what watches a run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class View(Protocol):
         ...
 
     def retrying(self, part: Part, step: Step, message: str, seconds: float) -> None:
-        """A passing fault; the step is tried again after a wait, and counts its amounts anew."""
+        """A passing fault, and which try comes when; the step counts its amounts anew."""
         ...
 
     def waiting(self, message: str) -> None:

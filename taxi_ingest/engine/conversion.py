@@ -26,7 +26,7 @@ from taxi_ingest.files import scratch_files_of
 from taxi_ingest.layout import Layout
 from taxi_ingest.readers import GET_IT_AGAIN
 from taxi_ingest.state.receipts import Downloaded, Parquetized
-from taxi_ingest.steps.parquetize import Limits
+from taxi_ingest.steps.limits import Limits
 from taxi_ingest.writers.provenance import Writer
 
 _START = """

@@ -38,6 +38,9 @@ def run(session: Session) -> None:
     Raises LockedError when another run holds the lock, KeyboardInterrupt when stopped.
     """
     reporter = Reporter(session)
+    if not session.job.parts:
+        _only_record(session)
+        return
     targets = session.job.targets
     command = ["run", *(f"{step}:*" for step in STEPS if step in targets)]
     loader = ModuleTaskLoader(namespace(session, reporter))
@@ -65,6 +68,14 @@ def run(session: Session) -> None:
             raise error
     if reporter.said:
         session.bugs.append("\n".join(["doit stopped before its end, and said:", *reporter.said]))
+
+
+def _only_record(session: Session) -> None:
+    """Let a run without parts, of which nobody could tell the newest month, stand in the history."""
+    try:
+        session.begin()
+    finally:
+        session.end()
 
 
 def namespace(session: Session, reporter: Reporter) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Needs no task engine, terminal or database: a `Watcher`, if there is one, is tol
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import expected_rows, sources
+from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.watching import Nobody, Watcher
-from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TransientError
+from taxi_ingest.errors import ContentError, InUseError, RejectsError, SchemaError, TransientError
 from taxi_ingest.graph import Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.sources import Publisher, identity, is_named, local_path
+from taxi_ingest.sources import Publisher, identity, is_demo, is_named, local_path
 from taxi_ingest.state.decide import IN_USE, Decision, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
@@ -52,9 +54,21 @@ class Workplace:
 
     def refresh(self, parts: Sequence[Part], tell: Callable[[str], None] = lambda sentence: None) -> Refreshed:
         """Ask publishers what they changed of those of `parts` that the job wants asked for."""
-        refreshed = refresh(self.job, parts, self.observer.receipts, self.publisher, tell)
+        refreshed = refresh(self.job, parts, self.observer.receipts_of, self.publisher, tell)
         self.observer.note_republished(refreshed.reasons)
         return refreshed
+
+    def ask(self) -> None:
+        """Ask store and warehouse what they hold, as far as the job needs to know.
+
+        Raises what they do; a warehouse that another program has open is asked by each load.
+        """
+        with contextlib.suppress(InUseError):
+            for dataset in {part.dataset for part in self.job.parts}:
+                if "upload" in self.job.steps:
+                    self.observer.held_objects(dataset)
+                if "load" in self.job.steps:
+                    self.observer.held_months(dataset)
 
     @functools.cached_property
     def converters(self) -> Converters:
@@ -104,6 +118,7 @@ def run_part(
     """
     if workplace is None:
         with Workplace.of(job) as own:
+            refuse_demo_among_real(job, own.observer)
             unanswered = own.refresh((part,)).unanswered
             if unanswered and job.refresh:
                 raise TransientError(" ".join(unanswered))
@@ -243,10 +258,12 @@ def _earlier_copies(had: Downloaded | None, now: Downloaded) -> tuple[str, ...]:
 
 def _parquetize(work: _Work) -> Parquetized:
     from taxi_ingest.engine.conversion import Conversion
-    from taxi_ingest.steps.parquetize import Limits, parquetize
+    from taxi_ingest.steps.limits import Limits
+    from taxi_ingest.steps.parquetize import parquetize
 
     job, part, downloaded = work.job, work.part, work.downloaded()
-    work.expects(expected_rows(part.dataset, part.month) or 0)
+    demo = is_demo(downloaded.source)
+    work.expects(job.demo["rows"] if demo else expected_rows(part.dataset, part.month) or 0)
     # forced: the file is taken as it is, however few rows it has
     expected = None if "parquetize" in job.forced else _known_rows(part, downloaded.source)
     limits = Limits(job.max_rejects, job.strict, job.allow_empty, expected)
@@ -270,7 +287,8 @@ def _upload(work: _Work) -> Uploaded:
 
     parquetized = work.parquetized()
     work.expects(parquetized.bytes)
-    return upload(work.part, parquetized, work.job.layout, work.job.store, progress=work.moved)
+    downloaded = work.receipts.download
+    return upload(work.part, parquetized, work.job.layout, work.job.store, downloaded=downloaded, progress=work.moved)
 
 
 def _load(work: _Work) -> Loaded:

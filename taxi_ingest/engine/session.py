@@ -16,29 +16,33 @@ from taxi_ingest import __version__, exits, stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.lock import locked
+from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
+from taxi_ingest.engine.relay import Relay
 from taxi_ingest.engine.removing import remove_unkept
+from taxi_ingest.engine.results import PartResult
 from taxi_ingest.errors import (
     HistoryError,
-    InUseError,
     NotPublishedError,
-    SpaceError,
     TaxiError,
-    UsageError,
+    TransientError,
+    WarehouseError,
     machine_refused,
 )
 from taxi_ingest.graph import STEPS, Outcome, Step, before
-from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
-from taxi_ingest.history.writing import History, PartResult
+from taxi_ingest.history import Note, Streak
+from taxi_ingest.history.writing import History
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
-from taxi_ingest.sources import DEMO, is_demo, partial
+from taxi_ingest.retrying import with_retries
+from taxi_ingest.sources import partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, republished
+from taxi_ingest.stores import unfinished
 
 log = logging.getLogger("taxi_ingest")
 
@@ -58,51 +62,78 @@ class Session:
         self.run_id = ""
         self._unrecorded = False
         self._refusal = ""
+        self._costs: list[str] = []
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
+        self._unanswered = dict(job.unanswered)
         self.told_before: frozenset[tuple[Part, str]] = frozenset()
         self._request = request
         self._wait = wait
         self._workplace = Workplace(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0)))
         self._open = contextlib.ExitStack()
         self._history: History | None = None
-        self._watcher: _Watcher | None = None
+        self._relay: Relay | None = None
 
     def begin(self) -> None:
         """Take the lock and open the run in the history.
 
-        Raises LockedError, UsageError for a mixed-up table, and SpaceError for a disk that is too small.
+        Raises LockedError, UsageError for a mixed-up table, SpaceError for a disk that is too small, and what store or
+        warehouse raise when they cannot be asked what they hold.
         """
         job = self.job
         job.layout.state.mkdir(parents=True, exist_ok=True)
-        self._open.enter_context(locked(job.layout.lock, wait=self._wait))
+        self._open.enter_context(locked(job.layout, wait=self._wait, announce=self.view.waiting))
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
-        with contextlib.suppress(InUseError):  # every load asks again
-            _refuse_demo_among_real(self._workplace)
+        with contextlib.suppress(TransientError, WarehouseError):  # asked again, once the history is open
+            refuse_demo_among_real(self.job, self._workplace.observer)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
-        self._watcher = _Watcher(job, self._history, self.view)
-        self._open.callback(self._watcher.stop)
+        self._relay = Relay(job, self._history, self.view)
+        self._open.callback(self._relay.stop)
         self.run_id = self._history.begin(self._request, __version__)
         self._history.forget(job.history_days)
+        self._history.fold()
         self.told_before = self._history.told_before()
+        self._ask_far_sides(self._relay)
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
+        self._foresee()
         self.view.begun(len(job.parts) * len(job.steps))
 
+    def _ask_far_sides(self, relay: Relay) -> None:
+        """Refuse a run whose store or warehouse cannot be asked what it holds: no step could tell what it must do."""
+        retries, tell = self.job.retries["load"], self._say_what_is_tried_again
+        with self._noted_refusal():
+            with_retries(retries, lambda _: self._workplace.ask(), wait=relay.wait, tell=tell)
+
+    def _say_what_is_tried_again(self, message: str, seconds: float) -> None:
+        self.view.waiting(f"{redacted(message)} Trying again in {seconds:.0f} s.")
+
     def _check_disks(self) -> None:
-        """Refuse a run that is too large for its disks; it stands in the history as failed, with the reason."""
-        if not self.job.check_disk:
-            return
+        """Refuse a run that is too large for its disks."""
+        if self.job.check_disk:
+            with self._noted_refusal():
+                check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
+
+    @contextlib.contextmanager
+    def _noted_refusal(self) -> Iterator[None]:
+        """A run that is refused in the block stands in the history as failed, with the reason."""
         try:
-            check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
-        except SpaceError as error:
-            self._refusal = str(error)
+            yield
+        except TaxiError as error:
+            self._refusal = redacted(str(error))
             raise
+
+    def _foresee(self) -> None:
+        """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
+        loads = "load" in self.job.steps
+        if loads and any(self.decision(part, "load").action == "run" for part in self.job.parts):
+            with self._noted_refusal():
+                self._costs = warehouses.foresee(self._workplace.observer.warehouse, self.job.store)
 
     def _settle_recorded_jobs(self, history: History) -> None:
         """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.
@@ -123,7 +154,9 @@ class Session:
             interrupted = sys.exc_info()[0] is KeyboardInterrupt
             try:
                 self._count_failures(history)
-                history.end(self.outcomes, exits.INTERRUPTED if interrupted else self.exit_code(), self._all_notes())
+                code = exits.INTERRUPTED if interrupted else self.exit_code()
+                latest = {name: None if found.unanswered else found.month for name, found in self.job.latest.items()}
+                history.end(self.outcomes, code, self._all_notes(), latest)
             except HistoryError as error:
                 self._unrecorded = True
                 self.view.noted(f"The end of this run is not in the history: {error}")
@@ -134,30 +167,49 @@ class Session:
             if outcome == "failed":
                 earlier = history.failures(part, step)
                 self._streaks[part] = Streak(earlier.runs + 1, earlier.since)
+        for dataset, sentence in self.job.unanswered.items():
+            earlier = history.unanswered(dataset)
+            if earlier.runs + 1 >= LOUD_FAILURES:
+                self._unanswered[dataset] = f"{sentence} So in {earlier.runs + 1} runs in a row, since {earlier.since}."
 
     def _all_notes(self) -> list[Note]:
-        of_run = [Note(None, note) for note in self.notes]
-        return of_run + [Note(result.part, note) for result in self.results() for note in result.told]
+        of_run = [Note(None, note) for note in (*self._refusals, *self._refreshed.unanswered)]
+        of_datasets = [Note(Part(name), sentence) for name, sentence in self._unanswered.items()]
+        return of_run + of_datasets + [Note(result.part, note) for result in self.results() for note in result.told]
 
     @property
     def notes(self) -> list[str]:
         """What a person should know of the run as a whole."""
-        return [*((self._refusal,) if self._refusal else ()), *self._refreshed.unanswered]
+        return [*self.complaints, *self._costs, *(() if self.job.refresh else self._refreshed.unanswered)]
+
+    @property
+    def complaints(self) -> list[str]:
+        """Those of the notes that make the run a failure."""
+        asked_in_vain = self._refreshed.unanswered if self.job.refresh else ()
+        no_newest = (f"{name}: {sentence}" for name, sentence in self._unanswered.items())
+        return [*self._refusals, *no_newest, *asked_in_vain]
+
+    @property
+    def _refusals(self) -> tuple[str, ...]:
+        return (self._refusal,) if self._refusal else ()
 
     def decision(self, part: Part, step: Step) -> Decision:
         """Whether `step` must run for `part`, and why."""
         return self._workplace.decision(part, step)
 
     def do(self, part: Part, step: Step) -> str:
-        """Run one step and return "" or what went wrong, which is kept here and stops nothing else."""
-        if self._watcher is None:
+        """Run one step and return "", or what went wrong if the steps behind it cannot go on without it.
+
+        What went wrong is kept here, and stops no other part.
+        """
+        if self._relay is None:
             raise RuntimeError("begin() comes first")
         if step == "download":
             self._before[part] = self._workplace.observer.receipts.of(part)
         try:
             if step == "load":
-                _refuse_demo_among_real(self._workplace)
-            ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._watcher)
+                refuse_demo_among_real(self.job, self._workplace.observer)
+            ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._relay)
             self._ended(part, step, ran.outcomes[step], "")
         except NotPublishedError as error:
             self._ended(part, step, "not_published", str(error))
@@ -168,7 +220,14 @@ class Session:
             if not refused:
                 self.bugs.append(traceback.format_exc())
             self._ended(part, step, "failed", refused or f"a bug in taxi-ingest: {type(error).__name__}: {error}")
-        return self.messages[part, step]
+        return "" if self._is_mending_in_vain(part, step) else self.messages[part, step]
+
+    def _is_mending_in_vain(self, part: Part, step: Step) -> bool:
+        """Whether a download failed that was only to mend a raw file which no later step needs."""
+        if step != "download" or self.outcomes[part, step] != "failed":
+            return False
+        raw = self._workplace.observer.observe(part).receipts.download
+        return raw is not None and raw.distrusted and self.decision(part, "parquetize").action != "run"
 
     def skipped(self, part: Part, step: Step) -> None:
         """A step was up to date without being looked at more closely."""
@@ -186,8 +245,7 @@ class Session:
         outcomes = set(self.outcomes.values())
         if self.bugs:
             return exits.BUG
-        asked_in_vain = self.job.refresh and self._refreshed.unanswered
-        if self._refusal or self._unrecorded or asked_in_vain or outcomes & {"failed", "blocked"}:
+        if self.complaints or self._unrecorded or outcomes & {"failed", "blocked"}:
             return exits.FAILED
         return exits.NOT_PUBLISHED if "not_published" in outcomes else exits.OK
 
@@ -205,7 +263,7 @@ class Session:
             rows=converted.rows if converted else None,
             rejects=converted.rejects if converted else None,
             steps=steps,
-            seconds=self._watcher.seconds[part] if self._watcher else 0.0,
+            seconds=self._relay.seconds[part] if self._relay else 0.0,
             notes=tuple(notes(part, converted, self.job.layout)) if converted else (),
             news=tuple(self._news(part, receipts)),
         )
@@ -224,41 +282,6 @@ class Session:
         self.outcomes[part, step] = outcome
         self.messages[part, step] = message
         self.view.ended(part, step, outcome, message)
-
-
-class _Watcher:
-    """Passes on to history and view what happens to parts, and limits how many are in a step at once."""
-
-    def __init__(self, job: Job, history: History, view: View) -> None:
-        self.seconds = dict.fromkeys(job.parts, 0.0)
-        self._history = history
-        self._view = view
-        self._stopped = threading.Event()
-        self._limits = {step: threading.BoundedSemaphore(count) for step, count in job.at_once.items()}
-        self.expects, self.moved, self.retrying = view.expects, view.moved, view.retrying
-
-    def stop(self) -> None:
-        """Give up all waits."""
-        self._stopped.set()
-
-    @contextlib.contextmanager
-    def at_work(self, part: Part, step: Step, why: str) -> Iterator[None]:
-        """Wait for a turn; then show the step and count its seconds."""
-        with self._limits[step]:
-            begun = time.monotonic()
-            self._view.started(part, step, why)
-            try:
-                yield
-            finally:
-                self.seconds[part] += time.monotonic() - begun  # steps of one part never overlap
-
-    def attempt(self, attempt: Attempt) -> contextlib.AbstractContextManager[AttemptRecord]:
-        """Record a try in the history."""
-        return self._history.attempt(attempt)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait, unless the run is ending."""
-        return self._stopped.wait(seconds)
 
 
 @contextlib.contextmanager
@@ -285,15 +308,4 @@ def _remove_scratch_files(workplace: Workplace) -> None:
         scratch.unlink(missing_ok=True)
     stores.sweep(workplace.observer.store, layout.parquets)
     partial.forget_old(layout.raws, time.time())
-
-
-def _refuse_demo_among_real(workplace: Workplace) -> None:
-    job = workplace.job
-    if str(job.source) != DEMO or "load" not in job.targets:
-        return
-    for dataset in {part.dataset for part in job.parts}:
-        if any(not is_demo(held.source) for held in workplace.observer.held_months(dataset).values()):
-            raise UsageError(
-                f"{job.warehouse} holds real months of {dataset}; the demo's made-up rows stay out of it. "
-                "Leave --data-dir and --warehouse out, and the demo goes to ./demo-data."
-            )
+    unfinished.forget_old(layout.uploads, time.time())

@@ -33,7 +33,7 @@ class Watcher(Protocol):
         ...
 
     def retrying(self, part: Part, step: Step, message: str, seconds: float) -> None:
-        """A passing fault; the next try comes after a wait."""
+        """A passing fault, and which try comes when, as a sentence; `seconds` is the wait."""
         ...
 
     def wait(self, seconds: float) -> bool:

@@ -44,6 +44,15 @@ class PastRun:
 
 
 @dataclass(frozen=True)
+class RunAtWork:
+    """The run that is under way, and the number of its process."""
+
+    request: str
+    started: str
+    pid: int
+
+
+@dataclass(frozen=True)
 class PastAttempt:
     """One try of one step of one part; `log` is a path within the data directory."""
 
@@ -93,6 +102,18 @@ class PastRuns:
         known = ", ".join(run.run for run in (found or runs)[:3])
         raise UsageError(f"{several}. Such as: {known}. `taxi-ingest history` lists them.")
 
+    def at_work(self) -> RunAtWork | None:
+        """The run that is under way, if there is one that has come so far as to stand in the history."""
+        newest = self._ask("SELECT request, started, ended, pid FROM runs ORDER BY rowid DESC LIMIT 1")
+        if not self._at_work or not newest or newest[0]["ended"]:
+            return None
+        return RunAtWork(newest[0]["request"], newest[0]["started"], newest[0]["pid"])
+
+    def newest_with_attempts(self) -> PastRun:
+        """The newest run that tried anything. Raises UsageError when there is none."""
+        tried = self._ask("SELECT run FROM attempts ORDER BY rowid DESC LIMIT 1")
+        return self.named(tried[0]["run"] if tried else LATEST)
+
     def attempts(self, run: PastRun, *, failed: bool = False) -> list[PastAttempt]:
         """The attempts of a run as they began; with `failed` those that did not end well."""
         rows = self._ask("SELECT * FROM attempts WHERE run = ? ORDER BY rowid", run.run)
@@ -100,13 +121,16 @@ class PastRuns:
         return [attempt for attempt in found if not failed or attempt.outcome in {"failed", "interrupted"}]
 
     def outcomes(self, run: PastRun) -> list[tuple[Part, str, str]]:
-        """How every step of every part ended in a run: part, step, outcome. Empty for one that did not end."""
+        """How every step of every part ended in a run: part, step, outcome. Empty for one that did not end.
+
+        An older run does not list steps that were up to date; see `folding`.
+        """
         rows = self._ask("SELECT * FROM outcomes WHERE run = ? ORDER BY rowid", run.run)
         return [(Part(row["dataset"], row["month"]), row["step"], row["outcome"]) for row in rows]
 
     def notes(self, run: PastRun) -> list[Note]:
         """What a person should know of a run and its parts. Empty for one that did not end, and of version 2."""
-        if not self._ask("SELECT 1 FROM sqlite_master WHERE name = 'notes'"):
+        if not self._has("notes"):
             return []
         rows = self._ask("SELECT * FROM notes WHERE run = ? ORDER BY rowid", run.run)
         return [Note(Part(row["dataset"], row["month"]) if row["dataset"] else None, row["note"]) for row in rows]
@@ -122,12 +146,7 @@ class PastRuns:
         return {(attempt.part, attempt.step): attempt for attempt in found}
 
     def _run(self, row: sqlite3.Row) -> PastRun:
-        counts = self._ask("SELECT outcome, count(*) AS n FROM outcomes WHERE run = ? GROUP BY outcome", row["run"])
-        (parts,) = self._ask(
-            "SELECT count(*) AS n FROM (SELECT dataset, month FROM outcomes WHERE run = ?1"
-            " UNION SELECT dataset, month FROM attempts WHERE run = ?1)",
-            row["run"],
-        )
+        parts, outcomes = self._counts(row["run"])
         state = self._state(row)
         return PastRun(
             run=row["run"],
@@ -138,9 +157,27 @@ class PastRuns:
             seconds=_seconds(row["started"], row["ended"]) if row["ended"] or state == "running" else None,
             version=row["version"],
             request=row["request"],
-            parts=parts["n"],
-            outcomes={count["outcome"]: count["n"] for count in counts},
+            parts=parts,
+            outcomes=outcomes,
         )
+
+    def _counts(self, run: str) -> tuple[int, dict[str, int]]:
+        """The number of parts of a run, and of steps by how they ended."""
+        counts = self._ask("SELECT outcome, count(*) AS n FROM outcomes WHERE run = ? GROUP BY outcome", run)
+        outcomes = {count["outcome"]: int(count["n"]) for count in counts}
+        folded = self._ask("SELECT * FROM folded WHERE run = ?", run) if self._has("folded") else []
+        if folded and (up_to_date := folded[0]["up_to_date"]):
+            outcomes["up_to_date"] = outcomes.get("up_to_date", 0) + up_to_date
+        (listed,) = self._ask(
+            "SELECT count(*) AS n FROM (SELECT dataset, month FROM outcomes WHERE run = ?1"
+            " UNION SELECT dataset, month FROM attempts WHERE run = ?1)",
+            run,
+        )
+        return max(listed["n"], folded[0]["parts"] if folded else 0), outcomes
+
+    def _has(self, table: str) -> bool:
+        """Whether the history has a table, which one of an earlier version may lack."""
+        return bool(self._ask("SELECT 1 FROM sqlite_master WHERE name = ?", table))
 
     def _state(self, row: sqlite3.Row) -> RunState:
         if row["ended"]:

@@ -39,7 +39,19 @@ CREATE TABLE notes (run TEXT NOT NULL REFERENCES runs, dataset TEXT, month TEXT,
 CREATE INDEX notes_of_run ON notes (run);
 """
 
-MIGRATIONS = (_FIRST, _SETTLED, _NOTES)
+# of a run that was folded, steps that were up to date are counted instead of listed
+_FOLDED = """
+CREATE TABLE folded (run TEXT PRIMARY KEY REFERENCES runs, parts INTEGER NOT NULL, up_to_date INTEGER NOT NULL);
+CREATE INDEX failed_outcomes ON outcomes (dataset, month, step) WHERE outcome = 'failed';
+"""
+
+# what `latest` in a request stood for; NULL where nobody could tell
+_LATEST = """
+CREATE TABLE latest (run TEXT NOT NULL REFERENCES runs, dataset TEXT NOT NULL, month TEXT);
+CREATE INDEX latest_of_dataset ON latest (dataset);
+"""
+
+MIGRATIONS = (_FIRST, _SETTLED, _NOTES, _FOLDED, _LATEST)
 """MIGRATIONS[n] leads from version n to n + 1. Entries are never changed, only added."""
 
 SCHEMA_VERSION = len(MIGRATIONS)

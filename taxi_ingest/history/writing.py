@@ -15,15 +15,16 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.errors import HistoryError, NotPublishedError
+from taxi_ingest.errors import HistoryError, NotPublishedError, TaxiError, machine_refused
 from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
+from taxi_ingest.history.folding import fold
 from taxi_ingest.history.schema import open_for_writing
 from taxi_ingest.history.trouble import DamagedHistoryError, as_history_error, set_aside
 from taxi_ingest.redaction import redacted
@@ -34,33 +35,6 @@ _Result = TypeVar("_Result")
 
 _TIME_IN_NAME = re.compile(r"[0-9]{8}T[0-9]{6}")
 """When something was made, in the names of runs, of logs of bugs and of damaged histories."""
-
-
-@dataclass(frozen=True)
-class PartResult:
-    """What came of one part in a run: outcomes by step, rows and rejects where known, seconds at work.
-
-    `notes` are about the rows, and worth telling when the part was worked on; `news` are of this very run.
-    """
-
-    part: Part
-    source: str
-    rows: int | None
-    rejects: int | None
-    steps: dict[Step, Outcome]
-    seconds: float
-    notes: tuple[str, ...] = ()
-    news: tuple[str, ...] = ()
-
-    @property
-    def was_worked_on(self) -> bool:
-        """Whether any step was more than found up to date."""
-        return bool(set(self.steps.values()) - {"up_to_date"})
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """What a person should know of it in this run."""
-        return (*self.news, *(self.notes if self.was_worked_on else ()))
 
 
 class History:
@@ -114,9 +88,13 @@ class History:
         query = "SELECT run FROM runs WHERE started < ? AND run != ?"
         for (run,) in self._use(lambda db: db.execute(query, [limit, self.run]).fetchall()):
             shutil.rmtree(self._logs / run, ignore_errors=True)
-            for table in ("attempts", "outcomes", "notes", "runs"):
+            for table in ("attempts", "outcomes", "notes", "folded", "latest", "runs"):
                 self._execute(f"DELETE FROM {table} WHERE run = ?", run)  # noqa: S608 - names of ours
         self._forget_strays(f"{datetime.fromisoformat(limit):%Y%m%dT%H%M%S}")
+
+    def fold(self) -> None:
+        """Count in older runs what was up to date, instead of listing it."""
+        self._use(fold)
 
     def _forget_strays(self, limit: str) -> None:
         """Remove what names a time before `limit` and belongs to no run that is known."""
@@ -133,12 +111,22 @@ class History:
             " WHERE dataset = ? AND month IS ? AND step = ? ORDER BY outcomes.rowid DESC"
         )
 
-        def newest_failures(db: sqlite3.Connection) -> list[str]:
-            ends = db.execute(query, [part.dataset, part.month, step])  # read no further than the last other end
-            return [started for _, started in itertools.takewhile(lambda end: end[0] == "failed", ends)]
+        return self._streak("failed", query, part.dataset, part.month, step)
 
-        starts = self._use(newest_failures)
-        return Streak(len(starts), starts[-1][:10] if starts else "")
+    def unanswered(self, dataset: str) -> Streak:
+        """The runs before this one, back to the last that found out the newest month of a dataset."""
+        query = "SELECT month, started FROM latest JOIN runs USING (run) WHERE dataset = ? ORDER BY latest.rowid DESC"
+        return self._streak(None, query, dataset)
+
+    def _streak(self, end: str | None, query: str, *values: str | None) -> Streak:
+        """The first rows (end, start of the run) that have the same `end`."""
+
+        def starts(db: sqlite3.Connection) -> list[str]:
+            rows = db.execute(query, values)  # read no further than the first other end
+            return [started for _, started in itertools.takewhile(lambda row: row[0] == end, rows)]
+
+        found = self._use(starts)
+        return Streak(len(found), found[-1][:10] if found else "")
 
     def told_before(self) -> frozenset[tuple[Part, str]]:
         """What the run before this one told of parts."""
@@ -149,19 +137,30 @@ class History:
         rows = self._use(lambda db: db.execute(query, [self.run]).fetchall())
         return frozenset((Part(dataset, month), note) for dataset, month, note in rows)
 
-    def end(self, outcomes: Mapping[tuple[Part, Step], Outcome], exit_code: int, notes: Sequence[Note] = ()) -> None:
-        """Close the run with how every step ended, and what a person should know."""
+    def end(
+        self,
+        outcomes: Mapping[tuple[Part, Step], Outcome],
+        exit_code: int,
+        notes: Sequence[Note] = (),
+        latest: Mapping[str, str | None] = MappingProxyType({}),
+    ) -> None:
+        """Close the run with how every step ended, and what a person should know.
+
+        `latest` is the newest month of each dataset for which it was asked, None where nobody could tell.
+        """
         said = [
             (self.run, note.part and note.part.dataset, note.part and note.part.month, _storable(note.sentence))
             for note in notes
         ]
         rows = [(self.run, part.dataset, part.month, step, how) for (part, step), how in outcomes.items()]
+        found = [(self.run, dataset, month) for dataset, month in latest.items()]
 
         def close(db: sqlite3.Connection) -> None:
             with db:
                 db.execute("BEGIN")
                 db.executemany("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?)", rows)
                 db.executemany("INSERT INTO notes VALUES (?, ?, ?, ?)", said)
+                db.executemany("INSERT INTO latest VALUES (?, ?, ?)", found)
                 db.execute("UPDATE runs SET ended = ?, exit = ? WHERE run = ?", (_now(), exit_code, self.run))
 
         self._use(close)
@@ -194,7 +193,8 @@ class History:
             except BaseException as raised:
                 error = _storable(redacted(str(raised))) or type(raised).__name__
                 outcome = "not_published" if isinstance(raised, NotPublishedError) else "failed"
-                log.exception("this try failed")
+                level = logging.CRITICAL if _is_bug(raised) else logging.ERROR
+                log.log(level, "this try failed: %s", error, exc_info=True)
                 raise
             finally:
                 self._execute(
@@ -256,6 +256,11 @@ class History:
 
     def _insert_run(self, db: sqlite3.Connection) -> None:
         db.execute("INSERT INTO runs (run, started, pid, version, request) VALUES (?, ?, ?, ?, ?)", self._begun)
+
+
+def _is_bug(raised: BaseException) -> bool:
+    """Whether only its traceback says what went wrong."""
+    return isinstance(raised, Exception) and not isinstance(raised, TaxiError) and not machine_refused(raised)
 
 
 def _now() -> str:

@@ -1,16 +1,18 @@
 """Everything a person sees. The only importer of rich.
 
-`plain` and `live` are the views that show a run as it happens; `results` shows what came of it; `past` the history,
-`grids` the status, `plans` the plan, `verdicts` what verify finds, `cleanings` what may be removed, `listing` settings,
-catalog and checks; `words` how amounts and outcomes are put.
+`plain` and `live` are the views that show a run as it happens, `live` with `bars` and `drawing`; `results` shows what
+came of it; `past` the history, `grids` the status, `plans` the plan, `verdicts` what verify finds, `cleanings` what may
+be removed, `answers` what a query gives, `counts` how many rows there are, `listing` settings, catalog and checks;
+`words` how amounts and outcomes are put, `fitting` how text fits its line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from taxi_ingest.redaction import redacted
+from taxi_ingest.report.fitting import table, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,10 +25,15 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
 
 
-def say(out: Console, sentences: Sequence[str]) -> None:
-    """Print sentences as they are."""
+def say(out: Console, sentences: Iterable[str]) -> None:
+    """Print sentences, each on lines of its own."""
     for sentence in sentences:
-        out.print(sentence, markup=False)
+        out.print(wrapped(out, sentence), markup=False)
+
+
+def tell(sentence: str) -> None:
+    """Print a sentence to stderr, at once."""
+    say(console(stderr=True), [sentence])
 
 
 def error(message: str, file: TextIO | None = None) -> None:
@@ -35,13 +42,13 @@ def error(message: str, file: TextIO | None = None) -> None:
     from rich.text import Text
 
     out = Console(file=file, highlight=False, emoji=False, soft_wrap=True) if file else console(stderr=True)
-    out.print(Text.assemble(("error:", "bright_red"), f" {redacted(message)}"))
+    text = Text(wrapped(out, f"error: {redacted(message)}"))
+    text.stylize("bright_red", 0, len("error:"))
+    out.print(text)
 
 
 def lines(out: Console, rows: Sequence[tuple[str, ...]]) -> None:
-    """Rows of text in columns as wide as they must be, whatever the width of the terminal."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        out.print(f"  {line}".rstrip(), markup=False)
+    """Print rows of text in columns, and an empty line."""
+    for line in table(rows, out.width if out.is_terminal else None):
+        out.print(line, markup=False)
     out.print()

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import STEPS, Step
+from taxi_ingest.report import say
+from taxi_ingest.report.fitting import bounded
 from taxi_ingest.report.past import nothing_yet
 from taxi_ingest.state.status import Cell, Grid, State
 
@@ -41,13 +43,16 @@ def status(out: Console, grid: Grid, data_dir: Path) -> None:
     for dataset, parts in groupby(grid, key=lambda part: part.dataset):
         _dataset(out, dataset, {part: grid[part] for part in parts})
     letters = ", ".join(f"{step[0].upper()} {step}" for step in STEPS)
-    out.print(f"{letters}; small letter: out of date", markup=False)
+    say(out, [f"{letters}; small letter: out of date"])
     signs = ((state, sign) for state, (sign, _) in _LOOKS.items() if sign)
-    out.print(", ".join(f"{sign} {state.replace('_', ' ')}" for state, sign in signs), markup=False)
-    for part, steps in grid.items():
-        for step, cell in steps.items():
-            if cell.state in _TELLING:
-                out.print(f"{part} {step} {_worded(cell)}", markup=False)
+    say(out, [", ".join(f"{sign} {state.replace('_', ' ')}" for state, sign in signs)])
+    told = [
+        f"{part} {step} {_worded(cell)}"
+        for part, steps in grid.items()
+        for step, cell in steps.items()
+        if cell.state in _TELLING
+    ]
+    say(out, bounded(out, told, "See: taxi-ingest status --json"))
 
 
 def _dataset(out: Console, dataset: str, parts: Mapping[Part, Mapping[Step, Cell]]) -> None:

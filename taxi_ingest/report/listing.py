@@ -9,7 +9,8 @@ from rich.text import Text
 
 from taxi_ingest.catalog import Dataset, Part, Source
 from taxi_ingest.place import Check
-from taxi_ingest.report import lines
+from taxi_ingest.report import lines, say
+from taxi_ingest.report.fitting import table, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,25 +18,34 @@ if TYPE_CHECKING:
 
 def settings(out: Console, items: Sequence[tuple[str, object, str, str]]) -> None:
     """The settings in force: name, value, origin, environment variable."""
-    rows = [("setting", "value", "from", "or set")]
-    rows += [(name, _toml(value), origin, variable) for name, value, origin, variable in items]
-    lines(out, rows)
+    rows = [(name, _toml(value), origin, variable) for name, value, origin, variable in items]
+    wide = [("setting", "value", "from", "or set"), *rows]
+    if max(map(len, table(wide, None))) <= out.width or not out.is_terminal:
+        lines(out, wide)
+        return
+    lines(out, [row[:3] for row in wide])
+    name, *_, variable = rows[0]
+    say(out, [f"Each may also be set in the environment: {name} as {variable}, and so on."])
 
 
 def checks(out: Console, found: Sequence[Check]) -> None:
     """A line for each check: whether it is ok, and its sentence."""
     for check in found:
-        word = ("ok   ", "bright_green") if check.ok else ("wrong", "bright_red")
-        out.print(Text.assemble(word, f" {check.sentence}"))
+        word, colour = ("ok", "bright_green") if check.ok else ("wrong", "bright_red")
+        text = Text(wrapped(out, f"{word:5} {check.sentence}", indent=6))
+        text.stylize(colour, 0, len(word))
+        out.print(text)
 
 
 def catalog(out: Console, datasets: Sequence[Dataset], sources: Sequence[Source], *, columns: bool) -> None:
     """What is published: per dataset its table, sources and layouts, and its columns when they are asked for."""
     for known in datasets:
-        out.print(f"[bold]{known.name}[/]  {known.title}; table {known.table}")
+        heading = Text(wrapped(out, f"{known.name}  {known.title}; table {known.table}"))
+        heading.stylize("bold", 0, len(known.name))
+        out.print(heading)
         lines(out, [("source", "months", "format"), *_coverage(known, sources)])
-        vintages = [(v.name, _span(v.first, v.last), f"{len(v.columns)} columns", v.quirks) for v in known.vintages]
-        lines(out, [("vintage", "months", "", "quirks"), *vintages])
+        vintages = [(v.name, _span(v.first, v.last), f"{len(v.columns)}", v.quirks) for v in known.vintages]
+        lines(out, [("vintage", "months", "columns", "quirks"), *vintages])
         if columns:
             named = [(c.name, c.type, c.unit, c.since, c.meaning) for c in known.columns]
             lines(out, [("column", "type", "unit", "since", "meaning"), *named])

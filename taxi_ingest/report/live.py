@@ -3,134 +3,92 @@
 from __future__ import annotations
 
 import threading
-import time
-from datetime import timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Group, RenderableType
-from rich.live import Live
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
-from rich.progress_bar import ProgressBar
-from rich.table import Column, Table
 from rich.text import Text
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.report import words
-from taxi_ingest.report.progress import Tally
+from taxi_ingest.report.bars import Bars
+from taxi_ingest.report.drawing import Drawing
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_BAR = 14  # characters; with the longest part and step, and the amounts, a line has 80
+_FEW_STEPS = 48
+"""Up to so many steps, each that ends leaves a line; in a longer run only trouble does."""
+
+_TROUBLES = 20
+"""So many lines of trouble; what comes after them stands in the table of results and in the history."""
 
 
 class LiveView:
-    """Bars that come and go; a finished step leaves a line above them."""
+    """Bars that come and go; lines above them tell what ended, and of trouble."""
 
     def __init__(self, out: Console) -> None:
         self._lock = threading.Lock()
-        self._bars: dict[tuple[Part, Step], Any] = {}
-        self._tally = Tally(time.monotonic)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(_BAR),
-            _Amount(),
-            TimeElapsedColumn(),
-            console=out,
-            auto_refresh=False,
-        )
-        self._live = Live(Group(self._progress, _Overall(self._tally)), console=out, transient=True)
+        self._bars = Bars()
+        self._tells_all = True
+        self._troubles = 0
+        self._drawing = Drawing(out, self._bars)
 
     def __enter__(self) -> LiveView:
-        self._live.start()
+        self._drawing.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *why: object) -> None:
         """Take the bars away."""
-        self._live.stop()
+        self._drawing.__exit__(*why)
 
     def begun(self, steps: int) -> None:
         """Know how far there is to go."""
-        self._tally.begun(steps)
+        self._tells_all = steps <= _FEW_STEPS
+        self._bars.begun(steps)
 
     def noted(self, sentence: str) -> None:
         """Say it above the bars."""
-        self._live.console.print(sentence, markup=False)
+        self._drawing.say(Text(sentence))
 
     def started(self, part: Part, step: Step, why: str) -> None:
-        """Show a bar, with the reason until something moves."""
-        with self._lock:
-            self._tally.started(part, step)
-            self._bars[part, step] = self._progress.add_task(f"{part} {step}", total=None, step=step, why=why)
+        """Show a bar."""
+        self._bars.started(part, step)
 
     def expects(self, part: Part, step: Step, amount: int) -> None:
         """Know where the bar ends."""
-        self._tally.expects(part, step, amount)
-        self._progress.update(self._bars[part, step], total=amount or None)
+        self._bars.expects(part, step, amount)
 
     def moved(self, part: Part, step: Step, amount: int) -> None:
         """Move the bar."""
-        self._tally.moved(part, step, amount)
-        self._progress.advance(self._bars[part, step], amount)
+        self._bars.moved(part, step, amount)
 
     def ended(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
-        """Turn the bar into a line, when there was one or something to say."""
-        with self._lock:
-            amount = self._tally.ended(part, step, outcome)
-            bar = self._bars.pop((part, step), None)
-        if bar is not None:
-            task = next(task for task in self._progress.tasks if task.id == bar)
-            self._progress.remove_task(bar)
+        """Take the bar away; say how the step ended, when it did something or there is something to say."""
+        seconds, amount = self._bars.ended(part, step, outcome)
+        if message:
+            self._trouble(_line(part, step, outcome, message))
+        elif seconds is not None and self._tells_all:
             did = f", {words.amount(step, amount)}" if amount else ""
-            self._line(part, step, outcome, message or f"in {words.took(task.elapsed)}{did}")
-        elif message:
-            self._line(part, step, outcome, message)
+            self._drawing.say(_line(part, step, outcome, f"in {words.took(seconds)}{did}"))
 
     def retrying(self, part: Part, step: Step, message: str, seconds: float) -> None:
-        """Say above the bars that a passing fault is waited out; the bar begins anew."""
-        self._tally.again(part, step)
-        self._progress.reset(self._bars[part, step], total=None)
-        self._live.console.print(f"{part} {step}: {message} Trying again in {seconds:.0f} s.", markup=False)
+        """Say that a passing fault is waited out; the bar begins anew."""
+        self._bars.again(part, step, seconds)
+        self._trouble(Text(f"{part} {step}: {message}"))
 
     def waiting(self, message: str) -> None:
         """Say above the bars what the run waits for."""
-        self._live.console.print(message, markup=False)
+        self._drawing.say(Text(message))
 
-    def _line(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
-        self._live.console.print(Text.assemble(words.MARKS[outcome], f" {part} {step}: {message}"))
-
-
-class _Amount(ProgressColumn):
-    """What went by and how fast; before that, why the step runs."""
-
-    def render(self, task: Task) -> Text:
-        """One cell."""
-        step = task.fields["step"]
-        if not task.completed:
-            return Text(task.fields["why"], style="dim", overflow="ellipsis", no_wrap=True)
-        short, unit = (words.rows, " rows") if step == "parquetize" else (words.size, "")
-        speed = short(task.completed / task.elapsed) if task.elapsed else "0"
-        return Text(f"{short(task.completed)}{unit}, {speed}/s", style="bright_cyan", no_wrap=True)
+    def _trouble(self, line: Text) -> None:
+        with self._lock:
+            self._troubles += 1
+            number = self._troubles
+        if number <= _TROUBLES:
+            self._drawing.say(line)
+        elif number == _TROUBLES + 1:
+            self._drawing.say(Text("There is more of that. In the end, see: taxi-ingest history latest"))
 
 
-class _Overall:
-    """The line under the bars."""
-
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
-
-    def __rich__(self) -> RenderableType:
-        """Draw it as things stand."""
-        now = self._tally.now()
-        left = "" if now.seconds_left is None else f", {timedelta(seconds=round(now.seconds_left))} left"
-        line = Table.grid(Column(width=_BAR), Column(no_wrap=True, overflow="ellipsis"), padding=(0, 1))
-        line.add_row(
-            ProgressBar(total=1, completed=now.share, width=_BAR),
-            f"{now.finished:,}/{now.steps:,} steps{left}, {words.rows(now.rows)} rows, "
-            f"{words.rows(now.rows_a_second)}/s, {words.size(now.bytes)}, {words.size(now.bytes_a_second)}/s",
-        )
-        return line
+def _line(part: Part, step: Step, outcome: Outcome, message: str) -> Text:
+    return Text.assemble(words.MARKS[outcome], f" {part} {step}: {message}")

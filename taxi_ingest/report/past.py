@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +15,13 @@ from taxi_ingest import exits
 from taxi_ingest.catalog import Part
 from taxi_ingest.history import Note
 from taxi_ingest.history.reading import PastAttempt, PastRun
-from taxi_ingest.report import words
+from taxi_ingest.report import say, words
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_BEGINS_ENTRY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:,]+ [A-Z]+ ")
+"""How an entry of a log begins; its other lines belong to the same entry."""
 
 _WORTH_A_COLUMN = 12  # characters
 
@@ -35,19 +40,22 @@ def runs(out: Console, found: Sequence[PastRun], data_dir: Path) -> None:
         nothing_yet(out, data_dir)
         return
     head = f"{'run':20}  {'started':16}  {'took':>8}  {'ended':13}  "
+    room = out.width - len(head) if out.is_terminal else sys.maxsize
     out.print(f"{head}request")
     for run in found:
         line = Text(f"{run.run:20}  {words.local_time(run.started)[:16]}  {words.took(run.seconds):>8}  ")
         word, colour = _ending(run)
-        line.append(f"{word:13}  ", colour).append(_fitting(out, run.request, len(head)))
-        out.print(line)
+        line.append(f"{word:13}  ", colour)
+        out.print(line.append(run.request if len(run.request) <= room else ""))
+        if len(run.request) > room:
+            say(out, [f"    {run.request}"])
 
 
 def nothing_yet(out: Console, data_dir: Path) -> None:
     """Say that nothing has happened yet, and where the demo's runs are recorded."""
-    out.print(f"Nothing has been done in {data_dir} yet.", markup=False)
+    say(out, [f"Nothing has been done in {data_dir} yet."])
     if Path("demo-data", "state").is_dir() and not (data_dir / "state").exists():
-        out.print("For the demo's data, add --data-dir demo-data.")
+        say(out, ["For the demo's data, add --data-dir demo-data."])
 
 
 def run(
@@ -59,7 +67,7 @@ def run(
 ) -> None:
     """One run: what was asked for, every attempt with its end, what was not reached, and what one should know."""
     word, colour = _ending(one)
-    out.print(f"{one.run}: {one.request}  (taxi-ingest {one.version})", markup=False)
+    say(out, [f"{one.run}: {one.request}  (taxi-ingest {one.version})"])
     out.print(
         Text.assemble(
             f"{words.local_time(one.started)}, ", (word, colour), f", {words.took(one.seconds) or 'end not recorded'}"
@@ -71,17 +79,28 @@ def run(
         out.print(f"\n{head}{_fitting(out, 'why', len(head))}".rstrip())
     for attempt in attempts:
         _attempt(out, attempt, wide, len(head))
-    _unreached(out, outcomes)
-    for note in notes:
-        out.print(f"{note.part}: {note.sentence}" if note.part else note.sentence, markup=False)
+    say(out, _unreached(outcomes))
+    say(out, [f"{note.part}: {note.sentence}" if note.part else note.sentence for note in notes])
 
 
 def log(out: Console, attempt: PastAttempt, text: str) -> None:
     """The log of one attempt under a line that says whose it is."""
     word, colour = words.MARKS[attempt.outcome]
     heading = f"==> {attempt.part} {attempt.step}, try {attempt.attempt}, "
-    out.print(Text.assemble(heading, (word, colour), f": {attempt.log}"))
-    out.print(text.rstrip("\n"), markup=False)
+    out.print(Text.assemble(heading, (word, colour), f": {attempt.log}"))  # a path, to be copied: it is not wrapped
+    say(out, text.rstrip("\n").splitlines())
+
+
+def without_tracebacks(text: str) -> str:
+    """A log without the tracebacks of faults that are no bug: the line before each says what went wrong."""
+    kept, hidden, told = [], False, False
+    for line in text.splitlines():
+        if _BEGINS_ENTRY.match(line):
+            hidden, told = False, " ERROR this try failed: " in line
+        hidden = hidden or (told and line == "Traceback (most recent call last):")
+        if not hidden:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def _attempt(out: Console, attempt: PastAttempt, wide: int, width: int) -> None:
@@ -92,14 +111,14 @@ def _attempt(out: Console, attempt: PastAttempt, wide: int, width: int) -> None:
     line.append(f"{word:13}", colour).append(f"  {words.took(attempt.seconds):>8}  {amount:>15}  ")
     out.print(line.append(_fitting(out, attempt.why, width)))
     if attempt.error:
-        out.print(f"    {attempt.error}", markup=False)
+        say(out, [f"    {attempt.error}"])
 
 
-def _unreached(out: Console, outcomes: Sequence[tuple[Part, str, str]]) -> None:
+def _unreached(outcomes: Sequence[tuple[Part, str, str]]) -> Iterator[str]:
     for part, theirs in groupby(outcomes, key=lambda one: one[0]):
         blocked = [step for _, step, outcome in theirs if outcome == "blocked"]
         if blocked:
-            out.print(f"{part}: {', '.join(blocked)} blocked by the failure before", markup=False)
+            yield f"{part}: {', '.join(blocked)} blocked by the failure before"
 
 
 def _ending(one: PastRun) -> tuple[str, str]:

@@ -64,7 +64,7 @@ class PlainView:
         """Say that a passing fault is waited out."""
         self._amounts[part, step] = 0
         if not self._quiet:
-            self._say(f"{part} {step}: {message} Trying again in {seconds:.0f} s.")
+            self._say(f"{part} {step}: {message}")
 
     def waiting(self, message: str) -> None:
         """Say what the run waits for."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from taxi_ingest.report import say, words
+from taxi_ingest.report.fitting import wrapped
 from taxi_ingest.sources import DEMO, is_demo
 from taxi_ingest.state.plan import Plan, PlannedPart
 from taxi_ingest.state.refresh import Refreshed
@@ -28,16 +29,17 @@ def plan(out: Console, planned: Plan) -> None:
     say(out, [f"  {part}: {note}" for part, note in refreshed.gone.items()])
     idle = sum(part.idle for part in planned.parts)
     up_to_date = f", {idle:,} up to date" if idle else ""
-    out.print(
+    total = (
         f"{words.count(len(planned.parts), 'part')}{up_to_date}; about {words.rows(planned.rows)} rows, "
         f"{words.size(planned.download_bytes)} to download, {words.size(planned.disk_bytes)} of disk, "
         f"{words.size(planned.disk_free)} free."
     )
+    say(out, [total])
     for disk in planned.disks:
         if not disk.fits:
             sizes = f"{words.size(disk.needs)} is more than the {words.size(disk.free)} that are free"
             remedy = "Take fewer months, or another --data-dir."
-            out.print(Text(f"{sizes} on the disk of {disk.folder}. {remedy}", "bright_red"))
+            out.print(Text(wrapped(out, f"{sizes} on the disk of {disk.folder}. {remedy}"), "bright_red"))
 
 
 def _refreshed(refreshed: Refreshed) -> Iterator[str]:
@@ -67,7 +69,9 @@ def _group(out: Console, alike: Sequence[PlannedPart]) -> None:
     rows, size = sum(one.rows for one in alike), sum(one.download_bytes for one in alike)
     amounts = (f"about {words.rows(rows)} rows" if rows else "", f"{words.size(size)} to download" if size else "")
     worth = ", ".join(amount for amount in amounts if amount) or "size not known"
-    out.print(f"{name}{months} from {_publisher(alike[0])}: {worth}", markup=False)
+    say(out, [f"{name}{months} from {_publisher(alike[0])}: {worth}"])
     for step, foreseen in alike[0].steps.items():
         word = foreseen.action.replace("_", " ")
-        out.print(Text.assemble(f"  {step:10}  ", (f"{word:10}", _LOOKS[foreseen.action]), f"  {foreseen.why}"))
+        line = Text(wrapped(out, f"  {step:10}  {word:10}  {foreseen.why}", indent=24))
+        line.stylize(_LOOKS[foreseen.action], 14, 24)
+        out.print(line)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
+from rich.text import Text
+
 from taxi_ingest.redaction import redacted
-from taxi_ingest.report import words
+from taxi_ingest.report import say, words
 from taxi_ingest.verification import Verdict, Watcher
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from taxi_ingest.catalog import Part
+    from taxi_ingest.place import Place
+
+_DOLLARS_PER_TIB = 6.25
+"""Google's price for queries on demand, in the US; other regions differ a little."""
 
 
 def watching(out: TextIO, *, quiet: bool) -> AbstractContextManager[Watcher]:
@@ -30,6 +38,16 @@ def sentences(verdict: Verdict) -> Iterator[str]:
         yield redacted(f"{verdict.part} {name}: {one.where}: {one.wrong}; {one.remedy}.")
 
 
+def cost(most_bytes: Mapping[Part, int], warehouse: Place) -> str:
+    """What it costs to compare the values of months where they lie, before it is done."""
+    total = sum(most_bytes.values())
+    return (
+        f"To compare the values of {words.count(len(most_bytes), 'part')}, {warehouse} reads them and bills at most "
+        f"{words.size(total)}: ${total / 2**40 * _DOLLARS_PER_TIB:.4f} at ${_DOLLARS_PER_TIB} per TiB (on demand, in "
+        "the US), less what is free each month."
+    )
+
+
 def summary(out: Console, verdicts: Sequence[Verdict], seconds: float, *, repairs: bool) -> None:
     """How many parts were looked at, how many are not as they should be and, unless it `repairs`, what mends them."""
     known = [verdict for verdict in verdicts if verdict.is_known]
@@ -37,13 +55,13 @@ def summary(out: Console, verdicts: Sequence[Verdict], seconds: float, *, repair
     unknown = len(verdicts) - len(known)
     left_out = f" Nothing is here of {words.count(unknown, 'other part')}." if unknown else ""
     if not found:
-        out.print(f"{words.count(len(known), 'part')} intact, {words.took(seconds)}.{left_out}")
+        say(out, [f"{words.count(len(known), 'part')} intact, {words.took(seconds)}.{left_out}"])
         return
     bad = sum(bool(verdict.findings) for verdict in known)
     parts = f"{bad:,} of {words.count(len(known), 'part')}"
     mendable = any(one.step for verdict in known for one in verdict.findings)
     hint = " The next `run` of these parts mends them, and so does --repair." if mendable and not repairs else ""
-    out.print(f"{words.count(found, 'finding')} in {parts}, {words.took(seconds)}.{left_out}{hint}")
+    say(out, [f"{words.count(found, 'finding')} in {parts}, {words.took(seconds)}.{left_out}{hint}"])
 
 
 def _outcome(verdict: Verdict) -> str:
@@ -74,32 +92,37 @@ class _Lines:
 class _Bar(AbstractContextManager["_Bar"]):
     def __init__(self, out: TextIO) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        console = Console(file=out, highlight=False, emoji=False, soft_wrap=True)
-        columns = (
-            TextColumn("verifying"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("parts"),
-            TimeRemainingColumn(),
-        )
-        self._progress: Progress = Progress(*columns, console=console, transient=True)
+        from taxi_ingest.report.drawing import Drawing
+
+        self._parts = self._ended = 0
+        self._begun = time.monotonic()
+        self._drawing = Drawing(Console(file=out, highlight=False, emoji=False, soft_wrap=True), self)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw how many of the parts were looked at."""
+        from taxi_ingest.report.bars import bar, cut
+
+        share = self._ended / self._parts if self._parts else 0.0
+        seconds = (time.monotonic() - self._begun) * (1 - share) / share if share else None
+        left = "" if seconds is None else f", {timedelta(seconds=round(seconds))} left"
+        line = Text("verifying ").append_text(bar(share, 0, options))
+        yield cut(line.append(f" {self._ended:,}/{self._parts:,} parts{left}"), options)
 
     def __enter__(self) -> _Bar:
-        self._progress.start()
+        self._drawing.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *why: object) -> None:
         """Take the bar away."""
-        self._progress.stop()
+        self._drawing.__exit__(*why)
 
     def begun(self, parts: int) -> None:
-        """Show the bar."""
-        self._task = self._progress.add_task("", total=parts)
+        """Show how many there are."""
+        self._parts = parts
 
     def ended(self, verdict: Verdict) -> None:
         """Move the bar, and say above it what was found."""
-        self._progress.advance(self._task)
+        self._ended += 1
         for line in [*sentences(verdict), *(f"{verdict.part}: {note}" for note in verdict.notes)]:
-            self._progress.console.print(line, markup=False)
+            self._drawing.say(Text(line))

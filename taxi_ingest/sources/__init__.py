@@ -169,7 +169,13 @@ def _names_one_file(source: Place) -> bool:
     return source.has_host and "{month}" not in source.url
 
 
-def without_port(url: str) -> str:
-    """`url` as it goes into a Parquet footer: the same on every machine, whatever port a server got."""
+def portable(url: str) -> str:
+    """A URL, or a template of one, as objects and tables tell it: the same on every machine.
+
+    It is without the port that a server got, and of a file on this disk the name alone is left: its folders are nobody
+    else's business.
+    """
     parts = urlsplit(url)
+    if parts.scheme == "file":
+        return f"file:{parts.path.rpartition('/')[2]}"
     return urlunsplit(parts._replace(netloc=parts.hostname or ""))

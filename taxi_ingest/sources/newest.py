@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import date
 
 from taxi_ingest import sources as publishers
@@ -25,6 +26,17 @@ _UNTOLD_BY_HEAD = {403, 405, 501}
 """What settles nothing when a HEAD gets it: a 403 without a body may be a throttle."""
 
 _NOT_THERE = {403, 404, 410}
+
+
+@dataclass(frozen=True)
+class Latest:
+    """What `latest` stood for in a dataset: its newest published `month`.
+
+    If nobody could tell, `unanswered` says why, and `month` is the newest that is held, "" for none.
+    """
+
+    month: str
+    unanswered: str = ""
 
 
 def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_seconds: float) -> str:
@@ -50,14 +62,15 @@ def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_sec
         if last:
             return last
     for month in months[:MONTHS_ASKED]:
-        if _is_published(Part(known.name, month), source, retries, timeout_seconds):
+        if is_published(Part(known.name, month), source, retries, timeout_seconds):
             return month
     raise SourceError(
         f"{source} has none of the last {MONTHS_ASKED} months of {known.name}. Name the month, or check --source."
     )
 
 
-def _is_published(part: Part, source: Place, retries: Retries, timeout_seconds: float) -> bool:
+def is_published(part: Part, source: Place, retries: Retries, timeout_seconds: float) -> bool:
+    """Whether the file of `part` is at `source` (no demo); none of it is fetched. Raises TransientError."""
     publisher = publishers.Publisher(source)
     url = publisher.url(part, publishers.identity(source, part, {}))
     return with_retries(retries, lambda _: _is_there(url, timeout_seconds), wait=_sleep)

@@ -19,6 +19,8 @@ from taxi_ingest.writers.provenance import Writer
 RAW_MISSING = "the raw file is gone and parquetize needs it"
 IN_USE = "the table cannot be asked while another program has it open"
 DISTRUSTED = "verify found it changed"
+STRICT = "strict: the file may have unknown columns or codes, or be of another month"
+CARRIED = "the object in the store tells what was downloaded"
 
 Action = Literal["run", "adopt", "up_to_date"]
 
@@ -51,8 +53,9 @@ class Wanted:
 class Observed:
     """What is known of a part at one moment.
 
-    `receipts` are what we remember; the rest is what is there now, each in the form of the receipt it deserves: the
-    Parquet file, the object in the store, the month in the table, None where there is none. A Parquet file that is not
+    `receipts` are what we remember; those of them that this machine lacks, and only the object in the store tells, are
+    also in `carried`. The rest is what is there now, each in the form of the receipt it deserves: the Parquet file, the
+    object in the store, the month in the table, None where there is none. A Parquet file that is not
     what its receipt or footer says is `parquet_damaged`; a raw file that was refused and may be another one where it
     came from is `may_be_replaced`; `republished` says why the published file is taken for another one than ours, ""
     when it is not or nobody asked; a month without all of the rows it was loaded with, or with more, is not
@@ -61,6 +64,7 @@ class Observed:
 
     part: Part
     receipts: PartReceipts = field(default_factory=PartReceipts)
+    carried: PartReceipts = field(default_factory=PartReceipts)
     raw_present: bool = False
     may_be_replaced: bool = False
     republished: str = ""
@@ -77,18 +81,25 @@ class Observed:
         return mark(self.part, self.receipts.download)
 
     def proven(self, step: Step) -> Receipt | None:
-        """The receipt that what is there now deserves; None when nothing is there, and for a download."""
-        return {"download": None, "parquetize": self.parquet, "upload": self.stored, "load": self.month}[step]
+        """The receipt that what is there now deserves; None when nothing is there."""
+        there = {"download": None, "parquetize": self.parquet, "upload": self.stored, "load": self.month}[step]
+        return there or self.carried.of(step)
 
     def after(self, receipt: Receipt) -> Observed:
         """What is known once a step has left `receipt`."""
         match receipt:
             case Downloaded():
-                receipts = replace(self.receipts, download=receipt)
-                return replace(self, receipts=receipts, raw_present=True, may_be_replaced=False, republished="")
+                receipts, carried = replace(self.receipts, download=receipt), replace(self.carried, download=None)
+                if receipt == self.carried.download:
+                    return replace(self, receipts=receipts, carried=carried)
+                return replace(
+                    self, receipts=receipts, carried=carried, raw_present=True, may_be_replaced=False, republished=""
+                )
             case Parquetized():
-                receipts = replace(self.receipts, parquetize=receipt)
-                return replace(self, receipts=receipts, parquet=receipt, parquet_damaged=False)
+                receipts, carried = replace(self.receipts, parquetize=receipt), replace(self.carried, parquetize=None)
+                if receipt == self.carried.parquetize:
+                    return replace(self, receipts=receipts, carried=carried)
+                return replace(self, receipts=receipts, carried=carried, parquet=receipt, parquet_damaged=False)
             case Uploaded():
                 return replace(self, receipts=replace(self.receipts, upload=receipt), stored=receipt)
             case Loaded():
@@ -102,7 +113,10 @@ def decide(step: Step, now: Observed, wanted: Wanted) -> Decision:
         return Decision("run", "forced")
     if _is_distrusted(step, now):
         return Decision("run", DISTRUSTED)
-    return _DECIDE[step](now, wanted)
+    decision = _DECIDE[step](now, wanted)
+    if decision.action == "up_to_date" and now.carried.of(step) is not None:
+        return Decision("adopt", CARRIED)
+    return decision
 
 
 def _is_distrusted(step: Step, now: Observed) -> bool:
@@ -148,7 +162,7 @@ def _why_converted_again(have: Parquetized, now: Observed, wanted: Wanted) -> st
     if have.writer != wanted.writer:
         return "the writer settings changed"
     if wanted.strict and not have.passes_strict:
-        return "strict: the file may have unknown columns or codes, or be of another month"
+        return STRICT
     stored = now.stored
     if now.receipts.parquetize is None and stored and stored.mark == have.mark and stored.crc32c != have.crc32c:
         return "no receipt tells the checksum of the Parquet file, and the object in the store has another"
@@ -160,6 +174,8 @@ def _missing_parquet(now: Observed, wanted: Wanted) -> Decision:
     pruned = had is not None and had.pruned
     if "parquetize" in wanted.targets or ("parquet" in wanted.kept and not pruned):
         return Decision("run", "the Parquet file is missing" if had else "not converted yet")
+    if wanted.strict and had is not None and not had.passes_strict:
+        return Decision("run", STRICT)
     later: tuple[Step, ...] = ("upload", "load")
     for step in later:
         if step == "load" and _is_in_store(now):

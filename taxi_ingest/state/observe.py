@@ -12,17 +12,18 @@ from typing import Literal
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
-from taxi_ingest.errors import InUseError
+from taxi_ingest.errors import InUseError, TaxiError
 from taxi_ingest.files import crc32c, sha256
 from taxi_ingest.graph import Artefact, Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import object_name
 from taxi_ingest.sources import local_path
 from taxi_ingest.sources.versions import compared, version_of
+from taxi_ingest.state.carried import carried
 from taxi_ingest.state.decide import Observed
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Receipts, Uploaded
 from taxi_ingest.stores import Held, open_store
-from taxi_ingest.warehouses import Months, Options, open_warehouse
+from taxi_ingest.warehouses import HeldMonth, Months, Options, open_warehouse
 from taxi_ingest.writers.provenance import read_provenance
 
 Scope = Literal["receipts", "this disk", "everything"]
@@ -124,25 +125,51 @@ class Observer:
             return self._objects[dataset]
 
     def _look(self, part: Part) -> Observed:
-        receipts = _without_deleted_raw(self._job.layout.data_dir, self.receipts.of(part))
-        parquet, damaged = _parquet_file(self._job.layout.parquet(part), receipts.parquetize)
+        remembered = _without_deleted_raw(self._job.layout.data_dir, self.receipts.of(part))
+        parquet, damaged = _parquet_file(self._job.layout.parquet(part), remembered.parquetize)
+        held = self._held(part)
+        told = self._lacking(part, remembered, held)
+        if parquet or damaged:  # the file on this disk tells by itself
+            told = replace(told, parquetize=None)
+        receipts = _with(remembered, told)
         now = Observed(
             part=part,
             receipts=receipts,
+            carried=told,
             raw_present=_is_raw_present(self._job.layout.data_dir, receipts.download),
             may_be_replaced=_may_be_replaced(receipts.download),
             republished=self._republished.get(part, ""),
             parquet=parquet,
             parquet_damaged=damaged,
-            stored=self._stored(part, receipts) if "upload" in self._job.steps else None,
+            stored=self._stored(part, held, receipts) if "upload" in self._job.steps else None,
         )
         return self._with_month_or_receipt(now) if "load" in self._job.steps else now
 
-    def _stored(self, part: Part, receipts: PartReceipts) -> Uploaded | None:
+    def receipts_of(self, part: Part) -> PartReceipts:
+        """The receipts of `part`, also those that its object carries; a store that cannot be asked tells none."""
+        remembered = self.receipts.of(part)
+        if remembered.download is None:
+            with contextlib.suppress(TaxiError):  # the steps will tell
+                return _with(remembered, self._lacking(part, remembered, self._held(part)))
+        return remembered
+
+    def _lacking(self, part: Part, remembered: PartReceipts, held: Held | None) -> PartReceipts:
+        """The receipts that this machine lacks and the object carries: none as long as it has that of the download."""
+        if held is None or remembered.download is not None:
+            return PartReceipts()
+        told = carried(part, held, self._job.layout)
+        return replace(told, parquetize=None) if remembered.parquetize else told
+
+    def _held(self, part: Part) -> Held | None:
+        """The object of `part`, if the job has to do with the store and the store is asked."""
+        if "upload" not in self._job.steps or not self._asks_store:
+            return None
+        return self.held_objects(part.dataset).get(object_name(part))
+
+    def _stored(self, part: Part, held: Held | None, receipts: PartReceipts) -> Uploaded | None:
         at, name = str(self.store.place), object_name(part)
         if not self._asks_store:
             return receipts.upload if receipts.upload and receipts.upload.at == at else None
-        held = self.held_objects(part.dataset).get(name)
         return Uploaded(at=at, object=name, mark=held.mark, crc32c=held.crc32c, bytes=held.size) if held else None
 
     def _with_month_or_receipt(self, now: Observed) -> Observed:
@@ -162,20 +189,28 @@ class Observer:
             return replace(now, month=None, month_whole=True, month_stale="")
         at, table = str(self.warehouse.place), dataset_named(now.part.dataset).table
         month = Loaded(at=at, table=table, mark=held.mark, rows=held.rows)
-        stale = held.stale or self._shown_from_elsewhere(now.part, held.file)
+        stale = held.stale or self.shown_from_elsewhere(now.part, held)
         return replace(now, month=month, month_whole=held.rows == held.loaded, month_stale=stale)
 
-    def _shown_from_elsewhere(self, part: Part, file: str) -> str:
-        """Why a month whose rows a view takes from `file` must be loaded again: "" if that is its object."""
-        if not file or _is_same_path(file, self.store.url(object_name(part))):
+    def shown_from_elsewhere(self, part: Part, held: HeldMonth) -> str:
+        """Why a month that a view shows must be loaded again; "" if its file is the part's object, or in a table."""
+        if not held.file or _is_same_path(held.file, self.store.url(object_name(part))):
             return ""
-        return f"the view shows a file of another store: {file}"
+        return f"the view shows a file of another store: {held.file}"
 
 
 def known_parts(job: Job, attempted: Iterable[Part]) -> list[Part]:
     """Every part that was ever worked on, by dataset and month: those with receipts and those `attempted`."""
     found = {*job.layout.parts_with_receipts(), *attempted}
     return sorted(found, key=lambda part: (part.dataset, part.month or ""))
+
+
+def _with(remembered: PartReceipts, told: PartReceipts) -> PartReceipts:
+    return replace(
+        remembered,
+        download=remembered.download or told.download,
+        parquetize=remembered.parquetize or told.parquetize,
+    )
 
 
 def _is_asked(scope: Scope, *, needs_network: bool) -> bool:

@@ -105,7 +105,7 @@ def make_plan(job: Job) -> Plan:
     """What running `job` would do."""
     observer = Observer(job, "everything", dataclasses.replace(job.warehouse_options, lock_timeout=0))
     publisher = publishers.Publisher(job.source)
-    refreshed = refresh(job, job.parts, observer.receipts, publisher, lambda sentence: None)
+    refreshed = refresh(job, job.parts, observer.receipts_of, publisher, lambda sentence: None)
     observer.note_republished(refreshed.reasons)
     linked, sizes = shares_disk(job), refreshed.sizes
     parts = tuple(_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts)

@@ -17,7 +17,7 @@ from taxi_ingest.retrying import Retries, with_retries
 from taxi_ingest.sources import Publisher, is_demo, is_named
 from taxi_ingest.sources.patience import Patience
 from taxi_ingest.sources.versions import Reply, Version, ask, compared
-from taxi_ingest.state.receipts import Downloaded, PartReceipts, Receipts
+from taxi_ingest.state.receipts import Downloaded, PartReceipts
 from taxi_ingest.state.wanted import wanted
 
 UNTOLD = "the publisher does not tell whether it changed"
@@ -46,14 +46,18 @@ class Refreshed:
 
 
 def refresh(
-    job: Job, parts: Collection[Part], receipts: Receipts, publisher: Publisher, tell: Callable[[str], None]
+    job: Job,
+    parts: Collection[Part],
+    receipts_of: Callable[[Part], PartReceipts],
+    publisher: Publisher,
+    tell: Callable[[str], None],
 ) -> Refreshed:
     """Ask about the held files of `parts` that `job` wants asked for, at most `at_once` at a time.
 
     `tell` hears how many they are. A publisher that fails to answer is not asked about its other files. A job that was
     not told to refresh asks only once, because its next run asks again.
     """
-    held = {part: receipt for part in job.parts if (receipt := _asked_for(job, part, receipts)) is not None}
+    held = {part: receipt for part in job.parts if (receipt := _asked_for(job, part, receipts_of)) is not None}
     chosen = list(held) if job.refresh else newest(list(held), job.refresh_months)
     held = {part: held[part] for part in chosen if part in parts}
     if not held:
@@ -110,11 +114,11 @@ def _files(count: int) -> str:
     return f"{count:,} published file{'' if count == 1 else 's'}"
 
 
-def _asked_for(job: Job, part: Part, receipts: Receipts) -> Downloaded | None:
+def _asked_for(job: Job, part: Part, receipts_of: Callable[[Part], PartReceipts]) -> Downloaded | None:
     """The receipt of a file that may be asked for; made-up files never change, and some are fetched anyway."""
     if "download" in job.forced or not (job.refresh or job.refresh_months):
         return None
-    receipt = receipts.of(part).download
+    receipt = receipts_of(part).download
     if receipt is None or is_demo(receipt.source):
         return None
     return receipt if wanted(job, part).source in {"", receipt.source} else None

@@ -123,11 +123,7 @@ def _accept(
     checksums = Checksums.of(came) if published.coding else partial.checksums
     if origin.sha256 and checksums.sha256 != origin.sha256:
         partial.discard()
-        raise SourceError(
-            f"{shown}: the publisher has another version by now, so the damaged raw file cannot be had again. What was "
-            "made of it is intact and stays. Delete the raw file (its receipt stands for it), or take the new version "
-            "with --refresh."
-        )
+        raise _another_version(shown)
     size = came.stat().st_size
     if not _is_same_file(target, local_path(origin.url)):
         with replacing(target) as scratch:
@@ -148,13 +144,21 @@ def _accept(
     )
 
 
+def _another_version(shown: str) -> SourceError:
+    return SourceError(
+        f"{shown}: the publisher has another version by now, so the damaged raw file cannot be had again. What was "
+        "made of it is intact and stays. Delete the raw file (its receipt stands for it), or take the new version "
+        "with --refresh."
+    )
+
+
 def _is_same_file(target: Path, original: Path | None) -> bool:
     """Whether the file that was copied lies where its copy would: then it stays as it is."""
     return original is not None and target.exists() and target.samefile(original)
 
 
 def _copy(
-    url: str, source: Path, partial: Partial, tell: Callable[[int], None], expect: Callable[[int], None]
+    url: str, source: Path, partial: Partial, progress: Callable[[int], None], expect: Callable[[int], None]
 ) -> Published:
     if source.is_dir():
         raise SourceError(
@@ -170,7 +174,7 @@ def _copy(
     with source.open("rb") as file, partial.appending(0) as append:
         while chunk := file.read(_CHUNK):
             append(chunk)
-            tell(len(chunk))
+            progress(len(chunk))
     return Published(version.etag, version.last_modified)
 
 
@@ -179,10 +183,10 @@ def _copy(
 
 @dataclass(frozen=True)
 class _Listeners:
-    """Who hears of the whole size, and of each piece."""
+    """Who hears of the whole size, and of each piece, both in bytes."""
 
     expect: Callable[[int], None]
-    tell: Callable[[int], None]
+    progress: Callable[[int], None]
 
 
 def _fetch(partial: Partial, part: Part, patience: Patience, absence: _Absence, listeners: _Listeners) -> Published:
@@ -210,7 +214,7 @@ def _receive(found: Answer, partial: Partial, part: Part, url: str, listeners: _
     """Store the body of an answer. Returns its notes, and whether it is certain that nothing is missing."""
     notes, start = partial.begin(found)
     listeners.expect(notes.total or 0)
-    listeners.tell(start)
+    listeners.progress(start)
     size = _store(found, partial, start, bound(part, url, partial.path.parent, notes.total, start), listeners)
     if notes.total is not None and size != notes.total:  # what came is kept for the next try
         raise TransientError(f"{notes.url}: {size:,} of {notes.total:,} bytes came before the line was cut.")
@@ -227,7 +231,7 @@ def _store(found: Answer, partial: Partial, start: int, allowed: Bound, listener
                 partial.discard()
                 raise allowed.beyond
             append(piece)
-            listeners.tell(len(piece))
+            listeners.progress(len(piece))
     return size
 
 

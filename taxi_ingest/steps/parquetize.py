@@ -9,7 +9,6 @@ import contextlib
 import csv
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,49 +16,23 @@ import pyarrow as pa
 from taxi_ingest import readers
 from taxi_ingest.catalog import Dataset, Fit, Part, fit
 from taxi_ingest.catalog.reading import dataset as dataset_named
-from taxi_ingest.catalog.reading import datasets, largest_month
-from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TaxiError
+from taxi_ingest.catalog.reading import datasets
+from taxi_ingest.errors import ContentError, SchemaError, TaxiError
 from taxi_ingest.files import crc32c, distrust, replacing, sha256
 from taxi_ingest.layout import Layout
-from taxi_ingest.sources import without_port
+from taxi_ingest.sources import portable
 from taxi_ingest.state.mark import mark
 from taxi_ingest.state.receipts import Downloaded, Parquetized
 from taxi_ingest.steps.counting import Tally
+from taxi_ingest.steps.limits import Limits, check_columns, is_hopeless, too_many, verdict
 from taxi_ingest.writers import parquet
 from taxi_ingest.writers.provenance import Provenance, Writer
-
-ALLOWED_REJECTS = 10
-"""So many rejects never fail a file, however short it is."""
-
-_HOPELESS_REJECTS = 1_000
-"""From so many rejects on, a file is given up as soon as the rest of it can hardly make up for them."""
-
-_DENSER = 10
-"""How many times as many lines per byte the rest of a file might have as what was read of it."""
-
-_TIMES_LARGEST = 2
-"""How many times as many lines as the largest month that is known a file may have."""
 
 _LONGEST_RAW = 1_000
 """Characters of a line that its reject quotes; no trip is longer."""
 
 _ENCODING_THREADS = {"csv": 1, "parquet": 2}
 """Threads that encode row groups, by format, as measured on two processors: parsing CSV takes most of them."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a conversion may get away with.
-
-    `max_rejects` is the share of lines that may be unreadable; `strict` allows no unknown column or code and no file of
-    another month; `allow_empty` allows a file without rows; `expected_rows` is what is known of the month, None where
-    nothing is or it shall not count.
-    """
-
-    max_rejects: float = 0.001
-    strict: bool = False
-    allow_empty: bool = False
-    expected_rows: int | None = None
 
 
 def parquetize(
@@ -104,7 +77,7 @@ def _parquetize(
     raw, path, rejects = layout.data_dir / downloaded.file, layout.parquet(part), layout.rejects(part)
     _check_receipt(raw, downloaded)
     fitted = _fitted(part, downloaded, known)
-    _check_columns(fitted.unknown, known.name, limits)
+    check_columns(fitted.unknown, known.name, limits)
     tally = Tally(part, known)
 
     def provenance() -> Provenance:
@@ -124,11 +97,11 @@ def _parquetize(
         try:
             written = parquet.write(tables, scratch, known, part.month, writer, provenance, threads=threads)
         except _HopelessError:
-            failure = _too_many(tally, limits, rejects, so_far=True)
+            failure = too_many(tally, limits, rejects, so_far=True)
         if not is_as_downloaded.result():
             distrust(raw)
             raise _not_as_downloaded(raw)
-        failure = failure or _verdict(tally, limits, rejects)
+        failure = failure or verdict(tally, limits, rejects)
         if failure is not None:
             _keep_rejects(rejected, rejects)
             raise failure
@@ -177,18 +150,10 @@ def _not_as_downloaded(raw: Path) -> ContentError:
     )
 
 
-def _check_columns(unknown: tuple[str, ...], dataset: str, limits: Limits) -> None:
-    if limits.strict and unknown:
-        raise SchemaError(
-            f"The file has columns that {dataset} does not know: {', '.join(unknown)}. "
-            "Add them to the catalog, or leave --strict out to load without them."
-        )
-
-
 def _provenance(part: Part, downloaded: Downloaded, fitted: Fit, writer: Writer, tally: Tally) -> Provenance:
     return Provenance(
         mark=mark(part, downloaded),
-        source=without_port(downloaded.url),
+        source=portable(downloaded.url),
         raw_sha256=downloaded.sha256,
         raw_bytes=downloaded.bytes,
         vintage=fitted.vintage.name,
@@ -234,72 +199,13 @@ def _counted(
         for batch in batches:
             tally.add(batch)
             out.writerows((r.line, r.reason, r.raw[:_LONGEST_RAW]) for r in batch.rejects)
-            if _is_hopeless(tally, limits, batch.progress):
+            if is_hopeless(tally, limits, batch.progress):
                 raise _HopelessError
             progress(batch.encoded.num_rows)
             yield batch.encoded
-
-
-def _is_hopeless(tally: Tally, limits: Limits, read: float) -> bool:
-    """Whether there are too many rejects for all the lines that a file may have of which the share `read` was read."""
-    known = _TIMES_LARGEST * largest_month(tally.dataset.name)
-    possible = max(known, _DENSER * tally.lines / max(read, 1e-9))
-    return tally.rejects > _HOPELESS_REJECTS and tally.rejects > limits.max_rejects * possible
-
-
-def _verdict(tally: Tally, limits: Limits, rejects: Path) -> TaxiError | None:
-    """Why this conversion may not stand; None when it may."""
-    if tally.lines != tally.rows + tally.rejects + tally.empty:
-        return RejectsError(
-            f"{tally.lines:,} lines went in, but {tally.rows:,} rows, {tally.rejects:,} rejects and {tally.empty:,} "
-            "empty lines came out. Nothing was kept; please report this file."
-        )
-    if tally.rejects > ALLOWED_REJECTS and tally.rejects > limits.max_rejects * tally.lines:
-        return _too_many(tally, limits, rejects, so_far=False)
-    if not tally.rows and not limits.allow_empty:
-        return RejectsError(
-            "The file has no rows, and nothing was replaced. If the month really is empty, take it with --allow-empty."
-        )
-    if limits.expected_rows is not None and tally.rows * 2 < limits.expected_rows:
-        return RejectsError(
-            f"The file has {tally.rows:,} rows, less than half of the {limits.expected_rows:,} that are known of this "
-            "month. Download it again with download --force, or take it as it is with parquetize --force."
-        )
-    return _strict_verdict(tally) if limits.strict else None
-
-
-def _strict_verdict(tally: Tally) -> TaxiError | None:
-    if tally.codes:
-        return SchemaError(f"Unknown codes: {_codes_in_words(tally)}. Leave --strict out to load them as null.")
-    if tally.nameless_columns:
-        return SchemaError(
-            f"The file has values in columns without a name: {', '.join(tally.nameless_columns)}. "
-            "Leave --strict out to load without them."
-        )
-    if tally.shares and not tally.shares.are_usual:
-        where = tally.shares.in_words(tally.part.month)
-        return SchemaError(
-            f"{where[0].upper()}{where[1:]}. Check the file, or leave --strict out to load it all the same."
-        )
-    return None
-
-
-def _too_many(tally: Tally, limits: Limits, rejects: Path, *, so_far: bool) -> RejectsError:
-    read = f"the first {tally.lines:,}" if so_far else f"{tally.lines:,}"
-    share = f"{tally.rejects / tally.lines:.2%}"
-    one = tally.first_reject
-    first = f" The first is line {one.line:,}: {one.reason}." if one else ""
-    return RejectsError(
-        f"{tally.rejects:,} of {read} lines ({share}) could not be read; max_rejects allows {limits.max_rejects:.2%}."
-        f"{first} All are in {rejects}, each with its reason."
-    )
 
 
 def _keep_rejects(rejected: Path, rejects: Path) -> None:
     """Leave the rejects where the error says, although the conversion is thrown away."""
     with replacing(rejects) as kept:
         rejected.replace(kept)
-
-
-def _codes_in_words(tally: Tally) -> str:
-    return ", ".join(f"{column} {text!r} ({count:,} times)" for (column, text), count in tally.codes.most_common(5))

@@ -7,7 +7,7 @@ that implements `Store`, an entry in KINDS, and a test module that gives the con
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -18,11 +18,15 @@ from taxi_ingest.values import quoted
 
 @dataclass(frozen=True)
 class Held:
-    """One object in a store: `mark` is "" when it has none, `crc32c` is 8 hex digits, `size` is in bytes."""
+    """One object in a store: `mark` is "" when it has none, `crc32c` is 8 hex digits, `size` is in bytes.
+
+    `facts` were put with it. They make no object another one, so they do not count in a comparison.
+    """
 
     mark: str
     crc32c: str
     size: int
+    facts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Store(Protocol):
@@ -120,16 +124,16 @@ def sweep(store: Store, folder: Path) -> None:
         store.sweep(folder)
 
 
-def _local(place: Place) -> FolderStore:
+def _local(place: Place, _uploads: Path | None) -> FolderStore:
     from taxi_ingest.stores.local import LocalStore
 
     return LocalStore(place)
 
 
-def _gcs(place: Place) -> Store:
+def _gcs(place: Place, uploads: Path | None) -> Store:
     from taxi_ingest.stores.gcs import GCSStore
 
-    return GCSStore(place)
+    return GCSStore(place, uploads)
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ class Kind:
     """A kind of store: an example of its URL, and how to open one, which touches nothing yet."""
 
     example: str
-    open: Callable[[Place], Store]
+    open: Callable[[Place, Path | None], Store]
 
 
 KINDS: dict[str, Kind] = {
@@ -150,9 +154,12 @@ EXAMPLES = " or ".join(kind.example for kind in KINDS.values())
 """How stores are named, for help texts."""
 
 
-def open_store(place: Place) -> Store:
-    """The store at `place`, untouched. Raises UsageError for an unknown scheme or a name that no store can have."""
+def open_store(place: Place, *, uploads: Path | None = None) -> Store:
+    """The store at `place`, untouched. Raises UsageError for an unknown scheme or a name that no store can have.
+
+    In the folder `uploads` a store notes what it needs in order to go on with an upload when this process is killed.
+    """
     kind = KINDS.get(place.scheme)
     if kind is None:
         raise UsageError(f"{quoted(str(place))} is not a store. Possible: {EXAMPLES}.")
-    return kind.open(place)
+    return kind.open(place, uploads)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import io
-import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from google.api_core import exceptions as answers
@@ -19,19 +20,31 @@ from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from taxi_ingest import google_cloud
-from taxi_ingest.errors import StoreError, TaxiError, TransientError, UsageError
+from taxi_ingest.errors import StoreError, TransientError
 from taxi_ingest.files import crc32c, replacing
 from taxi_ingest.place import Check, Place
 from taxi_ingest.stores import Held
+from taxi_ingest.stores.gcs_errors import NEEDED, explain, granting
+from taxi_ingest.stores.gcs_names import check_object_name, parse_bucket
+from taxi_ingest.stores.gcs_session import Sending, open_session
+from taxi_ingest.stores.unfinished import Notes, Unfinished
 
-CHUNK_BYTES = 8 << 20
-CHUNK_SECONDS = 300
-"""How long one chunk may take: 8 MiB in 300 s is 28 kB/s, slower than any uplink worth using."""
+WHOLE_BYTES = 8 << 20
+"""Up to this size, a file is sent in one request, without a session."""
 
-_MARK = "taxi-ingest-mark"
-_BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])")
-_IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
-_PERMISSIONS = ("storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete")
+TRANSFER_SECONDS = 300
+"""How long a file of WHOLE_BYTES may take, which is 28 kB/s; and how long a download may stand still."""
+
+_TYPE = "application/vnd.apache.parquet"
+
+_CRC32C = "taxi-ingest-crc32c"
+"""The checksum as custom metadata, because a listing leaves it out where a key of the customer encrypts the object.
+
+It may be believed: Google compared it with the bytes when the object was written, and whoever writes other bytes writes
+an object without this metadata.
+"""
+_SEEING = "storage.buckets.get"
+"""Needed only to see where the bucket is."""
 
 
 class GCSStore:
@@ -39,9 +52,10 @@ class GCSStore:
 
     needs_network = True
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, uploads: Path | None = None) -> None:
         self.place = place
-        self._bucket_name, self._prefix = _parse(place)
+        self._bucket_name, self._prefix = parse_bucket(place)
+        self._uploads = uploads
         self._client: Client | None = None
 
     def held(self, prefix: str) -> dict[str, Held]:
@@ -63,19 +77,25 @@ class GCSStore:
         facts: Mapping[str, str],
         progress: Callable[[int], None] | None = None,
     ) -> Held:
-        """Upload `file` in chunks; see the contract, `Store.put`.
+        """Upload `file`; see the contract, `Store.put`.
 
-        The object is replaced only if no other writer replaced it meanwhile; otherwise StoreError is raised.
+        A large one goes on where another process was killed. The object is replaced only if no other writer replaced it
+        meanwhile; otherwise StoreError is raised.
         """
-        _check_object_name(self._prefix + name, StoreError)
+        check_object_name(self._prefix + name, StoreError)
         ours = Held(mark, crc32c(file), file.stat().st_size)
+        upload = Unfinished(
+            self.url(name), ours.crc32c, ours.size, {**facts, google_cloud.MARK: mark, _CRC32C: ours.crc32c}
+        )
+        send = self._send_whole if ours.size <= WHOLE_BYTES else self._send_in_session
         with self._translated_errors():
-            existing = self._blob(name)
             try:
-                self._upload(file, name, {**facts, _MARK: mark}, existing.generation if existing else 0, progress)
+                send(file, name, upload, progress)
             except answers.PreconditionFailed:
                 return self._after_precondition_failed(name, ours)
-            except DataCorruption as error:
+            except (DataCorruption, answers.BadRequest) as error:
+                if isinstance(error, answers.BadRequest) and "crc32c" not in google_cloud.message_of(error).lower():
+                    raise
                 raise self._wrong_checksum(name) from error
             except ValueError as error:
                 if file.stat().st_size >= ours.size:
@@ -93,13 +113,13 @@ class GCSStore:
             if blob is None:
                 raise StoreError(f"There is no {self.url(name)}. Run upload for this month.")
             try:
-                blob.download_to_filename(str(scratch), timeout=CHUNK_SECONDS, checksum="crc32c", retry=_retry())
+                blob.download_to_filename(str(scratch), timeout=TRANSFER_SECONDS, checksum="crc32c", retry=_retry())
             except DataCorruption as error:
                 raise self._wrong_checksum(name) from error
 
     def url(self, name: str) -> str:
         """The gs:// URL of the object `name`."""
-        _check_object_name(self._prefix + name, StoreError)
+        check_object_name(self._prefix + name, StoreError)
         return f"gs://{self._bucket_name}/{self._prefix}{name}"
 
     def checks(self) -> Iterator[Check]:
@@ -108,41 +128,83 @@ class GCSStore:
             with self._translated_errors():
                 bucket = self._bucket()
                 yield Check(True, google_cloud.signed_in_as(google_cloud.STORAGE_EMULATOR))
-                bucket.reload(retry=_retry())
-                yield Check(True, f"bucket gs://{self._bucket_name} exists, in {bucket.location}")
-                # emulators have no permissions to query
-                emulated = google_cloud.uses_emulator(google_cloud.STORAGE_EMULATOR)
-                granted = _PERMISSIONS if emulated else bucket.test_iam_permissions(_PERMISSIONS)
-                missing = sorted(set(_PERMISSIONS) - set(granted))
+                granted = _granted(bucket)
+                if _SEEING in granted:
+                    bucket.reload(retry=_retry())
+                    yield Check(True, f"bucket gs://{self._bucket_name} exists, in {bucket.location}")
+                else:
+                    remedy = granting(self._bucket_name, [_SEEING])
+                    yield Check(True, f"bucket gs://{self._bucket_name} exists; to see where ({_SEEING}): {remedy}")
         except (StoreError, TransientError) as error:
             yield Check(False, str(error))
             return
+        missing = sorted(set(NEEDED) - granted)
         if missing:
-            remedy = f"Grant roles/storage.objectUser on gs://{self._bucket_name}."
-            yield Check(False, f"permissions are missing: {', '.join(missing)}. {remedy}")
+            yield Check(False, f"permissions are missing: {', '.join(missing)}. {granting(self._bucket_name, missing)}")
         else:
             yield Check(True, "objects may be listed, read, written and replaced")
 
-    def _upload(
-        self,
-        file: Path,
-        name: str,
-        metadata: dict[str, str],
-        generation: int,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        blob = self._bucket().blob(self._prefix + name, chunk_size=CHUNK_BYTES)
-        blob.metadata = metadata
+    def _send_whole(self, file: Path, name: str, upload: Unfinished, progress: Callable[[int], None] | None) -> None:
+        generation = self._generation(name)
+        blob = self._bucket().blob(self._prefix + name, chunk_size=WHOLE_BYTES)
+        blob.metadata = dict(upload.metadata)
         with _ProgressReader(file, progress) as content:
             blob.upload_from_file(
                 content,
-                size=file.stat().st_size,
-                content_type="application/vnd.apache.parquet",
+                size=upload.size,
+                content_type=_TYPE,
                 if_generation_match=generation,
-                timeout=CHUNK_SECONDS,
+                timeout=TRANSFER_SECONDS,
                 checksum="crc32c",
                 retry=_retry(),
             )
+
+    def _send_in_session(
+        self, file: Path, name: str, upload: Unfinished, progress: Callable[[int], None] | None
+    ) -> None:
+        """Upload in the session that an earlier process began for the same bytes, if it is still there; else anew."""
+        notes = Notes(self._uploads, name)
+        with contextlib.closing(google_cloud.storage_session()) as transport:
+            try:
+                begun = notes.session_of(upload)
+                if not (begun and self._goes_on(Sending(transport, begun, file, upload.size, progress))):
+                    session = open_session(
+                        transport, self._sessions_url(name), self._described(name, upload), upload.size
+                    )
+                    notes.write(replace(upload, session=session))
+                    Sending(transport, session, file, upload.size, progress).begin()
+            except answers.GoogleAPICallError as error:
+                if not google_cloud.is_passing(error):
+                    notes.forget()
+                raise
+        notes.forget()
+
+    @staticmethod
+    def _goes_on(sending: Sending) -> bool:
+        """Finish the upload of an earlier process. Returns False if Google no longer knows its session."""
+        try:
+            sending.go_on()
+        except answers.GoogleAPICallError as error:
+            if error.code in {404, 410, 499}:
+                return False
+            raise
+        return True
+
+    def _sessions_url(self, name: str) -> str:
+        """Where an upload to the object `name` is begun, which fails if another writer replaces it meanwhile."""
+        where = f"{self._connected().api_endpoint}/upload/storage/v1/b/{self._bucket_name}/o"
+        return f"{where}?uploadType=resumable&ifGenerationMatch={self._generation(name)}"
+
+    def _described(self, name: str, upload: Unfinished) -> dict[str, object]:
+        """The object to come; Google refuses bytes that do not have its checksum."""
+        checksum = base64.b64encode(bytes.fromhex(upload.crc32c)).decode()
+        described = {"name": self._prefix + name, "contentType": _TYPE, "crc32c": checksum}
+        return {**described, "metadata": dict(upload.metadata)}
+
+    def _generation(self, name: str) -> int:
+        """The generation of the object as it is now; 0 if there is none."""
+        existing = self._blob(name)
+        return int(existing.generation) if existing else 0
 
     def _after_precondition_failed(self, name: str, ours: Held) -> Held:
         """Success if the object is ours (the reply to our first request was lost); otherwise another writer's."""
@@ -158,34 +220,20 @@ class GCSStore:
         return self._bucket().get_blob(self._prefix + name, retry=_retry())
 
     def _bucket(self) -> Bucket:
+        return self._connected().bucket(self._bucket_name)
+
+    def _connected(self) -> Client:
         if self._client is None:
             self._client = google_cloud.storage_client()
-        return self._client.bucket(self._bucket_name)
+        return self._client
 
     def _wrong_checksum(self, name: str) -> StoreError:
         return StoreError(f"{self.url(name)} does not have the checksum of the file. Run again.")
 
     def _translated_errors(self) -> contextlib.AbstractContextManager[None]:
-        return google_cloud.translated_errors(f"gs://{self._bucket_name}", StoreError, self._explain)
-
-    def _explain(self, error: answers.GoogleAPICallError) -> TaxiError:
-        bucket, message = f"gs://{self._bucket_name}", google_cloud.message_of(error)
-        if _is_transient(error):
-            return TransientError(f"{bucket}: Google answered {error.code} ({message}). Run again.")
-        if isinstance(error, answers.NotFound):
-            return StoreError(
-                f"There is no bucket {bucket}. Create it: gcloud storage buckets create {bucket} --location=EU"
-            )
-        if isinstance(error, answers.Unauthorized):
-            return StoreError(f"{bucket}: {google_cloud.credentials_refused(message)}")
-        if google_cloud.is_billing_off(error):
-            return StoreError(google_cloud.billing_is_off(f"the project of {bucket}"))
-        if isinstance(error, answers.Forbidden):
-            return StoreError(
-                f"These credentials lack a permission in {bucket} ({message}). "
-                "Grant them roles/storage.objectUser on the bucket."
-            )
-        return StoreError(f"{bucket}: Google refused: {message}")
+        return google_cloud.translated_errors(
+            f"gs://{self._bucket_name}", StoreError, functools.partial(explain, self._bucket_name)
+        )
 
 
 class _ProgressReader(io.BufferedReader):
@@ -205,11 +253,13 @@ class _ProgressReader(io.BufferedReader):
         return data
 
 
-def _is_transient(error: answers.GoogleAPICallError) -> bool:
-    # 404 or 410 in the middle of an upload: Google lost its session and wants the upload begun anew
-    method = getattr(getattr(error.response, "request", None), "method", "")
-    lost_session = error.code in {404, 410} and method == "PUT"
-    return isinstance(error, answers.TooManyRequests | answers.ServerError) or error.code == 408 or lost_session
+def _granted(bucket: Bucket) -> set[str]:
+    """Which of the permissions we want are granted; all, by a server that knows no permissions, as emulators do."""
+    wanted = (*NEEDED, _SEEING)
+    try:
+        return set(bucket.test_iam_permissions(wanted, retry=_retry()))
+    except answers.NotFound:  # if the bucket is missing, whoever looks at it next is told
+        return set(wanted)
 
 
 def _retry() -> Retry:
@@ -217,48 +267,7 @@ def _retry() -> Retry:
 
 
 def _describe(blob: Blob) -> Held:
-    checksum = base64.b64decode(blob.crc32c or "").hex()
-    return Held((blob.metadata or {}).get(_MARK, ""), checksum, blob.size)
-
-
-def _parse(place: Place) -> tuple[str, str]:
-    """Bucket and prefix of `gs://bucket/prefix`; the prefix ends with "/" unless it is empty."""
-    rest = place.url.partition("://")[2]
-    bucket, _, prefix = rest.partition("/")
-    # these would be hidden where the place is shown, so two stores would look like one
-    if not place.has_host or "@" in bucket or any(character in rest for character in "?#;"):
-        raise UsageError(f"'{place}' is not a bucket. Write gs://bucket/prefix, without user, ?, # and ;.")
-    _check_bucket_name(bucket)
-    prefix = prefix.strip("/")
-    if prefix:
-        _check_object_name(prefix, UsageError)
-    return bucket, f"{prefix}/" if prefix else ""
-
-
-def _check_bucket_name(name: str) -> None:
-    """Google's rules: https://cloud.google.com/storage/docs/buckets#naming."""
-    longest = max(len(part) for part in name.split("."))
-    wrong = (
-        not _BUCKET.fullmatch(name)
-        or not 3 <= len(name) <= (222 if "." in name else 63)
-        or longest > 63
-        or ".." in name
-        or _IP_ADDRESS.fullmatch(name)
-        or name.startswith("goog")
-        or "google" in name
-    )
-    if wrong:
-        raise UsageError(
-            f"'{name}' cannot be the name of a bucket: 3 to 63 lower-case letters, digits, - and _, "
-            "beginning and ending with a letter or digit. Write gs://bucket/prefix."
-        )
-
-
-def _check_object_name(name: str, error: type[StoreError | UsageError]) -> None:
-    """Google's rules: https://cloud.google.com/storage/docs/objects#naming."""
-    forbidden = any(character in name for character in "\r\n\0") or name.startswith(".well-known/acme-challenge/")
-    # a lone surrogate stands for a byte of the command line that is not UTF-8
-    not_unicode = any("\ud800" <= character <= "\udfff" for character in name)
-    too_long = len(name.encode(errors="replace")) > 1024
-    if not name or name.endswith("/") or name in {".", ".."} or forbidden or not_unicode or too_long:
-        raise error(f"{name!r} cannot be the name of an object: up to 1024 bytes of text on one line.")
+    facts = dict(blob.metadata or {})
+    mark, recorded = facts.pop(google_cloud.MARK, ""), facts.pop(_CRC32C, "")
+    checksum = base64.b64decode(blob.crc32c).hex() if blob.crc32c else recorded
+    return Held(mark, checksum, blob.size, facts)

@@ -8,6 +8,7 @@ mark belongs to an object only while the checksum is.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -64,7 +65,7 @@ class LocalStore:
         # in this order, because a sweep of another run may be moving the one to the other
         marks.remove_sidecar(target)
         mark_file.unlink(missing_ok=True)
-        with replacing(target, owner=owner, scratch_in=mark_file.parent) as scratch:
+        with self._on_one_disk(), replacing(target, owner=owner, scratch_in=mark_file.parent) as scratch:
             link_or_copy(file, scratch)
         # taken before the checksum: if another writer replaces the object after it, the times no longer agree
         stat = target.stat()
@@ -125,6 +126,19 @@ class LocalStore:
                 return
         yield Check(True, f"folder {self._root} can be written")
 
+    @contextlib.contextmanager
+    def _on_one_disk(self) -> Iterator[None]:
+        """Tell of a store that became a disk of its own after its marks were put beside it, from where none renames."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            inside, where = self._root / marks.FOLDER, marks.folder_of_marks(self._root)
+            raise StoreError(
+                f"{self._root} lies on another disk than its marks in {where}. Move them there: mv {where} {inside}"
+            ) from error
+
     def _path(self, name: str) -> Path:
         parts = PurePosixPath(name).parts
         unprintable = "\\" in name or any(not character.isprintable() for character in name)
@@ -153,7 +167,9 @@ def _describe(entry: os.DirEntry[str], recorded: marks.Recorded | None) -> Held 
     with contextlib.suppress(FileNotFoundError):
         stat = entry.stat()
         if recorded and (recorded.size, recorded.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
-            return Held(recorded.mark, recorded.crc32c, stat.st_size)
+            return Held(recorded.mark, recorded.crc32c, stat.st_size, recorded.facts)
         checksum = crc32c(Path(entry.path))
-        return Held(recorded.mark if recorded and recorded.crc32c == checksum else "", checksum, stat.st_size)
+        if recorded and recorded.crc32c == checksum:
+            return Held(recorded.mark, checksum, stat.st_size, recorded.facts)
+        return Held("", checksum, stat.st_size)
     return None

@@ -14,6 +14,7 @@ no mark; `take_over` moves it. Other JSON in the store is somebody else's, whate
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +27,11 @@ from taxi_ingest.files import write_text
 from taxi_ingest.layout import is_object_name
 
 _SUFFIX = ".json"
-_FOLDER = ".marks"
+FOLDER = ".marks"
+"""The folder of marks in a store; one beside it has this behind the store's name."""
+
+_BEGINNING = b'{\n "crc32c": "'
+"""How every sidecar of earlier builds begins."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Recorded:
 
 def is_reserved(part: str) -> bool:
     """Whether a file or folder called `part` is no object and holds none: what is hidden, marks, folders of marks."""
-    return part.startswith(".") or part.endswith((_SUFFIX, _FOLDER))
+    return part.startswith(".") or part.endswith((_SUFFIX, FOLDER))
 
 
 def folder_of_marks(root: Path) -> Path:
@@ -57,7 +62,7 @@ def make_folder_of_marks(root: Path) -> Path:
     if inside.is_dir() or beside.is_dir():
         return folder_of_marks(root)
     root.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}.", dir=root))
+    new = Path(tempfile.mkdtemp(prefix=f"{FOLDER}.", dir=root))
     new.chmod(root.stat().st_mode)
     # a rename out of `root` proves that objects can be renamed into it, which no look at device or permissions does
     if not _is_in_place(new, beside):
@@ -78,7 +83,7 @@ def sidecar_of(target: str | Path) -> str:
 def remove_sidecar(target: Path) -> None:
     """Remove the sidecar of the object at `target`; a file of that name that holds no mark of ours stays."""
     sidecar = Path(sidecar_of(target))
-    if read(sidecar) is not None:
+    if _is_sidecar(sidecar):
         sidecar.unlink(missing_ok=True)
 
 
@@ -133,19 +138,37 @@ def files_below(folder: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _sidecars(root: Path) -> Iterator[Path]:
-    """The sidecars in a store: files named after an object of the catalog that have a mark in them."""
+    """The sidecars in a store, damaged ones among them: files named after an object of the catalog."""
     for entry in files_below(str(root)):
         if entry.name.endswith(_SUFFIX):
             path = Path(entry.path)
             name = path.relative_to(root).as_posix().removesuffix(_SUFFIX)
-            if is_object_name(name) and read(path) is not None:
+            if is_object_name(name) and _is_sidecar(path):
                 yield path
+
+
+def _is_sidecar(path: Path) -> bool:
+    """Whether a file named after an object was written by an earlier build: it has a mark in it, or what is left of it.
+
+    A crash leaves a file of ours cut, empty, or full of zeros. It must go as well, because readers fail on it.
+    """
+    if read(path) is not None:
+        return True
+    try:
+        content = path.read_bytes()
+        json.loads(content)
+    except ValueError:
+        cut = content.startswith(_BEGINNING) or _BEGINNING.startswith(content)
+        return cut or not content.strip(b"\0")
+    except OSError:
+        return False
+    return False  # somebody else's JSON
 
 
 def _places(root: Path) -> tuple[Path, Path]:
     """Where marks may stand: in the store, and beside it."""
     real = root.resolve()  # so that a linked store has the same marks by either name
-    return real / _FOLDER, real.parent / f"{real.name}{_FOLDER}"
+    return real / FOLDER, real.parent / f"{real.name}{FOLDER}"
 
 
 def _is_in_place(new: Path, place: Path) -> bool:

@@ -2,8 +2,8 @@
 
 A part has up to four copies: the raw file, the Parquet file, the object in the store and the month in the table.
 `expected` says what they are compared with, `copies` looks at the first three and at the receipts, `content` at the
-month, `verify` at many parts side by side. What was found is written into the receipts (`distrusted`), so the ordinary
-decisions redo those very steps.
+month, `cost` at what a warehouse would bill for that, `verify` at many parts side by side. What was found is written
+into the receipts (`distrusted`), so the ordinary decisions redo those very steps.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ REMEDIES: Mapping[Step, str] = {
     "load": "`run` loads the month again",
 }
 
-State = Literal["intact", "changed", "counted", "absent"]
-"""`counted`: mark and number of rows are as recorded, the values were not compared."""
+State = Literal["intact", "changed", "counted", "unrecorded", "absent"]
+"""`counted`: mark and number of rows are as recorded, the values were not compared. `unrecorded`: no receipt tells what
+it should hold."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,11 @@ class Checked:
         return cls(copy, "changed" if wrong else "intact", step, where, wrong, REMEDIES[step] if wrong else "")
 
     @classmethod
-    def absent(cls, copy: Copy, where: str = "", *, wanted: bool = False) -> Self:
-        """A copy that is not there, which is wrong only when it is `wanted`."""
+    def absent(cls, copy: Copy, where: str = "", *, must_exist: bool = False) -> Self:
+        """A copy that is not there, which is wrong only when it must be."""
         step = MADE_BY[copy]
-        return cls(copy, "absent", step, where, "is missing", REMEDIES[step]) if wanted else cls(copy, "absent", step)
+        wrong, remedy = ("is missing", REMEDIES[step]) if must_exist else ("", "")
+        return cls(copy, "absent", step, where if must_exist else "", wrong, remedy)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from taxi_ingest.catalog import Dataset, Part
@@ -11,41 +13,90 @@ from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import InUseError, WarehouseError
 from taxi_ingest.state.receipts import Loaded
 from taxi_ingest.verification import Checked, Verdict
-from taxi_ingest.warehouses import Compared, ComparesContent, HeldMonth, Warehouse, table_of
+from taxi_ingest.warehouses import (
+    Compared,
+    ComparesAtCost,
+    ComparesContent,
+    CountsUnrecorded,
+    HeldMonth,
+    Warehouse,
+    table_of,
+)
 
 _NOT_COMPARABLE = "the table was only counted: this warehouse compares no values"
 _NO_PARQUET = "the table was only counted: no intact copy of the Parquet it was loaded from is on this disk"
+_NO_OBJECT = "the table was only counted: the object it was loaded from is not intact in the store"
+_NOT_ASKED = "the table was only counted: --content compares its values, too, for which BigQuery bills"
+
+Comparison = Callable[[], Compared]
+
+
+@dataclass(frozen=True)
+class Original:
+    """What a month was loaded from: an intact copy as `file` on this disk and as object at `url`, each "" if none."""
+
+    file: str = ""
+    url: str = ""
+
+
+def comparison(
+    warehouse: Warehouse, part: Part, original: Original, *, most_bytes: int | None = None
+) -> Comparison | str:
+    """A comparison of the month with what it was loaded from, or why there can be none.
+
+    Where it costs something it may be billed for `most_bytes`; None: nobody asked for it.
+    """
+    table, month = table_of(dataset_named(part.dataset)), part.month
+    if isinstance(warehouse, ComparesContent):
+        file = original.file
+        return functools.partial(warehouse.compare, table, month, file=file) if file else _NO_PARQUET
+    if not isinstance(warehouse, ComparesAtCost):
+        return _NOT_COMPARABLE
+    if most_bytes is None:
+        return _NOT_ASKED
+    if not original.url:
+        return _NO_OBJECT
+    return functools.partial(warehouse.compare_billed, table, month, file=original.url, most_bytes=most_bytes)
 
 
 def check_month(
-    warehouse: Warehouse, part: Part, held: HeldMonth | None, expected: Loaded | None, file: str, *, wanted: bool
+    warehouse: Warehouse,
+    part: Part,
+    held: HeldMonth | None,
+    expected: Loaded | None,
+    compare: Comparison | str,
+    *,
+    must_exist: bool,
 ) -> Checked:
-    """The month that is `held` beside the receipt of its load, and its values beside those of the Parquet `file`.
+    """The month that is `held` beside the receipt of its load, and its values as `compare` finds them.
 
-    Without a `file`, or in a warehouse that cannot compare, rows are only counted.
+    Without a comparison, rows are only counted.
     """
-    table = dataset_named(part.dataset).table
-    where = f"{table} in {warehouse.place}"
+    where = table_in(warehouse, part)
     if held is None:
-        return Checked.absent("table", where, wanted=wanted)
+        return Checked.absent("table", where, must_exist=must_exist)
     if wrong := _wrong_with_record(held, expected):
         return Checked.present("table", where, wrong)
-    if not isinstance(warehouse, ComparesContent):
-        return Checked("table", "counted", "load", where, note=_NOT_COMPARABLE)
-    if not file:
-        return Checked("table", "counted", "load", where, note=_NO_PARQUET)
-    compared = warehouse.compare(table_of(dataset_named(part.dataset)), part.month, file=file)
+    if isinstance(compare, str):
+        return Checked("table", "counted", "load", where, note=compare)
+    compared = compare()
     return Checked.present("table", where, "" if compared.same else _difference(compared))
+
+
+def table_in(warehouse: Warehouse, part: Part) -> str:
+    """The table of a part and where it is, for people."""
+    return f"{dataset_named(part.dataset).table} in {warehouse.place}"
 
 
 def unusable(warehouse: Warehouse, part: Part, error: WarehouseError) -> Checked:
     """A table that cannot be looked at; a damaged file is beyond what a load can mend."""
-    where = f"{dataset_named(part.dataset).table} in {warehouse.place}"
-    remedy = (
-        "verify again when the other program has closed it"
-        if isinstance(error, InUseError)
-        else "restore it from a backup, or move it away: `run` then loads every month anew"
-    )
+    where = table_in(warehouse, part)
+    if isinstance(error, InUseError):
+        remedy = "verify again when the other program has closed it"
+    elif warehouse.traits.needs_network:
+        remedy = "verify again when that is mended"
+    else:
+        remedy = "restore it from a backup, or move it away: `run` then loads every month anew"
     return Checked("table", "changed", None, where, f"cannot be verified: {error}", remedy)
 
 
@@ -72,7 +123,7 @@ def stray_rows(warehouse: Warehouse, known: Dataset, parts: Sequence[Part]) -> V
 
     No step removes them: whose they are is not known.
     """
-    if not isinstance(warehouse, ComparesContent):
+    if not isinstance(warehouse, CountsUnrecorded):
         return None
     judged = {first_day(part.month) for part in parts if part.month and part.dataset == known.name}
     found = {day: rows for day, rows in warehouse.unrecorded(table_of(known)).items() if day not in judged}

@@ -54,10 +54,10 @@ def _wrong_with_raw(path: Path, receipt: Downloaded) -> str:
     return "" if sha256(path) == receipt.sha256 else "its sha256 is not that of the download"
 
 
-def check_parquet(path: Path, part: Part, expected: Parquetized | None, *, wanted: bool) -> Checked:
+def check_parquet(path: Path, part: Part, expected: Parquetized | None, *, must_exist: bool) -> Checked:
     """The Parquet file beside its receipt, or beside what its footer says when there is none."""
     if not path.exists():
-        return Checked.absent("parquet", str(path), wanted=wanted)
+        return Checked.absent("parquet", str(path), must_exist=must_exist)
     try:
         wrong = _wrong_with_parquet(path, part, expected) if expected else "has no footer of ours"
     except OSError as error:
@@ -108,13 +108,15 @@ def _canonical_schema(part: Part) -> object:
     return pa.schema([*plain, (FILE_MONTH, pa.date32())] if known.monthly else plain)
 
 
-def check_object(store: Store, name: str, listed: Held | None, expected: Uploaded | None, *, wanted: bool) -> Checked:
+def check_object(
+    store: Store, name: str, listed: Held | None, expected: Uploaded | None, *, must_exist: bool
+) -> Checked:
     """The object `name`, `listed` as the store says, beside the receipt of its upload."""
     where = store.url(name)
     if listed is None:
-        return Checked.absent("object", where, wanted=wanted)
+        return Checked.absent("object", where, must_exist=must_exist)
     if expected is None:
-        return Checked("object", "counted", "upload", where, note="no receipt tells what the object should hold")
+        return Checked("object", "unrecorded", "upload", where, note="no receipt tells what the object should hold")
     try:
         wrong = _wrong_with_object(listed, read_back(store, name, listed), expected)
     except OSError as error:

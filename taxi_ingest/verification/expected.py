@@ -10,8 +10,8 @@ from taxi_ingest.state.decide import Observed
 from taxi_ingest.state.receipts import Loaded, Parquetized, PartReceipts, Uploaded
 
 
-def expected(now: Observed, *, store: str, warehouse: str) -> PartReceipts:
-    """The receipts that the copies should agree with.
+def expected_of(now: Observed, *, store: str, warehouse: str) -> PartReceipts:
+    """The receipts that the copies are expected to agree with.
 
     `now` was observed from receipts and files. A receipt that is missing, or tells of another store or warehouse, is
     inferred from that of the Parquet file.

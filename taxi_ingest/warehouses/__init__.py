@@ -8,6 +8,7 @@ suite its fixture. A table of its name that is not ours is left alone: `ownershi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -17,6 +18,8 @@ from taxi_ingest.place import Check, Place
 from taxi_ingest.values import quoted
 
 if TYPE_CHECKING:  # this page is read for help texts, which must come at once
+    import pyarrow as pa
+
     from taxi_ingest.catalog import Column, Dataset
 
 
@@ -190,16 +193,76 @@ class ComparesContent(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class ComparesAtCost(Protocol):
+    """The capability of a warehouse that compares all values of a month, and bills for what it reads."""
+
+    def comparison_bytes(self, table: Table, month: str | None) -> int:
+        """The most bytes that `compare_billed` is billed for; asking is free."""
+        ...
+
+    def compare_billed(self, table: Table, month: str | None, *, file: str, most_bytes: int) -> Compared:
+        """Compare the rows of one month with those of the Parquet object at the URL `file`.
+
+        A row that was added, removed, doubled or changed in any column shows, and so do values that changed places and
+        null beside an empty text or 0. Changes no row of the table. Raises WarehouseError, with nothing billed, when
+        more than `most_bytes` would be billed.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsUnrecorded(Protocol):
+    """The capability of a warehouse that finds rows of no load, at no charge."""
+
     def unrecorded(self, table: Table) -> Mapping[date | None, int]:
         """The values of `file_month` that no load recorded, each with its number of rows; none without months."""
         ...
 
 
-class JobWarehouse(Warehouse, SettlesJobs, Protocol):
-    """A warehouse that works through jobs."""
+@runtime_checkable
+class Foresees(Protocol):
+    """The capability of a warehouse that can tell before any work that loads from a store will fail, or will cost."""
+
+    def foresee(self, store: Place) -> list[str]:
+        """Sentences on what loads from `store` will cost beside the usual.
+
+        Raises WarehouseError if none can succeed. Changes nothing.
+        """
+        ...
 
 
-class ComparingWarehouse(Warehouse, ComparesContent, Protocol):
+@dataclass(frozen=True)
+class Answer:
+    """What a query gives: its columns, which may share a name, and its rows, fetched as `batches` is read.
+
+    `note` is what a person should know beforehand, such as what the query costs; "" for nothing.
+    """
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    note: str = ""
+
+
+@runtime_checkable
+class AnswersQueries(Protocol):
+    """The capability of a warehouse that answers a user's SQL."""
+
+    def query(self, sql: str) -> AbstractContextManager[Answer]:
+        """The answer to one statement that reads, to be used within the block; memory does not grow with its rows.
+
+        Tables are found by their names alone. Raises UsageError, with the warehouse's own words, for a statement that
+        is wrong or would write, also while `batches` is read.
+        """
+        ...
+
+
+class JobWarehouse(Warehouse, SettlesJobs, Foresees, AnswersQueries, ComparesAtCost, CountsUnrecorded, Protocol):
+    """A warehouse that works through jobs somewhere else, some of which it bills."""
+
+
+class ComparingWarehouse(Warehouse, ComparesContent, AnswersQueries, CountsUnrecorded, Protocol):
     """A warehouse that reads its rows at no charge."""
 
 
@@ -209,6 +272,11 @@ def settle(warehouse: Warehouse, job: str) -> bool:
         return False
     warehouse.settle(job)
     return True
+
+
+def foresee(warehouse: Warehouse, store: Place) -> list[str]:
+    """What a warehouse foresees of loads from `store`; nothing if it is none that does."""
+    return warehouse.foresee(store) if isinstance(warehouse, Foresees) else []
 
 
 def _duckdb(place: Place, options: Options) -> ComparingWarehouse:
@@ -242,7 +310,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "duckdb": Kind("duckdb:FILE", _duckdb, (TABLE, EXTERNAL)),
-    "bigquery": Kind("bigquery://project/dataset", _bigquery, (TABLE, "partition", "merge")),
+    "bigquery": Kind("bigquery://project/dataset", _bigquery, (TABLE, "partition", "merge", EXTERNAL)),
     "postgresql": Kind("postgresql://user@host/database", _postgres),
 }
 """URL scheme → kind. An opener imports its module, and the client that needs, when called."""

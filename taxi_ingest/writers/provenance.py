@@ -24,7 +24,7 @@ class Writer:
 class Provenance:
     """What a Parquet file was made of: no times, ports or run ids, so that equal input gives equal bytes.
 
-    `source` is the URL of the published file as it may be shown, `vintage` the name of the layout it was read by.
+    `source` is the URL of the published file as others may see it, `vintage` the name of the layout it was read by.
     """
 
     mark: str

@@ -21,7 +21,7 @@ from tables import table
 
 REPOSITORY = Path(__file__).parents[2]
 WORK = REPOSITORY / ".cache" / "benchmarks"
-PACKAGES = ("pyarrow", "duckdb", "polars", "pandas", "dlt", "doit", "typer")
+PACKAGES = ("pyarrow", "duckdb", "psycopg", "polars", "pandas", "sqlalchemy", "dlt", "doit", "typer")
 
 
 def main() -> int:

@@ -48,7 +48,10 @@ CASES = (
         *_yellow("2019-01", rows=7_700_000), once=("pandas_sqlite",)), same_rows),
     Case("whole-year", "From the web to a table: CSV.gz, yellow, 12 months of 1.37 M rows", whole.way(
         *_yellow(*YEAR, rows=1_370_000), without=("pandas_sqlite",)), same_rows),
+    Case("whole-postgres", "From the web to Postgres: CSV.gz, yellow, a month of 1.4 M rows", whole.way_to_postgres(
+        *_yellow("2019-01", rows=1_400_000), once=("pandas_postgres",)), same_rows),
     Case("load", "From Parquet to a table: yellow, a month of 4.0 M rows", loading.load, same_rows),
+    Case("load-postgres", "From Parquet to Postgres: yellow, a month of 1.4 M rows", loading.load_postgres, same_rows),
     Case("csv", "CSV.gz, yellow, 1.4 M rows", conversion(YELLOW, *ALL), same_rows),
     Case("csv-large", "CSV.gz, yellow, 7.7 M rows", conversion(
         Input("yellow", "2019-01", ".csv.gz", 7_700_000), *ALL), same_rows),

@@ -1,7 +1,8 @@
 """Whether two files hold the same rows, as far as sums, extremes and nulls tell: `checking.py OURS THEIRS`.
 
-A file is Parquet, or a DuckDB or SQLite database with one table of trips. Prints a line a difference. Order does not
-count, nor do columns that only one of them has, nor how a column's name is written (dlt makes VendorID vendor_id).
+Each is a Parquet file, or a database with one table of trips: a file of DuckDB or SQLite, or an address of Postgres.
+Prints a line a difference. Order does not count, nor do columns that only one of them has, nor how a column's name is
+written (dlt makes VendorID vendor_id).
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Rows:
 
 
 def opened(path: str) -> Rows:
-    """The trips in a file."""
+    """The trips in a file or database."""
+    if path.startswith("postgresql://"):
+        return _postgres(path)
     return _sqlite(path) if path.endswith(".sqlite") else _duckdb(path)
 
 
@@ -77,6 +80,27 @@ def _sqlite_value(name: str, kind: str) -> str:
     if kind.startswith("TIMESTAMP"):
         return f"CAST(strftime('%s', \"{name}\") AS INTEGER)"
     return f'CAST("{name}" AS {"TEXT" if kind == "TEXT" else "REAL"})'
+
+
+def _postgres(address: str) -> Rows:
+    import psycopg
+
+    db = psycopg.connect(address)
+    named = "SELECT oid::regclass::text FROM pg_class WHERE relname LIKE '%_tripdata' AND relkind IN ('r', 'p')"
+    (table,) = db.execute(named).fetchone() or ("",)
+    described = db.execute(
+        "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute "
+        "WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+        [table],
+    ).fetchall()
+    columns = {_folded(name): _postgres_value(name, kind) for name, kind in described}
+    return Rows(lambda query: db.execute(query).fetchone() or (), table, columns)  # type: ignore[call-overload]
+
+
+def _postgres_value(name: str, kind: str) -> str:
+    if kind.startswith(("timestamp", "date")):
+        return f'extract(epoch FROM "{name}")::bigint'
+    return f'CAST("{name}" AS {"TEXT" if kind == "text" else "double precision"})'
 
 
 def _folded(name: str) -> str:

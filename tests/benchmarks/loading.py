@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from measuring import Candidate
-from prepared import HERE, OURS, Input, Prepared
+from prepared import HERE, OURS, SERVER_LEFT_OUT, Input, Prepared, serving_postgres
 
 MONTH = "2019-01"
 MONTHS_MORE, ROWS_OF_EACH = 100, 3_000_000
@@ -34,6 +34,21 @@ def load(folder: Path, scale: float) -> Prepared:
             Candidate("DuckDB, CREATE TABLE AS", script, folder, direct),
         ],
     )
+
+
+def load_postgres(folder: Path, scale: float) -> Prepared:
+    """`load` of a month that is converted already into Postgres, beside a COPY of the same Parquet file as CSV."""
+    rows, asked = _converted(folder, Input("yellow", MONTH, ".csv.gz", 1_400_000), scale, "data")
+    prepared = Prepared(rows, [])
+    ours, theirs = prepared.ends.enter_context(serving_postgres(2))
+    parquet = folder / "data" / "parquet" / "yellow" / f"yellow_tripdata_{MONTH}.parquet"
+    command = (*OURS, "load", *asked, "--force", "--quiet")
+    script = (sys.executable, str(HERE / "candidates" / "psycopg_parquet.py"), str(parquet), theirs, "yellow_tripdata")
+    warehouse = (("TAXI_INGEST_GLOBAL__WAREHOUSE", ours),)
+    prepared.candidates.append(Candidate("taxi-ingest load", command, folder, environment=warehouse, database=ours))
+    prepared.candidates.append(Candidate("psycopg, COPY as CSV", script, folder, database=theirs))
+    prepared.notes.append(SERVER_LEFT_OUT)
+    return prepared
 
 
 def held(folder: Path, scale: float) -> Prepared:

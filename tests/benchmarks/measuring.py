@@ -21,6 +21,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class Candidate:
     """A command to measure; `output` is the file it writes, None when it writes none.
 
+    `database` is the address of a database of its own, which is emptied before each run, if that is where it writes.
     `environment` is added to ours. `fresh`: its folder is emptied before each run, and what is left there afterwards
     is what it keeps. `once`: it takes so long that it runs a single time. `other_rows`: its output is not to be
     compared.
@@ -34,6 +35,7 @@ class Candidate:
     fresh: bool = False
     once: bool = False
     other_rows: bool = False
+    database: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def measure(candidate: Candidate) -> Run:
         wall=wall,
         cpu=used.ru_utime + used.ru_stime,
         peak=max(peak, *samples),
-        size=candidate.output.stat().st_size if candidate.output else 0,
+        size=_size(candidate),
         kept=_bytes_in(candidate.folder) if candidate.fresh else 0,
     )
 
@@ -94,9 +96,22 @@ def measure(candidate: Candidate) -> Run:
 def _clear(candidate: Candidate) -> None:
     if candidate.output is not None:
         candidate.output.unlink(missing_ok=True)
+    if candidate.database:
+        _in_database(candidate, "empty")
     if candidate.fresh:
         shutil.rmtree(candidate.folder, ignore_errors=True)
         candidate.folder.mkdir(parents=True)
+
+
+def _size(candidate: Candidate) -> int:
+    if candidate.database:
+        return int(_in_database(candidate, "size"))
+    return candidate.output.stat().st_size if candidate.output else 0
+
+
+def _in_database(candidate: Candidate, verb: str) -> str:
+    command = (sys.executable, str(Path(__file__).with_name("postgres.py")), verb, candidate.database)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def _bytes_in(folder: Path) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from measuring import Candidate
 
 HERE = Path(__file__).parent
+SERVER_LEFT_OUT = "CPU and memory are those of the client; the server's are not counted."
 OURS = (sys.executable, "-m", "taxi_ingest")
 
 
@@ -69,9 +70,20 @@ class Input:
         return path, rows
 
 
+@contextlib.contextmanager
+def serving_postgres(databases: int) -> Iterator[list[str]]:
+    """A Postgres server; yields the addresses of so many databases."""
+    command = [sys.executable, str(HERE / "postgres.py"), "serve", str(databases)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield [server.stdout.readline().strip() for _ in range(databases)]
+        server.communicate()  # closes its input, which ends it
+
+
 def same_rows(candidates: list[Candidate]) -> list[str]:
     """Compare row counts, and sums, extremes and nulls of every column, with those of the first candidate."""
-    ours, *others = [(one.name, str(one.output)) for one in candidates if one.output and not one.other_rows]
+    outputs = [(one.name, one.database or str(one.output or "")) for one in candidates if not one.other_rows]
+    ours, *others = [(name, output) for name, output in outputs if output]
     differences = []
     for name, output in others:
         command = [sys.executable, str(HERE / "checking.py"), ours[1], output]

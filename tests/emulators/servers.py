@@ -123,14 +123,26 @@ def _warm_up(api: str) -> None:
     table = {"projectId": PROJECT, "datasetId": "warm_up", "tableId": "nothing"}
     _post(f"{api}/datasets", {"datasetReference": {"projectId": PROJECT, "datasetId": "warm_up"}})
     load = {"sourceUris": ["gs://warm-up/nothing"], "sourceFormat": "PARQUET", "destinationTable": table}
-    said = _post(f"{api}/jobs", {"configuration": {"load": load}})
+    said = _ended(api, _post(f"{api}/jobs", {"configuration": {"load": load}}))
     if "404" not in said:
         raise RuntimeError(f"the BigQuery server does not work: {said}")
 
 
+def _ended(api: str, said: str) -> str:
+    """What the server says of a job once it has ended; a busy machine is told before that it is running."""
+    end = time.monotonic() + 60
+    while '"state":"RUNNING"' in said.replace(" ", "") and time.monotonic() < end:
+        time.sleep(0.2)
+        said = _ask(urllib.request.Request(f"{api}/jobs/{json.loads(said)['jobReference']['jobId']}"))
+    return said
+
+
 def _post(url: str, body: Any) -> str:
+    return _ask(urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}))
+
+
+def _ask(request: urllib.request.Request) -> str:
     """What the server answers, be it a refusal."""
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
         reply = _DIRECT.open(request, timeout=60)
     except urllib.error.HTTPError as refused:

@@ -1,35 +1,63 @@
-"""Break things on purpose, many times, and count: `tests/faults/run --kills 1000`. Exit code 1 if anything differed."""
+"""Break things on purpose, many times, and count. Exit code 1 if anything differed or failed.
+
+`tests/faults/run` takes an hour or more; `tests/faults/run --kills 0 --inputs 10000` only tries bad inputs.
+"""
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the publisher and the servers of the tests
-from crashing import SCENARIOS, campaign
+import crashing
+import fuzzing
+
+KEPT = Path(__file__).parents[2] / ".cache" / "faults"
+"""Where inputs are kept that failed."""
 
 
 def main() -> int:
     """Run the campaigns that were asked for and print their totals."""
     asked = _arguments()
-    chosen = [one for one in SCENARIOS if not asked.only or any(word in one.name for word in asked.only)]
-    with tempfile.TemporaryDirectory(prefix="taxi-faults-") as folder:
-        totals = campaign(Path(folder), asked.kills, asked.seed, chosen).values()
-    differences = sum(len(one.differences) for one in totals)
-    print(
-        f"{sum(one.kills for one in totals)} kills, {sum(one.lives for one in totals)} lives, {differences} differences"
-    )
-    return 1 if differences else 0
+    differences = _crash(asked.kills, asked.seed, asked.only or []) if asked.kills else 0
+    failures = _fuzz(asked.inputs, asked.seed) if asked.inputs else 0
+    return 1 if differences or failures else 0
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/faults/run", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000, help="runs to kill in all (default: 1000)")
-    parser.add_argument("--seed", type=int, default=23, help="of the moments (default: 23)")
-    parser.add_argument("--only", action="append", help="scenarios whose names have this word; may repeat")
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="bad inputs to try (default: 1,000,000)")
+    parser.add_argument("--seed", type=int, default=23, help="of moments and inputs (default: 23)")
+    parser.add_argument("--only", action="append", help="kill only in scenarios whose names have this; may repeat")
     return parser.parse_args()
+
+
+def _crash(kills: int, seed: int, only: list[str]) -> int:
+    """Kill so many runs; returns how many differences there were."""
+    chosen = [one for one in crashing.SCENARIOS if not only or any(word in one.name for word in only)]
+    with tempfile.TemporaryDirectory(prefix="taxi-faults-") as folder:
+        totals = crashing.campaign(Path(folder), kills, seed, chosen).values()
+    differences = sum(len(one.differences) for one in totals)
+    lives = sum(one.lives for one in totals)
+    print(f"{sum(one.kills for one in totals):,} kills, {lives:,} lives, {differences} differences")
+    return differences
+
+
+def _fuzz(inputs: int, seed: int) -> int:
+    """Try so many bad inputs; returns how many failed."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="taxi-faults-") as folder:
+        totals = fuzzing.campaign(Path(folder), inputs, seed)
+        for failed in Path(folder).glob("failed-*"):
+            shutil.copy(failed, KEPT)
+    print(*fuzzing.shown(totals), *(line for one in totals.values() for line in one.failures), sep="\n")
+    failures = sum(len(one.failures) for one in totals.values())
+    print(f"{sum(one.inputs for one in totals.values()):,} inputs, {failures} failures")
+    return failures
 
 
 if __name__ == "__main__":

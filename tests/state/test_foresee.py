@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_decide import DONE, PART, WANTED, without
+from observed import DONE, PART, WANTED, without
 
 from taxi_ingest.graph import STEPS, Outcome
 from taxi_ingest.history.reading import PastAttempt

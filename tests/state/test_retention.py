@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from test_decide import DONE, PARQUET, RECEIPTS, STORED, WANTED, actions, all_but
+from observed import DONE, PARQUET, RECEIPTS, STORED, WANTED, actions, all_but
 
 from taxi_ingest.graph import ARTEFACTS, STEPS, Artefact
 from taxi_ingest.state.decide import Observed

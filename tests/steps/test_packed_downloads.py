@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import MONTH, Command, Publisher
+from cutting import CSV, GZ, PARQUET, STRONG, WHOLE, cut_once, fetch, raw
 from publishing import in_chunks, sends
-from test_cut_downloads import CSV, GZ, PARQUET, STRONG, WHOLE, cut_once, fetch, raw
 
 from taxi_ingest.errors import ContentError, SourceError, TransientError
 from taxi_ingest.readers.blocks import decompressed

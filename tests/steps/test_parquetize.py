@@ -20,7 +20,8 @@ from taxi_ingest.files import sha256
 from taxi_ingest.layout import Layout
 from taxi_ingest.readers.inspecting import inspect
 from taxi_ingest.state.receipts import Downloaded, Parquetized
-from taxi_ingest.steps.parquetize import Limits, parquetize
+from taxi_ingest.steps.limits import Limits
+from taxi_ingest.steps.parquetize import parquetize
 from taxi_ingest.writers.provenance import Writer, read_provenance
 
 MONTH = DATA / "yellow_tripdata_2020-01.csv"  # 999 rows

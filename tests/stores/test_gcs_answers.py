@@ -48,15 +48,51 @@ def large(tmp_path: Path) -> Path:
     ("answer", "kind", "sentence"),
     [
         (refusal(404, "The specified bucket does not exist."), StoreError, "no bucket gs://demo-bucket. Create it:"),
-        (refusal(403, "a@b.c does not have storage.objects.list access"), StoreError, "a@b.c .*Grant them roles/"),
+        (
+            refusal(403, "a@b.c does not have storage.objects.list access"),
+            StoreError,
+            "a@b.c .*Grant roles/storage.obj",
+        ),
+        (
+            refusal(403, "a@b.c has no storage.buckets.get access"),
+            StoreError,
+            r"Grant roles/storage\.bucketViewer on gs:",
+        ),
+        (
+            refusal(403, "Caller has no serviceusage.services.use access"),
+            StoreError,
+            "Grant roles/serviceusage.serviceUsageConsumer on the project that pays",
+        ),
         (refusal(401, "Login Required", "required"), StoreError, "gcloud auth application-default login"),
         (refusal(403, "The project to be billed: billing account absent", "accountDisabled"), StoreError, "Billing is"),
         (refusal(403, "The account for the bucket has been disabled.", "accountDisabled"), StoreError, "Billing is"),
+        (
+            refusal(403, "Object 'a' is subject to bucket's retention policy or object retention", "forbidden"),
+            StoreError,
+            "gs://demo-bucket protects the object, by a retention policy or a hold, .*name another",
+        ),
+        (
+            refusal(
+                403, "Object 'a' is under active Temporary hold and cannot be overwritten", "objectUnderActiveHold"
+            ),
+            StoreError,
+            "protects the object, by a retention policy or a hold",
+        ),
+        (
+            refusal(403, "Permission denied on Cloud KMS key. Ensure that your service account may use it."),
+            StoreError,
+            "KMS key that encrypts gs://demo-bucket cannot be used. .*roles/cloudkms.cryptoKeyEncrypterDecrypter",
+        ),
+        (
+            refusal(403, "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: x1"),
+            StoreError,
+            "VPC Service Controls keep this machine out of gs://demo-bucket.* x1",
+        ),
         (refusal(400, "Invalid argument"), StoreError, "Google refused: Invalid argument"),
         (refusal(408, "Request Timeout"), TransientError, "Google answered 408"),
         (refusal(429, "The rate limit was exceeded"), TransientError, r"answered 429 \(The rate limit was exceeded\)"),
         (refusal(503, "Backend error"), TransientError, "Google answered 503"),
-        ((403, ["no error document"]), StoreError, "status 403.*Grant them roles/"),
+        ((403, ["no error document"]), StoreError, "status 403.*Grant roles/"),
     ],
 )
 def test_an_error_becomes_a_sentence_with_the_remedy(
@@ -69,7 +105,7 @@ def test_an_error_becomes_a_sentence_with_the_remedy(
 
 def test_a_bucket_named_after_billing_is_not_taken_for_billing_that_is_off(google: Scripted) -> None:
     google.script = {"GET": [refusal(403, "a@b.c does not have access to billing-exports.", "forbidden")]}
-    with pytest.raises(StoreError, match=r"Grant them roles/storage\.objectUser"):
+    with pytest.raises(StoreError, match=r"Grant roles/storage\.objectUser on gs://billing-exports\."):
         open_store(Place.parse("gs://billing-exports")).held("trips/")
 
 
@@ -116,6 +152,34 @@ def test_an_upload_fails_unless_google_reports_its_checksum_and_size(
     google.script = {"GET": [NO_OBJECT, look], "POST": [reply], "DELETE": [(200, {})]}
     with pytest.raises(StoreError, match="does not have the checksum of the file"):
         store.put(small, NAME, mark="m1", facts={})
+
+
+ALL = ["storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete"]
+
+
+def checked(google: Scripted, store: Store, permissions: list[str], *more: Reply) -> list[tuple[bool, str]]:
+    google.script = {"GET": [(200, {"permissions": permissions}), *more]}
+    return [(check.ok, check.sentence) for check in store.checks()]
+
+
+def test_all_permissions_are_in_order(google: Scripted, store: Store) -> None:
+    found = checked(google, store, [*ALL, "storage.buckets.get"], (200, {"name": "demo-bucket", "location": "EU"}))
+    assert [ok for ok, _ in found] == [True] * 3
+    assert found[1][1] == "bucket gs://demo-bucket exists, in EU"
+
+
+def test_a_missing_permission_is_reported_with_its_very_role(google: Scripted, store: Store) -> None:
+    *_, (ok, sentence) = checked(google, store, ALL[:3])
+    assert (ok, sentence) == (
+        False,
+        "permissions are missing: storage.objects.delete. Grant roles/storage.objectUser on gs://demo-bucket.",
+    )
+
+
+def test_a_bucket_that_may_be_used_and_not_seen_is_in_order(google: Scripted, store: Store) -> None:
+    found = checked(google, store, ALL)
+    assert [ok for ok, _ in found] == [True] * 3
+    assert "to see where (storage.buckets.get): Grant roles/storage.bucketViewer on gs://demo-bucket" in found[1][1]
 
 
 def test_missing_credentials_are_reported_with_the_command_that_creates_them(

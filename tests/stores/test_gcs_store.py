@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from conformance_of_stores import *  # noqa: F403
-from conformance_of_stores import NAME, Bench
+from conformance_of_stores import NAME, Bench, checksum
 from emulators.forwarding import Forwarding, forwarding
 
 from taxi_ingest.errors import StoreError, TransientError
@@ -71,7 +71,8 @@ def bench(gcs_server: str, prefix: str, tmp_path: Path) -> Bench:
 
 def test_mark_and_facts_are_metadata_that_anyone_can_read(bench: Bench) -> None:
     bench.put(b"content")
-    assert bench.facts(NAME) == {"taxi-ingest-mark": "m1", "rows": "7"}
+    kept = {"taxi-ingest-mark": "m1", "taxi-ingest-crc32c": checksum(b"content"), "rows": "7"}
+    assert bench.facts(NAME) == kept
 
 
 def test_a_file_that_changes_while_it_goes_up_is_refused(bench: Bench) -> None:

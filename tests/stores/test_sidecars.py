@@ -172,3 +172,25 @@ def test_a_sweep_moves_the_sidecar_of_a_deleted_object_and_leaves_the_json_of_ot
     (lake / "yellow" / "notes.json").write_text('{"mine": true}')
     sweep(store_of(lake), lake.parent)
     assert files(lake) == {FEBRUARY, "yellow/notes.json"}
+
+
+BEGINNING = b'{\n "crc32c": "AAAAAA==",\n "facts": {'
+
+
+@pytest.mark.parametrize(
+    "left", [b"", b"\0" * 200, BEGINNING, BEGINNING[:5]], ids=["empty", "zeros", "cut", "cut soon"]
+)
+def test_what_a_crash_left_of_a_sidecar_goes_with_a_sweep_and_the_object_has_no_mark(lake: Path, left: bytes) -> None:
+    (lake / f"{JANUARY}.json").write_bytes(left)
+    before = objects(lake)
+    sweep(store_of(lake), lake.parent)
+    assert (held_by(lake), objects(lake)) == ({JANUARY: "", FEBRUARY: "m2"}, before)
+    assert READERS["DuckDB lake/**"](lake) == 7
+
+
+@pytest.mark.parametrize("theirs", [b"rows: 3\n", b'{"doc": 1}\n{"doc": 2}\n', b'{"crc32c": "AAAAAA==", "mine": tr'])
+def test_what_is_no_json_and_does_not_begin_as_ours_is_left_alone(lake: Path, theirs: bytes) -> None:
+    (lake / f"{JANUARY}.json").write_bytes(theirs)
+    sweep(store_of(lake), lake.parent)
+    store_of(lake).remove(JANUARY)
+    assert (lake / f"{JANUARY}.json").read_bytes() == theirs

@@ -5,6 +5,7 @@ The fixture returns a `Bench`: the warehouse, a way to hand it a Parquet file, a
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import threading
@@ -22,8 +23,11 @@ from taxi_ingest.catalog import Column
 from taxi_ingest.errors import TaxiError, UsageError, WarehouseError
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import (
+    AnswersQueries,
     Compared,
+    ComparesAtCost,
     ComparesContent,
+    CountsUnrecorded,
     HeldMonth,
     Options,
     SettlesJobs,
@@ -292,15 +296,17 @@ def test_a_recorded_job_that_is_unfinished_is_settled(bench: Bench) -> None:
 
 
 def compared(bench: Bench, *changes: str) -> Compared:
-    """Two months are loaded, the table is changed, and the first is compared; as wished where that cannot be done."""
-    if not isinstance(bench.warehouse, ComparesContent):
-        return Compared(same=not changes, file_rows=3, table_rows=3)
+    """Two months are loaded, the table is changed, and the first is compared with its file."""
     bench.load("2021-01", [1, 2, 3])
     bench.load("2021-02", [4])
     for change in changes:
         bench.query(change)
     (file,) = bench.folder.glob("trips_2021-01_m1_*.parquet")
-    return bench.warehouse.compare(TRIPS, "2021-01", file=str(file))
+    if isinstance(bench.warehouse, ComparesContent):
+        return bench.warehouse.compare(TRIPS, "2021-01", file=str(file))
+    assert isinstance(bench.warehouse, ComparesAtCost), "values are compared nowhere"
+    most_bytes = bench.warehouse.comparison_bytes(TRIPS, "2021-01")
+    return bench.warehouse.compare_billed(TRIPS, "2021-01", file=bench.hand_over(file), most_bytes=most_bytes)
 
 
 def test_a_month_as_it_was_loaded_has_the_content_of_its_file(bench: Bench) -> None:
@@ -320,24 +326,22 @@ def test_a_month_as_it_was_loaded_has_the_content_of_its_file(bench: Bench) -> N
         "UPDATE trips SET file_month = DATE '2021-02-01' WHERE VendorID = 2",
     ],
 )
-def test_other_content_shows_wherever_it_can_be_compared(bench: Bench, change: str) -> None:
+def test_other_content_shows(bench: Bench, change: str) -> None:
     assert not compared(bench, change).same
 
 
 def test_values_that_rows_exchanged_are_other_content_in_no_column(bench: Bench) -> None:
-    if isinstance(bench.warehouse, ComparesContent):
-        assert compared(bench, "UPDATE trips SET VendorID = 3 - VendorID WHERE VendorID < 3") == Compared(
-            False, 3, 3, ()
-        )
+    changed = compared(bench, "UPDATE trips SET VendorID = 3 - VendorID WHERE VendorID < 3")
+    assert changed == Compared(False, 3, 3, ())
 
 
 def test_rows_that_no_load_recorded_are_counted(bench: Bench) -> None:
-    if isinstance(bench.warehouse, ComparesContent):
-        bench.load("2021-01", [1, 2])
-        bench.query("INSERT INTO trips (VendorID, file_month) VALUES (9, DATE '2021-05-01')")
-        bench.query("INSERT INTO trips (VendorID) VALUES (9)")
-        assert bench.warehouse.unrecorded(TRIPS) == {date(2021, 5, 1): 1, None: 1}
-        assert bench.warehouse.unrecorded(ZONES) == {}
+    assert isinstance(bench.warehouse, CountsUnrecorded)
+    bench.load("2021-01", [1, 2])
+    bench.query("INSERT INTO trips (VendorID, file_month) VALUES (9, DATE '2021-05-01')")
+    bench.query("INSERT INTO trips (VendorID) VALUES (9)")
+    assert bench.warehouse.unrecorded(TRIPS) == {date(2021, 5, 1): 1, None: 1}
+    assert bench.warehouse.unrecorded(ZONES) == {}
 
 
 def refused(bench: Bench, *, table: Table = TRIPS, month: str | None = "2021-01") -> str:
@@ -400,3 +404,49 @@ def test_columns_of_the_user_stay_and_are_null_in_new_rows(bench: Bench) -> None
     bench.query("CREATE OR REPLACE TABLE trips AS SELECT *, 'mine' AS note FROM trips")
     bench.load("2021-02", [2])
     assert sorted(bench.query("SELECT VendorID, note FROM trips")) == [(1, "mine"), (2, None)]
+
+
+def answered(bench: Bench, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of a query."""
+    assert isinstance(bench.warehouse, AnswersQueries)
+    with bench.warehouse.query(sql) as answer:
+        return [tuple(row.values()) for batch in answer.batches for row in batch.to_pylist()]
+
+
+def test_a_query_finds_tables_by_name_and_gives_their_values(bench: Bench) -> None:
+    bench.load("2021-01", [3, 1, 2])
+    assert answered(bench, "SELECT vendorid, file_month FROM trips ORDER BY 1") == [
+        (number, date(2021, 1, 1)) for number in (1, 2, 3)
+    ]
+
+
+def test_a_query_tells_its_columns_also_when_it_has_no_rows(bench: Bench) -> None:
+    bench.load("2021-01", [1])
+    assert isinstance(bench.warehouse, AnswersQueries)
+    with bench.warehouse.query("SELECT vendorid AS a, 1 AS b FROM trips WHERE vendorid > 9") as answer:
+        assert (answer.schema.names, [batch.num_rows for batch in answer.batches if batch.num_rows]) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM trips WHERE true",
+        "INSERT INTO trips (vendorid) VALUES (7)",
+        "CREATE TABLE mine AS SELECT 1 AS a",
+        "DROP TABLE trips",
+    ],
+)
+def test_a_query_changes_nothing(bench: Bench, sql: str) -> None:
+    bench.load("2021-01", [1])
+    with pytest.raises(UsageError, match="is only read by a query"):
+        answered(bench, sql)
+    assert bench.vendors() == [1]
+    assert bench.warehouse.held("trips", "mine")["mine"] == {}
+
+
+def test_a_query_that_is_wrong_is_refused_in_one_line_of_the_warehouse(bench: Bench) -> None:
+    bench.load("2021-01", [1])
+    for wrong in ("SELEC 1", "SELECT nothing_such FROM trips", "SELECT * FROM nothing_such"):
+        with pytest.raises(UsageError, match=f"^{re.escape(str(bench.warehouse.place))} refused the query: .+") as told:
+            answered(bench, wrong)
+        assert "\n" not in str(told.value)

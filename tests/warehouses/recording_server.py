@@ -9,6 +9,7 @@ the method; they are played in order, then the default applies again. `always` r
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ _ROUTES = {
     "datasets.get": ("GET", rf"{_API}/datasets/\w+"),
     "datasets.insert": ("POST", rf"{_API}/datasets"),
     "tables.get": ("GET", rf"{_API}/datasets/\w+/tables/(\w+)"),
+    "tables.list": ("GET", rf"{_API}/datasets/\w+/tables"),
     "tables.insert": ("POST", rf"{_API}/datasets/\w+/tables"),
     "tables.patch": ("PATCH", rf"{_API}/datasets/\w+/tables/(\w+)"),
     "tables.delete": ("DELETE", rf"{_API}/datasets/\w+/tables/(\w+)"),
@@ -44,6 +46,7 @@ _ROUTES = {
     "jobs.cancel": ("POST", rf"{_API}/jobs/([\w-]+)/cancel"),
     "upload": ("POST", f"/upload{_API}/jobs"),
     "buckets.get": ("GET", r"/storage/v1/b/([\w-]+)"),
+    "objects.list": ("GET", r"/storage/v1/b/([\w-]+)/o"),
 }
 
 
@@ -70,7 +73,7 @@ class Recording:
     """`requests` in order. `rows` is what COUNT(*) says.
 
     `newest` is when `_loads` last had a row of the month, `recorded` whether it has any of the table. `dataset`,
-    `table` and `loads` (the table `_loads`) amend what the server says of them.
+    `table` and `loads` (the table `_loads`) amend what the server says of them. `objects` are those of all buckets.
     """
 
     url: str
@@ -85,6 +88,8 @@ class Recording:
     recorded: bool = True
     newest: int | None = None
     bucket_location: str = "EU"
+    bucket_regions: tuple[str, ...] = ()
+    objects: list[dict[str, Any]] = field(default_factory=list)
 
     def sent(self, name: str) -> list[Request]:
         """The requests to one method."""
@@ -177,7 +182,17 @@ class Recording:
         return 200, {}
 
     def _buckets_get(self, request: Request) -> Answer:
-        return 200, {"kind": "storage#bucket", "name": request.of, "location": self.bucket_location}
+        placed = {"customPlacementConfig": {"dataLocations": self.bucket_regions}} if self.bucket_regions else {}
+        return 200, {"kind": "storage#bucket", "name": request.of, "location": self.bucket_location, **placed}
+
+    def _objects_list(self, request: Request) -> Answer:
+        prefix = request.query.get("prefix", "")
+        items = [one for one in self.objects if one["bucket"] == request.of and one["name"].startswith(prefix)]
+        return 200, {"kind": "storage#objects", "items": items}
+
+    def _tables_list(self, request: Request) -> Answer:
+        tables = [self._tables_get(dataclasses.replace(request, of=name))[1] for name in ("_loads", "trips")]  # type: ignore[index]
+        return 200, {"kind": "bigquery#tableList", "tables": tables}
 
 
 def refusal(status: int, reason: str, message: str) -> tuple[int, Any]:

@@ -26,6 +26,54 @@ def test_a_partition_that_would_be_dropped_at_once_is_not_loaded(google: Recordi
     assert google.sent("jobs.insert") == []
 
 
+SIXTY_DAYS = str(60 * 86_400_000)
+
+
+def without_tables(google: Recording) -> None:
+    google.always["tables.get"] = lambda _: refusal(404, "notFound", "Not found: Table")
+
+
+def test_a_table_that_will_be_dropped_is_not_loaded(google: Recording, warehouse: Warehouse) -> None:
+    google.table["expirationTime"] = "4070908800000"
+    with pytest.raises(
+        WarehouseError,
+        match=r"drops the table wire-project:taxi.trips with all of its months at 2099-01-01 00:00 UTC\. .* "
+        r"ALTER TABLE `wire-project.taxi.trips` SET OPTIONS \(expiration_timestamp = NULL\)",
+    ):
+        load(warehouse)
+    assert {request.name for request in google.requests} & CHANGES == set()
+
+
+def test_a_new_table_that_would_be_dropped_by_default_is_not_made(google: Recording, warehouse: Warehouse) -> None:
+    without_tables(google)
+    google.dataset["defaultTableExpirationMs"] = SIXTY_DAYS
+    with pytest.raises(
+        WarehouseError,
+        match=r"drops each new table 60 days after it is made, with all of its months\. .* ALTER SCHEMA "
+        r"`wire-project.taxi` SET OPTIONS \(default_table_expiration_days = NULL\)",
+    ):
+        load(warehouse)
+    assert {request.name for request in google.requests} & CHANGES == set()
+
+
+def test_a_default_expiry_of_partitions_counts_instead_of_that_of_tables(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    without_tables(google)
+    google.dataset |= {
+        "defaultTableExpirationMs": SIXTY_DAYS,
+        "defaultPartitionExpirationMs": str(100 * 366 * 86_400_000),
+    }
+    assert load(warehouse) == 2
+
+
+def test_a_default_expiry_of_tables_does_not_matter_to_those_that_are_there(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    google.dataset["defaultTableExpirationMs"] = SIXTY_DAYS
+    assert load(warehouse) == 2
+
+
 def test_a_table_that_is_partitioned_otherwise_is_not_loaded(google: Recording, warehouse: Warehouse) -> None:
     google.table["timePartitioning"] = {"type": "DAY", "field": "pickup_datetime"}
     with pytest.raises(WarehouseError, match=r"not partitioned by MONTH\(file_month\). Use \?method=merge"):
@@ -114,7 +162,7 @@ def checks(warehouse: Warehouse) -> list[Check]:
 
 
 def test_a_usable_warehouse_passes_every_check(google: Recording, warehouse: Warehouse) -> None:
-    assert [check.ok for check in checks(warehouse)] == [True] * 5
+    assert [check.ok for check in checks(warehouse)] == [True] * 6
 
 
 def test_a_bucket_in_another_location_is_reported_beforehand(google: Recording, warehouse: Warehouse) -> None:
@@ -125,12 +173,15 @@ def test_a_bucket_in_another_location_is_reported_beforehand(google: Recording, 
     ]
 
 
-def test_a_default_expiry_of_partitions_is_reported_beforehand_with_the_remedy(
-    google: Recording, warehouse: Warehouse
-) -> None:
-    google.dataset["defaultPartitionExpirationMs"] = str(60 * 86_400_000)
-    (sentence,) = [check.sentence for check in checks(warehouse) if not check.ok]
-    assert "ALTER SCHEMA `wire-project.taxi` SET OPTIONS (default_partition_expiration_days = NULL)" in sentence
+def test_default_expiries_are_reported_beforehand_with_the_remedy(google: Recording, warehouse: Warehouse) -> None:
+    google.dataset |= {"defaultPartitionExpirationMs": SIXTY_DAYS, "defaultTableExpirationMs": SIXTY_DAYS}
+    sentence, another = [check.sentence for check in checks(warehouse) if not check.ok]
+    assert sentence.startswith("The dataset wire-project:taxi drops partitions 60 days after their month")
+    assert another.startswith("The dataset wire-project:taxi drops each new table 60 days after it is made")
+    assert sentence.endswith(
+        "ALTER SCHEMA `wire-project.taxi` SET OPTIONS "
+        "(default_table_expiration_days = NULL, default_partition_expiration_days = NULL)"
+    )
 
 
 def test_no_right_to_run_jobs_is_reported_beforehand(google: Recording, warehouse: Warehouse) -> None:
@@ -138,9 +189,42 @@ def test_no_right_to_run_jobs_is_reported_beforehand(google: Recording, warehous
     assert [check.ok for check in checks(warehouse)] == [True, False]
 
 
+def test_no_right_to_create_tables_is_reported_beforehand_with_the_role(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    denied = "Access Denied: Dataset wire-project:taxi: Permission bigquery.tables.create denied on dataset"
+    google.always["jobs.insert"] = lambda _: refusal(403, "accessDenied", denied)
+    (sentence,) = [check.sentence for check in checks(warehouse) if not check.ok]
+    assert "Grant roles/bigquery.dataEditor on the dataset wire-project:taxi." in sentence
+    (asked,) = google.sent("jobs.insert")
+    assert asked.body["configuration"]["dryRun"] is True
+
+
+def test_no_right_to_create_a_dataset_is_reported_beforehand_with_the_role(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    google.always["datasets.get"] = lambda _: refusal(404, "notFound", "Not found: Dataset wire-project:taxi")
+    denied = "Access Denied: Project wire-project: User does not have bigquery.datasets.create permission in project"
+    google.always["jobs.insert"] = lambda _: refusal(403, "accessDenied", denied)
+    (sentence,) = [check.sentence for check in checks(warehouse) if not check.ok]
+    assert "Grant roles/bigquery.user on the project wire-project." in sentence
+
+
+def test_a_bucket_whose_location_may_not_be_seen_fails_no_check_of_a_dataset_that_is_there(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    google.always["buckets.get"] = lambda _: refusal(403, "forbidden", "a@b.c does not have storage.buckets.get")
+    assert all(check.ok for check in checks(warehouse))
+    google.always["datasets.get"] = lambda _: refusal(404, "notFound", "Not found: Dataset wire-project:taxi")
+    (sentence,) = [check.sentence for check in checks(warehouse) if not check.ok]
+    assert "Grant them roles/storage.bucketViewer on the bucket" in sentence
+
+
 def test_checks_change_nothing(google: Recording, warehouse: Warehouse) -> None:
     checks(warehouse)
-    assert {request.name for request in google.requests} == {"jobs.query", "datasets.get", "buckets.get"}
+    assert {request.name for request in google.requests} == {"jobs.query", "jobs.insert", "datasets.get", "buckets.get"}
+    (tried,) = google.sent("jobs.insert")
+    assert tried.body["configuration"]["dryRun"] is True
 
 
 @pytest.mark.parametrize(
@@ -209,5 +293,5 @@ def test_the_method_in_the_url_wins_over_the_option(google: Recording, url: str,
 
 
 def test_an_unknown_method_is_refused_with_those_that_are_possible() -> None:
-    with pytest.raises(UsageError, match="Possible: partition or merge"):
+    with pytest.raises(UsageError, match="Possible: partition or merge or external"):
         open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}"), Options(method="delete"))

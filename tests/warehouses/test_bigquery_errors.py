@@ -49,7 +49,7 @@ CASES: dict[str, tuple[Play, type[Exception], str]] = {
     "too many updates": (
         failed("rateLimitExceeded", "Exceeded rate limits: too many table update operations for this table."),
         TransientError,
-        "is temporarily unable to do this. Run again",
+        "too much was asked of BigQuery at once, and waiting did not help. Run again later",
     ),
     "503": (
         refuse(503, "backendError", "Error encountered"),
@@ -60,12 +60,12 @@ CASES: dict[str, tuple[Play, type[Exception], str]] = {
     "rate limit": (
         refuse(403, "rateLimitExceeded", "Exceeded rate limits: too many concurrent jobs"),
         TransientError,
-        "is temporarily unable to do this. Run again",
+        "too much was asked of BigQuery at once, and waiting did not help. Run again later",
     ),
     "quota": (
         refuse(403, "quotaExceeded", "Quota exceeded: Your project exceeded quota for imports per project"),
         TransientError,
-        "quota of BigQuery is used up. Run again later",
+        "quota of BigQuery is used up. It fills again in the course of a day: run again then",
     ),
     "billing off": (
         refuse(403, "billingNotEnabled", "BigQuery: Billing has not been enabled for this project."),
@@ -75,10 +75,54 @@ CASES: dict[str, tuple[Play, type[Exception], str]] = {
     "no permission": (
         refuse(403, "accessDenied", "Access Denied: Project wire-project: User does not have bigquery.jobs.create"),
         WarehouseError,
-        "Grant them roles/bigquery.dataEditor .* roles/bigquery.jobUser .* roles/storage.objectViewer",
+        r"lack a permission in wire-project:taxi\. Grant roles/bigquery.jobUser on the project wire-project\. BigQuery",
+    ),
+    "no permission to change the table": (
+        refuse(403, "accessDenied", "Access Denied: Table t: Permission bigquery.tables.updateData denied on table"),
+        WarehouseError,
+        r"Grant roles/bigquery.dataEditor on the dataset wire-project:taxi\. BigQuery",
+    ),
+    "no permission that is named": (
+        refuse(403, "accessDenied", "Access Denied: File gs://bucket/trips/trips_2021-01.parquet: Access Denied"),
+        WarehouseError,
+        "Grant roles/bigquery.dataEditor .* roles/bigquery.jobUser .* roles/storage.objectViewer",
+    ),
+    "a dataset that is called billing": (
+        refuse(403, "accessDenied", "Access Denied: Dataset wire-project:billing is required: no access to billing"),
+        WarehouseError,
+        "Grant roles/bigquery.dataEditor",
+    ),
+    "another dataset that is called billing": (
+        refuse(403, "accessDenied", "Access Denied: Table wire-project:taxi.billing must be enabled by its owner"),
+        WarehouseError,
+        "Grant roles/bigquery.dataEditor",
+    ),
+    "key refused": (
+        failed(
+            "accessDenied",
+            'Access Denied: BigQuery BigQuery: Please grant Cloud KMS CryptoKey Encrypter/Decrypter role for "key1" to '
+            '"bq-1@bigquery-encryption.iam.gserviceaccount.com"',
+        ),
+        WarehouseError,
+        "KMS key that encrypts wire-project:taxi cannot be used. .*roles/cloudkms.cryptoKeyEncrypterDecrypter",
+    ),
+    "perimeter": (
+        refuse(
+            403,
+            "accessDenied",
+            "VPC Service Controls: Request is prohibited by organization's policy. "
+            "vpcServiceControlsUniqueIdentifier: abc123",
+        ),
+        WarehouseError,
+        "VPC Service Controls keep this machine out of wire-project:taxi. Run inside .* abc123",
     ),
     "API off": (
-        refuse(403, "accessNotConfigured", "BigQuery API has not been used in project 1 before or it is disabled."),
+        refuse(
+            403,
+            "accessNotConfigured",
+            "BigQuery API has not been used in project 1 before or it is disabled. Enable "
+            "it by visiting https://console.developers.google.com/apis/bigquery/overview?project=1 then retry.",
+        ),
         WarehouseError,
         "gcloud services enable bigquery.googleapis.com --project=wire-project",
     ),
@@ -102,8 +146,9 @@ def test_an_error_becomes_a_sentence_with_the_remedy(
     google: Recording, warehouse: Warehouse, play: Play, kind: type[Exception], sentence: str
 ) -> None:
     google.always["jobs.insert"] = play
-    with pytest.raises(kind, match=sentence):
+    with pytest.raises(kind, match=sentence) as raised:
         load(warehouse)
+    assert "http" not in str(raised.value)
 
 
 @pytest.mark.usefixtures("impatient")

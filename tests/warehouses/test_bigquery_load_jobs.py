@@ -105,3 +105,11 @@ def test_a_missing_dataset_is_created_where_the_bucket_is(google: Recording, war
     google.play["datasets.get"] = [refuse(404, "notFound", "Not found: Dataset wire-project:taxi")]
     load(warehouse)
     assert google.sent("datasets.insert")[0].body["location"] == "EUROPE-WEST4"
+
+
+def test_an_emulator_that_does_not_know_partitions_is_told_as_what_it_is(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    google.rows = 0
+    with pytest.raises(WarehouseError, match=r"An emulator may know no partitions .*: set load\.method = merge"):
+        load(warehouse)

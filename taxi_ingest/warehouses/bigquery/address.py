@@ -10,8 +10,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Place
 
-METHODS = ("partition", "merge")
-"""How a month is replaced: a load job into the partition (free, atomic), or a staging table and one MERGE."""
+METHODS = ("partition", "merge", "external")
+"""How a month is replaced: a load job into the partition (free, atomic); a staging table and one MERGE; or not at all,
+because the table shows the store's objects."""
 
 LOADS = "_loads"
 """The small table that records the mark of each month that was loaded."""

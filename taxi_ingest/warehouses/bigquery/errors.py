@@ -10,6 +10,7 @@ from google.api_core import exceptions as answers
 from taxi_ingest import google_cloud
 from taxi_ingest.errors import TaxiError, TransientError, WarehouseError
 from taxi_ingest.google_cloud import message_of, reason_of
+from taxi_ingest.google_roles import Target, grants, permissions_in
 from taxi_ingest.warehouses.bigquery.address import Address
 
 _TRANSIENT_REASONS = {
@@ -17,10 +18,13 @@ _TRANSIENT_REASONS = {
     "internalError",
     "jobBackendError",
     "jobInternalError",
-    "jobRateLimitExceeded",
-    "rateLimitExceeded",
     "tableUnavailable",
 }
+_RATE_LIMITS = {"jobRateLimitExceeded", "rateLimitExceeded"}
+
+_LATER = 3600.0
+"""Seconds after which a limit that was waited for in vain may be gone; a step is not tried again before."""
+
 _CONFLICTS = ("could not serialize access", "due to concurrent update", "write-write conflict", "conflict on")
 """Parts of messages: Google's first two, then those of the emulator that the tests use."""
 
@@ -34,6 +38,11 @@ def is_conflict(error: answers.GoogleAPICallError) -> bool:
     """Whether another writer changed the table at the same time; the job changed nothing and may be sent again."""
     message = message_of(error).lower()
     return any(sign in message for sign in _CONFLICTS)
+
+
+def is_rate_limited(error: answers.GoogleAPICallError) -> bool:
+    """Whether too much was asked in too little time; the job changed nothing and may be sent again."""
+    return reason_of(error) in _RATE_LIMITS
 
 
 def is_project_missing(error: answers.GoogleAPICallError) -> bool:
@@ -54,8 +63,15 @@ def _transient(error: answers.GoogleAPICallError, address: Address) -> Transient
         return TransientError(f"{address}: the job was cancelled. Run again. BigQuery says: {message}")
     if reason == "quotaExceeded":
         return TransientError(
-            f"{address}: a quota of BigQuery is used up. Run again later, or request more in the Google Cloud console. "
-            f"BigQuery says: {message}"
+            f"{address}: a quota of BigQuery is used up. It fills again in the course of a day: run again then. "
+            f"BigQuery says: {message}",
+            retry_after=_LATER,
+        )
+    if is_rate_limited(error):
+        return TransientError(
+            f"{address}: too much was asked of BigQuery at once, and waiting did not help. Run again later, with fewer "
+            f"runs at the same time. It says: {message}",
+            retry_after=_LATER,
         )
     if reason in _TRANSIENT_REASONS or isinstance(error, answers.TooManyRequests | answers.ServerError):
         return TransientError(f"{address}: BigQuery is temporarily unable to do this. Run again. It says: {message}")
@@ -70,6 +86,8 @@ def _not_allowed(error: answers.GoogleAPICallError, address: Address) -> Warehou
             f"The BigQuery API is off in project {address.project}. "
             f"Turn it on: gcloud services enable bigquery.googleapis.com --project={address.project}"
         )
+    if around := google_cloud.refused_around(error, str(address)):
+        return WarehouseError(around)
     if google_cloud.is_billing_off(error):
         return WarehouseError(
             f"{google_cloud.billing_is_off(f'project {address.project}')} "
@@ -79,11 +97,22 @@ def _not_allowed(error: answers.GoogleAPICallError, address: Address) -> Warehou
         return WarehouseError(google_cloud.credentials_refused(message))
     if isinstance(error, answers.Forbidden):
         return WarehouseError(
-            f"These credentials lack a permission in {address}. Grant them roles/bigquery.dataEditor on the dataset, "
-            "roles/bigquery.jobUser on the project and roles/storage.objectViewer on the bucket. "
-            f"BigQuery says: {message}"
+            f"These credentials lack a permission in {address}. {_grants(address, message)} BigQuery says: {message}"
         )
     return None
+
+
+def _grants(address: Address, message: str) -> str:
+    """Which role grants the permission that a message speaks of; all that are needed, if it names none."""
+    names: dict[Target, str] = {
+        "bucket": "the bucket",
+        "dataset": f"the dataset {address}",
+        "project": f"the project {address.project}",
+    }
+    return grants(permissions_in(message), names) or (
+        f"Grant roles/bigquery.dataEditor on {names['dataset']}, roles/bigquery.jobUser on {names['project']} and "
+        "roles/storage.objectViewer on the bucket."
+    )
 
 
 def _refused(error: answers.GoogleAPICallError, address: Address) -> WarehouseError:

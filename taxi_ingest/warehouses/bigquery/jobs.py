@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import re
 import time
 import uuid
@@ -14,10 +16,20 @@ from google.api_core import exceptions as answers
 from google.api_core.retry import Retry
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
+from google.cloud.bigquery.table import RowIterator
 
 from taxi_ingest import google_cloud
 from taxi_ingest.errors import TransientError
-from taxi_ingest.warehouses.bigquery.errors import is_conflict
+from taxi_ingest.warehouses.bigquery.errors import is_conflict, is_rate_limited
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a job that changed nothing is sent in all, and the first pause in seconds, doubling."""
+
+    tries: int
+    seconds: float
+
 
 UPLOAD_RETRIES = 5
 """How often the upload of a row of `_loads` is retried."""
@@ -28,8 +40,16 @@ JOB_SECONDS = 3600.0
 CANCEL_SECONDS = 60.0
 """How long a cancelled job may take to end."""
 
-CONFLICT_TRIES = 6
-"""How often a job is sent, in all, when other writers change the same table at the same time."""
+CONFLICTS = Patience(tries=6, seconds=0.25)
+"""When other writers change the same table at the same time."""
+
+RATE_LIMITS = Patience(tries=8, seconds=2.0)
+"""When a table takes no more changes for the moment: those of `_loads`, if many machines load at once."""
+
+_LONGEST_PAUSE = 32.0
+
+PAGE_ROWS = 10_000
+"""Rows of a query's answer that are fetched at a time."""
 
 LABELS = {"made_by": "taxi-ingest"}
 
@@ -85,7 +105,7 @@ class Jobs:
                 uri, table, job_id=job_id, job_config=config, location=sending.location, **call_options()
             )
 
-        self._run(send, sending)
+        _again_if_nothing_changed(lambda: self._run(send, sending))
 
     def append(
         self, row: Mapping[str, str | int | None], table: str, config: bigquery.LoadJobConfig, sending: Sending
@@ -103,7 +123,7 @@ class Jobs:
                 timeout=google_cloud.REQUEST_SECONDS,
             )
 
-        _retry_conflicts(lambda: self._run(send, sending))
+        _again_if_nothing_changed(lambda: self._run(send, sending))
 
     def execute(self, sql: str, parameters: Parameters, sending: Sending) -> None:
         """Run a statement that changes a table."""
@@ -118,13 +138,21 @@ class Jobs:
                 **call_options(),
             )
 
-        _retry_conflicts(lambda: self._run(send, sending))
+        _again_if_nothing_changed(lambda: self._run(send, sending))
 
-    def query(self, sql: str, parameters: Parameters, *, location: str = "") -> list[bigquery.Row]:
-        """The rows of a query; it changes nothing, so its job is not recorded."""
+    def query(
+        self, sql: str, parameters: Parameters, *, location: str = "", most_bytes: int | None = None
+    ) -> list[bigquery.Row]:
+        """The rows of a query; it changes nothing, so its job is not recorded.
+
+        BigQuery refuses one that it would bill for more than `most_bytes`.
+        """
+        config = _config(parameters)
+        if most_bytes is not None:
+            config.maximum_bytes_billed = most_bytes
         rows = self.client.query_and_wait(
             sql,
-            job_config=_config(parameters),
+            job_config=config,
             location=location or None,
             api_timeout=google_cloud.REQUEST_SECONDS,
             wait_timeout=JOB_SECONDS,
@@ -132,6 +160,37 @@ class Jobs:
             job_retry=google_cloud.limited(DEFAULT_JOB_RETRY),
         )
         return list(rows)
+
+    def bytes_read(self, sql: str, parameters: Parameters) -> int:
+        """The bytes that a query would read; found by a dry run, which is free."""
+        config = _config(parameters)
+        config.dry_run = True
+        config.use_query_cache = False  # an answer that BigQuery still knows would make it 0
+        job = self.client.query(sql, job_config=config, job_retry=None, **call_options())
+        return int(job.total_bytes_processed or 0)
+
+    def foresee(self, sql: str, dataset: str = "", *, location: str = "") -> tuple[str, int]:
+        """What kind of statement `sql` is, as `SELECT`, and the bytes it would read; `dataset` has its tables.
+
+        It is looked at, with the permissions it needs, and changes nothing.
+        """
+        config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False, labels=LABELS)
+        if dataset:
+            config.default_dataset = dataset
+        job = self.client.query(sql, job_config=config, location=location or None, job_retry=None, **call_options())
+        return str(job.statement_type), int(job.total_bytes_processed or 0)
+
+    def rows(self, sql: str, dataset: str) -> RowIterator:
+        """The rows of a query of a user's, fetched page by page; `dataset` has the tables named alone."""
+        return self.client.query_and_wait(
+            sql,
+            job_config=bigquery.QueryJobConfig(default_dataset=dataset, labels=LABELS),
+            api_timeout=google_cloud.REQUEST_SECONDS,
+            wait_timeout=JOB_SECONDS,
+            retry=google_cloud.limited(DEFAULT_RETRY),
+            job_retry=google_cloud.limited(DEFAULT_JOB_RETRY),
+            page_size=PAGE_ROWS,
+        )
 
     def settle(self, reference: str) -> None:
         """Make sure that the job `reference`, recorded by an earlier run, has ended; it may never have been sent."""
@@ -192,16 +251,19 @@ def _has_ended(job: Job, seconds: float) -> bool:
     return True
 
 
-def _retry_conflicts(run: Callable[[], None]) -> None:
-    for number in range(CONFLICT_TRIES):
+def _again_if_nothing_changed(run: Callable[[], None]) -> None:
+    """Run a job, and send it again after a refusal that passes."""
+    for number in itertools.count():
         try:
             run()
         except answers.GoogleAPICallError as error:
-            if not is_conflict(error) or number == CONFLICT_TRIES - 1:
+            patience = CONFLICTS if is_conflict(error) else RATE_LIMITS if is_rate_limited(error) else None
+            if patience is None or number + 1 >= patience.tries:
                 raise
-            time.sleep(0.25 * 2**number)
         else:
             return
+        pause = min(patience.seconds * 2**number, _LONGEST_PAUSE)
+        time.sleep(pause * random.uniform(1, 1.25))  # noqa: S311 - no secret
 
 
 def _config(parameters: Parameters) -> bigquery.QueryJobConfig:

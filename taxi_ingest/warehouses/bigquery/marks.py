@@ -6,6 +6,7 @@ So a load that was interrupted, or two that overlapped, leave a month that is no
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -49,6 +50,18 @@ WHERE age = 1 AND state = 'done'
   AND EXISTS (SELECT 1 FROM {tables} WHERE table_name = @table)
 """
 
+_UNRECORDED = """
+SELECT partition_id, total_rows
+FROM {partitions}
+WHERE table_name = @table AND total_rows > 0 AND partition_id NOT IN (
+  SELECT FORMAT_DATE('%Y%m', file_month) FROM {loads} WHERE table_name = @table AND file_month IS NOT NULL
+) AND EXISTS (SELECT 1 FROM {loads} WHERE table_name = @table)
+"""
+
+_MONTH_ID = re.compile(r"\d{6}")
+_NO_MONTH_ID = "__NULL__"
+"""The partition of rows whose `file_month` is null."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -86,6 +99,18 @@ class Marks:
             month_key(row["file_month"]): HeldMonth(row["mark"], row["row_count"], row["loaded"], row["source"])
             for row in self._jobs.query(sql, {"table": ("STRING", table)})
         }
+
+    def unrecorded(self, table: str) -> dict[date | None, int]:
+        """The months that no load recorded, each with its number of rows from the table's metadata."""
+        sql = _UNRECORDED.format(loads=self._address.quoted(LOADS), partitions=self._address.view("PARTITIONS"))
+        found: dict[date | None, int] = {}
+        for row in self._jobs.query(sql, {"table": ("STRING", table)}):
+            name = row["partition_id"] or ""
+            if _MONTH_ID.fullmatch(name):
+                found[first_day(f"{name[:4]}-{name[4:]}")] = row["total_rows"]
+            elif name == _NO_MONTH_ID:
+                found[None] = row["total_rows"]
+        return found
 
     def newest(self, load: Load) -> datetime | None:
         """When the newest row of the load's month was written; None if there is none."""

@@ -7,8 +7,10 @@ from datetime import datetime
 
 from google.cloud import bigquery
 
+from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import WarehouseError
+from taxi_ingest.warehouses import Table
 from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, Parameters
@@ -43,11 +45,7 @@ class Replacement:
         else:
             self._overwrite(file)
         counted = self._count()
-        if counted != load.rows:
-            raise WarehouseError(
-                f"{load.table.name} {load.month or ''} has {counted:,} rows in {self._address}, but {file} should "
-                f"hold {load.rows:,}. The month does not count as loaded. Run again."
-            )
+        checked_count(self._address, load.table, load.month, file, counted=counted, expected=load.rows)
         self._marks.write(load, "done", after=self._newest)
         return counted
 
@@ -87,3 +85,15 @@ class Replacement:
         sql = f"SELECT COUNT(*) AS row_count FROM {self._address.quoted(load.table.name)} {where}"  # noqa: S608
         (row,) = self._jobs.query(sql, parameters, location=load.sending.location)
         return int(row["row_count"])
+
+
+def checked_count(address: Address, table: Table, month: str | None, file: str, *, counted: int, expected: int) -> int:
+    """The rows counted of a month. Raises WarehouseError if they are not as many as its file holds."""
+    if counted == expected:
+        return counted
+    emulated = google_cloud.uses_emulator(google_cloud.BIGQUERY_EMULATOR) and address.method != "merge" and month
+    hint = "An emulator may know no partitions (table$YYYYMM) and no external tables: set load.method = merge. "
+    raise WarehouseError(
+        f"{table.name} {month or ''} has {counted:,} rows in {address}, but {file} should hold {expected:,}. The month "
+        f"does not count as loaded. {hint if emulated else ''}Run again."
+    )

@@ -11,13 +11,13 @@ from google.api_core import exceptions as answers
 from google.cloud import bigquery
 
 from taxi_ingest.catalog import FILE_MONTH
-from taxi_ingest.catalog.months import last_day
 from taxi_ingest.errors import WarehouseError
 from taxi_ingest.google_cloud import reason_of
 from taxi_ingest.warehouses import Table, column_comment
+from taxi_ingest.warehouses.bigquery import expiry
 from taxi_ingest.warehouses.bigquery.address import LOADS, Address, check_column
 from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, call_options
-from taxi_ingest.warehouses.bigquery.locations import bucket_location, location_for
+from taxi_ingest.warehouses.bigquery.locations import BucketLocation, bucket_location, location_for
 from taxi_ingest.warehouses.ownership import Found, refuse_foreign
 
 TYPES = {"int64": "INT64", "double": "FLOAT64", "string": "STRING", "timestamp": "DATETIME"}
@@ -73,7 +73,7 @@ def ensure_dataset(jobs: Jobs, address: Address, bucket: str) -> bigquery.Datase
         return jobs.client.get_dataset(address.dataset_id, **call_options())
     except answers.NotFound:
         new = bigquery.Dataset(address.dataset_id)
-    new.location = address.location or _location_beside(bucket, address)
+    new.location = address.location or location_of_new(address, bucket, bucket_location(bucket, address.project))
     new.description = "New York's taxi trips, loaded by taxi-ingest"
     new.labels = LABELS
     try:
@@ -93,22 +93,28 @@ def ensure_table(
     """Create the table and the table of loads if missing; add columns that the catalog gained since.
 
     Returns the columns that the table's owner added to it. Raises WarehouseError, before anything is changed, for a
-    table or view of one of these names that is not ours, and for a table that is partitioned otherwise; also for one
-    that would drop `month` at once.
+    table or view of one of these names that is not ours, and for a table that is partitioned otherwise or that BigQuery
+    will drop; also for one that would drop `month` at once.
     """
-    loads, existing = _get(jobs, address, LOADS), _get(jobs, address, table.name)
+    loads, existing = get(jobs, address, LOADS), get(jobs, address, table.name)
     wanted = _described(address, table)
     if loads is not None:
-        refuse_foreign(_found(address, loads, is_known=_is_ours(loads)), _types(LOADS_SCHEMA))
+        refuse_foreign(found(address, loads, is_known=_is_ours(loads)), types(LOADS_SCHEMA))
     if existing is not None:
-        is_known = _is_labelled(existing) or (loads is not None and _is_recorded(jobs, address, table.name))
-        refuse_foreign(_found(address, existing, is_known=is_known), _types(wanted.schema))
+        _refuse_external(address, existing)
+        is_known = is_labelled(existing) or (loads is not None and _is_recorded(jobs, address, table.name))
+        refuse_foreign(found(address, existing, is_known=is_known), types(wanted.schema))
         _refuse_other_partitions(address, existing, month)
+    for there, partitioned in ((loads, True), (existing, table.monthly)):
+        if there is None:
+            expiry.refuse_new(address, dataset, partitioned=partitioned)
+        else:
+            expiry.refuse_existing(address, there)
     if loads is None:
         jobs.client.create_table(_loads(address), exists_ok=True, **call_options())
     if existing is None:
         existing = jobs.client.create_table(wanted, exists_ok=True, **call_options())
-    _refuse_expiry(address, table.name, month, existing, dataset)
+    expiry.refuse_month(address, existing, month, dataset)
     names = {field.name.lower() for field in existing.schema}
     missing = [field for field in wanted.schema if field.name.lower() not in names]
     ours = {field.name.lower() for field in wanted.schema}
@@ -121,35 +127,37 @@ def ensure_table(
 
 def are_loads_ours(jobs: Jobs, address: Address) -> bool:
     """Whether the dataset's table of loads, if there is one, is ours."""
-    loads = _get(jobs, address, LOADS)
+    loads = get(jobs, address, LOADS)
     return loads is None or _is_ours(loads)
 
 
 def _is_ours(loads: bigquery.Table) -> bool:
     """Whether a table called as our table of loads is it: it has all of its columns."""
-    return _types(LOADS_SCHEMA).items() <= _types(loads.schema).items()
+    return types(LOADS_SCHEMA).items() <= types(loads.schema).items()
 
 
-def _get(jobs: Jobs, address: Address, name: str) -> bigquery.Table | None:
+def get(jobs: Jobs, address: Address, name: str) -> bigquery.Table | None:
+    """The table of this name, if there is one."""
     try:
         return jobs.client.get_table(address.table(name), **call_options())
     except answers.NotFound:
         return None
 
 
-def _found(address: Address, table: bigquery.Table, *, is_known: bool) -> Found:
-    is_plain = table.table_type in {"TABLE", None}
+def found(address: Address, table: bigquery.Table, *, is_known: bool, kind: str = "TABLE") -> Found:
+    """A table as it was found; it is plain if it is of this kind."""
+    is_plain = (table.table_type or "TABLE") == kind
     return Found(
         where=f"{address} has {_KINDS.get(table.table_type, 'a table')} {table.table_id}",
-        types={name.lower(): kind for name, kind in _types(table.schema).items()},
+        types={name.lower(): kind for name, kind in types(table.schema).items()},
         is_plain=is_plain,
         is_known=is_known,
-        is_signed=_is_labelled(table),
+        is_signed=is_labelled(table),
         remedy="Rename or drop it, or name another dataset: --warehouse bigquery://PROJECT/DATASET.",
     )
 
 
-def _types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
+def types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
     """The types of columns in the words of SQL, by name."""
     return {
         field.name: ("REPEATED " if field.mode == "REPEATED" else "") + _SQL_NAMES.get(kind, kind)
@@ -158,7 +166,8 @@ def _types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
     }
 
 
-def _is_labelled(table: bigquery.Table) -> bool:
+def is_labelled(table: bigquery.Table) -> bool:
+    """Whether a table bears the label that we give to tables."""
     return LABELS.items() <= (table.labels or {}).items()
 
 
@@ -166,6 +175,14 @@ def _is_recorded(jobs: Jobs, address: Address, name: str) -> bool:
     """Whether we have loaded into a table: one that its owner made anew has lost its label."""
     sql = f"SELECT 1 AS one FROM {address.quoted(LOADS)} WHERE table_name = @table LIMIT 1"  # noqa: S608
     return bool(jobs.query(sql, {"table": ("STRING", name)}))
+
+
+def _refuse_external(address: Address, table: bigquery.Table) -> None:
+    if table.table_type == "EXTERNAL" and is_labelled(table):
+        raise WarehouseError(
+            f"{address}.{table.table_id} shows the store's objects (load.method = external), and holds no rows itself. "
+            f"To copy rows into a table, drop it first: bq rm -t {address}.{table.table_id}"
+        )
 
 
 def _refuse_other_partitions(address: Address, table: bigquery.Table, month: str | None) -> None:
@@ -198,35 +215,6 @@ def staging(jobs: Jobs, address: Address, table: Table) -> Iterator[str]:
             jobs.client.delete_table(address.table(name), not_found_ok=True, **call_options())
 
 
-def dataset_expiry(address: Address, dataset: bigquery.Dataset) -> str:
-    """A sentence about the dataset's default partition expiration, with the remedy; "" when it has none."""
-    statement = f"ALTER SCHEMA `{address.dataset_id}` SET OPTIONS (default_partition_expiration_days = NULL)"
-    return _expiry_sentence(dataset.default_partition_expiration_ms, f"The dataset {address}", statement)
-
-
-def _expiry_sentence(milliseconds: float | None, owner: str, statement: str) -> str:
-    if not milliseconds:
-        return ""
-    days = float(milliseconds) / 86_400_000
-    return (
-        f"{owner} drops partitions {days:g} days after their month, so older months would disappear at once. "
-        f"Turn billing on if this is a sandbox, then run in BigQuery: {statement}"
-    )
-
-
-def _refuse_expiry(
-    address: Address, name: str, month: str | None, table: bigquery.Table, dataset: bigquery.Dataset
-) -> None:
-    """Raise WarehouseError if this month would be dropped as soon as it is loaded."""
-    expiration_ms = table.time_partitioning.expiration_ms if table.time_partitioning else None
-    if not month or not expiration_ms:
-        return
-    if datetime.now(UTC).date() - last_day(month) >= timedelta(milliseconds=float(expiration_ms)):
-        statement = f"ALTER TABLE {address.quoted(name)} SET OPTIONS (partition_expiration_days = NULL)"
-        sentence = _expiry_sentence(expiration_ms, f"The table {address}.{name}", statement)
-        raise WarehouseError(f"{sentence} {dataset_expiry(address, dataset)}".rstrip())
-
-
 def _described(address: Address, table: Table) -> bigquery.Table:
     new = bigquery.Table(address.table(table.name), schema=schema(table))
     new.description = table.title
@@ -240,14 +228,17 @@ def _described(address: Address, table: Table) -> bigquery.Table:
 
 def _loads(address: Address) -> bigquery.Table:
     new = bigquery.Table(address.table(LOADS), schema=LOADS_SCHEMA)
+    # a table without partitions takes 5 changes in 10 seconds and 1,500 a day, one with them 50 and 30,000:
+    # https://docs.cloud.google.com/bigquery/quotas#partitioned_tables
+    new.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="at")
     new.description = "Which months were loaded, and from which rows; written by taxi-ingest"
     new.labels = LABELS
     return new
 
 
-def _location_beside(bucket: str, address: Address) -> str:
-    where = bucket_location(bucket, address.project)
-    location = location_for(where)
+def location_of_new(address: Address, bucket: str, where: BucketLocation) -> str:
+    """Where a dataset is created that loads from `bucket`. Raises WarehouseError if no location is known for it."""
+    location = address.location or location_for(where)
     if not location:
         raise WarehouseError(
             f"The bucket gs://{bucket} is in {where}, where BigQuery has no datasets. "

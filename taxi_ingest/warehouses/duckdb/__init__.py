@@ -6,7 +6,7 @@ turns a table into a view, or a view into a table, with all of its months.
 
 In this folder: `connecting` (the file, and other programs that have it open), `tables` (whose they are, what they
 lack), `holding` (what is there), `views`, `switching` (from one to the other), `loads` (marks), `comparing` (a month
-beside its Parquet file), `sql`.
+beside its Parquet file), `querying` (SQL of a user's), `sql`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import EXTERNAL, Compared, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import EXTERNAL, Answer, Compared, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.duckdb.comparing import compare
 from taxi_ingest.warehouses.duckdb.connecting import Connections
 from taxi_ingest.warehouses.duckdb.holding import held_months, rows_by_month
 from taxi_ingest.warehouses.duckdb.loads import Load, create_loads, name_of_loads, recorded, tables_with_loads
 from taxi_ingest.warehouses.duckdb.loads import record as record_load
+from taxi_ingest.warehouses.duckdb.querying import answer
 from taxi_ingest.warehouses.duckdb.sql import number, quoted, rows_in_file
 from taxi_ingest.warehouses.duckdb.switching import table_to_view, view_to_table
 from taxi_ingest.warehouses.duckdb.tables import check_relation, comment_on, is_our_view, is_table, prepare
@@ -150,7 +151,7 @@ class DuckDB:
             return compare(db, table, first_day(month) if month else None, file)
 
     def unrecorded(self, table: Table) -> dict[date | None, int]:
-        """Rows that no load recorded, by `file_month`; see the contract, `ComparesContent.unrecorded`."""
+        """Rows that no load recorded, by `file_month`; see the contract, `CountsUnrecorded.unrecorded`."""
         if not table.monthly or not self._connections.has_database:
             return {}
         with self._connections.open(read_only=True) as db:
@@ -158,6 +159,14 @@ class DuckDB:
             counts = bool(days) and is_table(db, table.name)
             rows = rows_by_month(db, table.name) if counts else None
         return {day: count for day, count in (rows or {}).items() if day not in days}
+
+    @contextlib.contextmanager
+    def query(self, sql: str) -> Iterator[Answer]:
+        """Answer SQL in a file that is opened to be read; see the contract, `AnswersQueries.query`."""
+        if not self._connections.has_database:
+            raise WarehouseError(f"{self.place} does not exist yet: run or load creates it.")
+        with self._connections.open(read_only=True, for_queries=True) as db, answer(db, self.place, sql) as answered:
+            yield answered
 
     def _show(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> bool:
         """Make the view anew with `file` for the month of `load`, and return whether a table became the view."""

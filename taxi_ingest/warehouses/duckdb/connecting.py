@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taxi_ingest.errors import InUseError, WarehouseError
+from taxi_ingest.errors import MAKE_ROOM, InUseError, WarehouseError, has_no_room
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Options
 
@@ -26,7 +26,9 @@ _ONE_CONNECTION = threading.Lock()
 """Held while this process has a connection: DuckDB refuses a reader and a writer of one file side by side."""
 
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+_Config = dict[str, str | bool | int | float | list[str]]
+
+_CONFIG: _Config = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "default_block_size": 128 << 10,
@@ -37,6 +39,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 million trips take 178 MB instead of 209. Vacuuming writes months that stay once more, behind those that were replaced,
 and doubles the file. Without the order of insertion a load takes half the time, memory and space; a table has no order
 anyway."""
+
+_OF_QUERIES: _Config = {**_CONFIG, "python_enable_replacements": False}
+"""For queries of people: memory and threads as DuckDB has them by itself; and a table is no variable of ours."""
 
 _MEGABYTES_A_THREAD = 48
 """Megabytes that a thread needs to write rows; with less than half of it, it ends for want of memory."""
@@ -69,39 +74,43 @@ class Connections:
         return self._path.exists() and self._path.stat().st_size > 0
 
     @contextlib.contextmanager
-    def open(self, *, read_only: bool, patient: bool = True) -> Iterator[DuckDBPyConnection]:
+    def open(self, *, read_only: bool, patient: bool = True, for_queries: bool = False) -> Iterator[DuckDBPyConnection]:
         """A connection until the end of the block; `patient`: whether to wait for another program.
+
+        `for_queries`: without the limits that a load has.
 
         Raises InUseError when another program keeps the file open, WarehouseError for whatever else DuckDB refuses.
         """
         import duckdb
 
-        with _ONE_CONNECTION, contextlib.closing(self._connect(read_only=read_only, patient=patient)) as db:
+        config = _OF_QUERIES if for_queries else self._config
+        with _ONE_CONNECTION, contextlib.closing(self._connect(config, read_only=read_only, patient=patient)) as db:
             try:
                 yield db
             except duckdb.Error as error:
-                raise WarehouseError(f"{self._place}: DuckDB refused: {error}") from error
+                remedy = f". {MAKE_ROOM}" if has_no_room(error) else ""
+                raise WarehouseError(f"{self._place}: DuckDB refused: {error}{remedy}") from error
 
-    def _connect(self, *, read_only: bool, patient: bool) -> DuckDBPyConnection:
+    def _connect(self, config: _Config, *, read_only: bool, patient: bool) -> DuckDBPyConnection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         while True:
             begun = time.monotonic()
             try:
-                return self._try_once(read_only=read_only)
-            except InUseError:
+                return self._try_once(config, read_only=read_only)
+            except InUseError as error:
                 if not patient or self._patience <= 0:
                     raise
-            self._announce_once()
+                self._announce_once(_holder(str(error.__cause__)))
             time.sleep(min(_POLL_SECONDS, self._patience))
             self._patience -= time.monotonic() - begun
 
-    def _try_once(self, *, read_only: bool) -> DuckDBPyConnection:
+    def _try_once(self, config: _Config, *, read_only: bool) -> DuckDBPyConnection:
         import duckdb
 
         if not read_only and not self.has_database:
             self._path.unlink(missing_ok=True)  # DuckDB takes an empty file for a damaged one
         try:
-            db = duckdb.connect(str(self._path), read_only=read_only, config=self._config)
+            db = duckdb.connect(str(self._path), read_only=read_only, config=config)
         except duckdb.Error as error:
             if _IN_USE.match(str(error)):
                 raise InUseError(
@@ -119,10 +128,12 @@ class Connections:
         with contextlib.suppress(duckdb.CatalogException):  # DuckDB 1 does not know the setting
             db.execute(f"SET block_allocator_memory = '{self._block_megabytes}MB'")
 
-    def _announce_once(self) -> None:
+    def _announce_once(self, holder: str) -> None:
         if not self._announced:
             self._announced = True
-            self._announce(f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open")
+            self._announce(
+                f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open{holder}"
+            )
 
 
 def _holder(said: str) -> str:

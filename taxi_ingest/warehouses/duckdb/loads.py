@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from taxi_ingest.warehouses.duckdb.sql import quoted, relation_types, view_comment
 
@@ -127,11 +128,16 @@ def _recorded_in(db: DuckDBPyConnection, loads: str, table: str) -> list[Load] |
     types = {str(name): str(kind) for name, kind, *_ in result.description}
     if not _has(types, _COLUMNS):
         return None
-    has_files = _has(types, _FILE_COLUMNS)
-    return [_load(dict(zip(types, row, strict=True)), has_files=has_files) for row in result.fetchall()]
+    names = list(types)
+    load_of = itemgetter(*map(names.index, ("file_month", "mark", "rows", "source")))
+    file_of = itemgetter(*map(names.index, _FILE_COLUMNS)) if _has(types, _FILE_COLUMNS) else None
+    found = []
+    for row in result.fetchall():
+        day, mark, rows, source = load_of(row)
+        found.append(Load(day, mark, rows, source, _file(*file_of(row)) if file_of else None))
+    return found
 
 
-def _load(row: Mapping[str, Any], *, has_files: bool) -> Load:
-    is_shown = has_files and row["file"] is not None
-    file = File(row["file"], row["file_bytes"], row["file_mtime_ns"]) if is_shown else None
-    return Load(row["file_month"], row["mark"], row["rows"], row["source"], file)
+def _file(path: str | None, size: int, mtime_ns: int) -> File | None:
+    """The file that a month's record names; a month that was copied has none."""
+    return None if path is None else File(path, size, mtime_ns)

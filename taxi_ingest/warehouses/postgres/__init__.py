@@ -1,12 +1,13 @@
 """PostgreSQL as warehouse: `postgresql://host/database?schema=…`, by psycopg, with libpq's own ways to connect.
 
 In this folder: `address` (the URL), `connecting` (sessions, patience), `errors` (sentences), `tables` (whose they are,
-what they lack), `marks` (what was loaded and is there), `copying` (rows), `replacing` (a month, whole), `comparing` (a
-month beside its Parquet file).
+what they lack), `marks` (what was loaded and is there), `copying` (rows), `replacing` (a month, whole), `grants` (on a
+month), `comparing` (a month beside its Parquet file), `querying` (SQL of a user's).
 """
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -16,11 +17,12 @@ from psycopg.conninfo import make_conninfo
 
 from taxi_ingest.errors import InUseError, TransientError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import Compared, Months, Options, Table, Traits
+from taxi_ingest.warehouses import Answer, Compared, Months, Options, Table, Traits
 from taxi_ingest.warehouses.postgres import comparing, marks
 from taxi_ingest.warehouses.postgres.address import parse_address
 from taxi_ingest.warehouses.postgres.connecting import Session, Sessions
 from taxi_ingest.warehouses.postgres.copying import has_pgpq
+from taxi_ingest.warehouses.postgres.querying import answer
 from taxi_ingest.warehouses.postgres.replacing import Load, replace_month, replace_whole
 
 
@@ -67,9 +69,15 @@ class Postgres:
             return comparing.compare(session, table, month, file)
 
     def unrecorded(self, table: Table) -> dict[date | None, int]:
-        """Rows that no load recorded, by `file_month`; see the contract, `ComparesContent.unrecorded`."""
+        """Rows that no load recorded, by `file_month`; see the contract, `CountsUnrecorded.unrecorded`."""
         with self._sessions.open() as session:
             return comparing.unrecorded(session, table)
+
+    @contextlib.contextmanager
+    def query(self, sql: str) -> Iterator[Answer]:
+        """Answer SQL in a transaction that can only read; see the contract, `AnswersQueries.query`."""
+        with self._sessions.open(for_queries=True) as session, answer(session, sql) as answered:
+            yield answered
 
     def preview_command(self, table: str) -> str:
         """A `psql`, without the password."""

@@ -25,15 +25,17 @@ OLDEST = 13
 """The oldest major version of PostgreSQL that is used."""
 
 _SETTINGS = """
-    SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
     SET DateStyle = ISO; SET extra_float_digits = 1;
     SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6
 """
-"""No limits that were meant for queries of people; dates and numbers as they are parsed and compared here; and the
-server finds out within two minutes that this machine is gone, and lets its locks go."""
+"""Dates and numbers as they are parsed and compared here; and the server finds out within two minutes that this machine
+is gone, and lets its locks go."""
 
-_SETTINGS_SINCE = {17: "SET transaction_timeout = 0"}
-"""Settings of newer servers, by major version."""
+_NO_LIMITS = {
+    0: "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0",
+    17: "SET transaction_timeout = 0",
+}
+"""Servers may limit the queries of people, and a load is none. By the major version that knows the setting."""
 
 _QUEUE_MILLISECONDS = 200
 """How long one try waits for a lock: as long, others who want the table wait behind it."""
@@ -161,9 +163,10 @@ class Sessions:
         self._patience = _Patience(options.lock_timeout, options.announce)
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Session]:
+    def open(self, *, for_queries: bool = False) -> Iterator[Session]:
         """A session until the end of the block, in which what psycopg raises is translated.
 
+        `for_queries`: with the limits that the server has for queries of people.
         Raises WarehouseError for a server that is too old, and for a search_path without a schema.
         """
         with translated_errors(self._place), self._connect() as db:
@@ -173,7 +176,8 @@ class Sessions:
                     f"{self._place} is PostgreSQL {major}, which is too old: {OLDEST} or newer is needed. Upgrade it, "
                     "or name another server."
                 )
-            db.execute("; ".join([_SETTINGS, *(more for since, more in _SETTINGS_SINCE.items() if major >= since)]))
+            limits = [] if for_queries else [more for since, more in _NO_LIMITS.items() if major >= since]
+            db.execute("; ".join([_SETTINGS, *limits]))
             session = Session(self._place, db, self._schema(db), self._patience)
             session.limit_waits()
             yield session

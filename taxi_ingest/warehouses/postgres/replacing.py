@@ -22,6 +22,7 @@ from taxi_ingest.errors import WarehouseError
 from taxi_ingest.warehouses import Table
 from taxi_ingest.warehouses.postgres.connecting import Session, one
 from taxi_ingest.warehouses.postgres.copying import copy_rows
+from taxi_ingest.warehouses.postgres.grants import grant, grants_on
 from taxi_ingest.warehouses.postgres.marks import SIGNATURE, LoadedTable, Mark, partitions
 from taxi_ingest.warehouses.postgres.tables import columns_of, prepare, quoted, refuse_stranger
 
@@ -115,11 +116,14 @@ def _swap(session: Session, parent_name: str, parent: int, month: str, staged: s
     """Make the table `staged` the partition of its month, in place of the one there is; in a transaction at hand."""
     db, table, name = session.db, quoted(session, parent_name), _partition_name(parent_name, month)
     db.execute(sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE").format(table))
+    grants: list[tuple[str, str, bool]] = []
     for old in _partitions_of_month(session, parent, month):
+        grants += grants_on(db, old.oid)
         db.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(table, old.quoted))
         db.execute(sql.SQL("DROP TABLE {}").format(old.quoted))
     refuse_stranger(session, name)
     db.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(quoted(session, staged), sql.Identifier(name)))
+    grant(db, quoted(session, name), grants)
     attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})")
     begin, end = sql.Literal(first_day(month)), sql.Literal(first_day(next_month(month)))
     db.execute(attach.format(table, quoted(session, name), begin, end))

@@ -1,0 +1,111 @@
+"""The DAG of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, conf, task_group
+
+from taxi_ingest.airflow.places import Site, check, is_separate, slices
+from taxi_ingest.airflow.tasks import Tasks
+from taxi_ingest.catalog import Dataset
+from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.job import warehouse_of
+
+MONTHLY = "0 6 5 * *"
+"""Six o'clock on the fifth of each month."""
+
+DAILY = timedelta(days=1)
+
+_MONTHS = r"^\d{4}-\d{2}(\.\.(\d{4}-\d{2}|latest))?(,\d{4}-\d{2}(\.\.(\d{4}-\d{2}|latest))?)*$|^latest$"
+
+
+def dag(  # noqa: PLR0913 - each is one thing that installations differ in
+    dataset: str,
+    *,
+    config: str | Mapping[str, Any],
+    dag_id: str = "",
+    schedule: str | None = MONTHLY,
+    months_back: int = 3,
+    timezone: str = "America/New_York",
+    shared: str = "",
+    scratch: str = "",
+    separate: bool | None = None,
+    wait: bool = False,
+    poke: timedelta = DAILY,
+    pools: Mapping[str, str] | None = None,
+    google_conn_id: str = "",
+    **more: Any,
+) -> DAG:
+    """The DAG that takes the months of `dataset` to its table.
+
+    `config` is the path of a config file, or its sections. `schedule` is a cron line; its run is for the month
+    `months_back` before it, since TLC publishes a month some two months after its end. `shared` is a data directory
+    that all workers see; without one they keep nothing, each task works in a folder of its own within `scratch`, and
+    store and warehouse must be named in `config`. `separate` tells whether workers are on several machines; by default
+    all but the LocalExecutor's are. With `wait`, a sensor asks the publisher every `poke` whether a month is there.
+    `pools` gives tasks (to_store, load; with `shared` one a step) their Airflow pool. `google_conn_id` names a
+    connection that holds a key; without one Google's own default credentials are used. `more` goes to Airflow's DAG.
+
+    Raises UsageError where the workers could not find each other's work.
+    """
+    known = dataset_named(dataset)
+    if separate is None:
+        separate = is_separate(conf.get("core", "executor"))
+    site = Site(config, shared, scratch, separate)
+    settings = check(site)
+    place = warehouse_of(settings)
+    table = Asset(name=f"{place}/{known.table}", uri=f"x-taxi-ingest://{_path(str(place))}/{known.table}")
+    tasks = Tasks(site, settings, dataset, table, pools or {}, google_conn_id)
+    options: dict[str, Any] = {
+        "schedule": _timetable(known, schedule, months_back, timezone),
+        "start_date": datetime.fromisoformat(f"{known.first}-01") if known.monthly else datetime(2009, 1, 1),
+        "catchup": False,
+        "description": known.title,
+        "doc_md": __doc__ if not known.monthly else f"{known.title}. A run is a month; `months` takes several.",
+        "tags": ["taxi-ingest", dataset],
+        "params": _params(known),
+        "default_args": {"owner": "taxi-ingest"},
+    }
+    with DAG(dag_id or f"taxi_ingest_{dataset}", **(options | more)) as made:
+
+        def month(part: Any) -> None:
+            before = tasks.published(poke)(part=part) if wait else None
+            for slice_ in slices(site):
+                now = tasks.of(slice_)(part=part)
+                if before is not None:
+                    before >> now
+                before = now
+
+        task_group(group_id="month")(month).expand(part=tasks.parts()())
+    return made
+
+
+def _timetable(known: Dataset, schedule: str | None, months_back: int, timezone: str) -> Any:
+    if schedule is None or not known.monthly:
+        return schedule
+    return CronPartitionTimetable(schedule, timezone=timezone, run_offset=-months_back, key_format="%Y-%m")
+
+
+def _params(known: Dataset) -> dict[str, Any]:
+    months = Param(
+        None,
+        type=["null", "string"],
+        pattern=_MONTHS,
+        title="Months",
+        description="2021-01, 2021-01..2021-12, a list with commas, or latest. Empty: the month of the run.",
+    )
+    return ({"months": months} if known.monthly else {}) | {
+        "source": Param(
+            "", type="string", title="Source", description="auto, csv, tlc or a URL template. Empty: as configured."
+        ),
+        "force": Param(False, type="boolean", title="Force", description="Redo every step, whatever is there."),
+        "refresh": Param(False, type="boolean", title="Refresh", description="Redo what the publisher changed since."),
+    }
+
+
+def _path(place: str) -> str:
+    """A place as the path of a URI."""
+    return place.replace("://", "/").replace(":/", "/").replace("@", "/").replace("?", "/")

@@ -1,0 +1,101 @@
+"""Where the tasks of a DAG work: what all workers have in common, and what they cannot have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from taxi_ingest.errors import UsageError
+from taxi_ingest.graph import STEPS, Step
+from taxi_ingest.job import store_of, warehouse_of
+from taxi_ingest.place import Place
+from taxi_ingest.settings import Settings, read
+from taxi_ingest.values import Value
+
+ONE_MACHINE = "LocalExecutor"
+"""The executor whose workers are processes of the scheduler's machine."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the tasks of a DAG are told of the machines they run on.
+
+    `config`: a config file, or its sections. `shared`: a data directory that all workers see, "" where they share none.
+    `scratch`: the folder in which tasks make their own, "" for the system's. `separate`: workers may be on several
+    machines.
+    """
+
+    config: str | Mapping[str, Any]
+    shared: str = ""
+    scratch: str = ""
+    separate: bool = True
+
+    def settings(self, flags: Mapping[str, Value]) -> Settings:
+        """The settings of a task; `flags` as in `settings.read`."""
+        return read(flags, config=self.config)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The steps that one task takes a part through, without a pause; `name` is the task's."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+    @property
+    def loads(self) -> bool:
+        """Whether the part is in the table afterwards."""
+        return self.steps[-1] == "load"
+
+
+KEEPING_NOTHING = (Slice("to_store", ("download", "parquetize", "upload")), Slice("load", ("load",)))
+"""What is between two tasks must be where every worker finds it: in the store."""
+
+STEPWISE = tuple(Slice(step, (step,)) for step in STEPS)
+
+
+def slices(site: Site) -> tuple[Slice, ...]:
+    """The tasks of a part, in order."""
+    return STEPWISE if site.shared else KEEPING_NOTHING
+
+
+def is_separate(executors: str) -> bool:
+    """Whether workers may be on several machines, by Airflow's setting [core] executor."""
+    names = [name.partition("=")[2] or name for name in executors.replace(";", ",").split(",")]
+    return any(name.rpartition(".")[2].rpartition(":")[2].strip() != ONE_MACHINE for name in names)
+
+
+def check(site: Site) -> Settings:
+    """The settings in force. Raises UsageError where the workers could not find each other's work."""
+    if site.shared and not Path(site.shared).is_absolute():
+        raise UsageError(f"The shared data directory {site.shared} must be a full path: workers start anywhere.")
+    settings = site.settings({"global.data_dir": site.shared} if site.shared else {})
+    if not site.shared:
+        _check_named(settings)
+    store, warehouse = store_of(settings), warehouse_of(settings)
+    if site.separate and not site.shared and store.path:
+        raise UsageError(
+            f"Workers on separate machines cannot share the folder {store} as their store. Use gs://bucket/prefix; or, "
+            "if they all see one file system, name the data directory there: shared=…"
+        )
+    if site.separate and warehouse.path:
+        raise UsageError(
+            f"{warehouse} is a file, which workers on separate machines cannot write. Use bigquery://project/dataset "
+            f"or postgresql://host/database; or run all tasks on one machine ({ONE_MACHINE})."
+        )
+    return settings
+
+
+def _check_named(settings: Settings) -> None:
+    """Refuse what would lie in the data directory, which ends with each task, and what depends on the worker."""
+    for name, given in (("store", settings.global_.store), ("warehouse", settings.global_.warehouse)):
+        if not given:
+            raise UsageError(
+                f"Workers keep nothing, so name the {name}: global.{name} in the config. Or name a data directory that "
+                "all of them share: shared=…"
+            )
+        place = Place.parse(given)
+        if place.path and not Path(place.path).is_absolute():
+            raise UsageError(f"The {name} {place} must be a full path: workers start in any folder.")

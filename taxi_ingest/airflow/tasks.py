@@ -1,0 +1,168 @@
+"""The tasks of a part: what `working` does, with Airflow's retries, skips, labels and events."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Asset, BaseHook, RetryDecision, RetryPolicy, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from taxi_ingest.airflow import working
+from taxi_ingest.airflow.places import Site, Slice
+from taxi_ingest.airflow.working import Asked, Done
+from taxi_ingest.catalog import Part
+from taxi_ingest.engine.scratch import scratch_folder
+from taxi_ingest.errors import NotPublishedError, TaxiError, TransientError, UsageError
+from taxi_ingest.redaction import redacted
+from taxi_ingest.retrying import LONGEST_WAIT
+from taxi_ingest.settings import Settings
+
+log = logging.getLogger("taxi_ingest")
+
+_LABEL = "part_label"
+"""The variable of a task's context that its label in the grid is rendered from."""
+
+_JOBS = "jobs"
+"""The key in a task's state store under which its warehouse jobs are recorded."""
+
+
+class WhatMayPass(RetryPolicy):  # type: ignore[misc]
+    """Only what another try may mend is tried again, after the wait that the far side asked for."""
+
+    def evaluate(self, exception: BaseException, try_number: int, max_tries: int, context: Any = None) -> RetryDecision:
+        """Decide about one failure."""
+        if isinstance(exception, TransientError):
+            asked = exception.retry_after
+            return RetryDecision.retry(None if asked is None else timedelta(seconds=asked), str(exception))
+        return RetryDecision.fail(str(exception)) if isinstance(exception, TaxiError) else RetryDecision.default()
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Makes the tasks of one DAG. `pools`: task → pool; `google`: the id of a connection, "" for none."""
+
+    site: Site
+    settings: Settings
+    dataset: str
+    table: Asset
+    pools: Mapping[str, str]
+    google: str
+
+    def parts(self) -> Any:
+        """The task that lists the parts of a run."""
+
+        def parts(params: Any = None, dag_run: Any = None) -> list[dict[str, str | None]]:
+            months = params.get("months") or _month_of(dag_run) if "months" in params else None
+            found = working.parts_of(self.site, self.dataset, months, params["source"])
+            return [{"dataset": part.dataset, "month": part.month} for part in found]
+
+        return task(retries=2, retry_delay=timedelta(seconds=1), retry_policy=WhatMayPass())(parts)
+
+    def published(self, poke: timedelta) -> Any:
+        """The sensor that waits until the file of a part is published, or too late to wait for."""
+
+        def published(part: dict[str, str | None], params: Any = None) -> bool:
+            return working.may_be_fetched(self.site, Part(**part), params["source"])  # type: ignore[arg-type]
+
+        return task.sensor(
+            mode="reschedule",
+            poke_interval=poke.total_seconds(),
+            timeout=timedelta(days=max(1, self.settings.download.grace_days)).total_seconds(),
+            soft_fail=True,
+            retries=2,
+            map_index_template="{{ task.op_kwargs['part']['month'] }}",
+        )(published)
+
+    def of(self, slice_: Slice) -> Any:
+        """The task of one slice of steps."""
+        retries = working.retries(self.settings, slice_)
+
+        def take(
+            part: dict[str, str | None],
+            params: Any = None,
+            task_state_store: Any = None,
+            outlet_events: Any = None,
+        ) -> dict[str, Any]:
+            which = Part(**part)  # type: ignore[arg-type]
+            asked = Asked(params["source"], params["force"], params["refresh"])
+            with _google_credentials(self.google):
+                done = _work(self.site, which, slice_, asked, task_state_store if slice_.loads else None)
+            get_current_context()[_LABEL] = ": ".join(filter(None, [which.month, done.label]))
+            if slice_.loads:
+                _tell_of(outlet_events[self.table], which, done)
+            return asdict(done)
+
+        return task(
+            task_id=slice_.name,
+            retries=retries.tries - 1,
+            retry_delay=timedelta(seconds=retries.backoff_seconds),
+            retry_exponential_backoff=2.0,
+            max_retry_delay=timedelta(seconds=LONGEST_WAIT),
+            retry_policy=WhatMayPass(),
+            max_active_tis_per_dag=working.at_once(self.site, self.settings, slice_),
+            outlets=[self.table] if slice_.loads else [],
+            map_index_template=f"{{{{ {_LABEL} | default(task.op_kwargs['part']['month']) }}}}",
+            **({"pool": self.pools[slice_.name]} if slice_.name in self.pools else {}),
+        )(take)
+
+
+def _work(site: Site, part: Part, slice_: Slice, asked: Asked, state: Any) -> Done:
+    """Do it. Raises AirflowSkipException for what is not published, else what the steps raise, without secrets."""
+    jobs: list[str] = list(state.get(_JOBS, [])) if state is not None else []
+    unsettled = tuple(jobs)
+
+    def record(job: str) -> None:
+        jobs.append(job)
+        if state is not None:
+            state.set(_JOBS, jobs)
+
+    try:
+        return working.work(site, part, slice_, asked, record=record, unsettled=unsettled)
+    except NotPublishedError as error:
+        raise AirflowSkipException(redacted(str(error))) from None
+    except TransientError as error:
+        raise TransientError(redacted(str(error)), retry_after=error.retry_after) from None
+    except TaxiError as error:
+        raise type(error)(redacted(str(error))) from None
+
+
+def _tell_of(event: Any, part: Part, done: Done) -> None:
+    """What is told to those who wait for the table."""
+    event.extra = asdict(done)
+    if part.month is not None:
+        event.add_partitions(part.month)
+
+
+def _month_of(dag_run: Any) -> str:
+    """The month that a run is for: its partition, or that of its logical date."""
+    if dag_run.partition_key:
+        return str(dag_run.partition_key)
+    if dag_run.logical_date is not None:
+        return f"{dag_run.logical_date:%Y-%m}"
+    raise UsageError("This run has no month. Trigger it with the param `months`, such as 2021-01..2021-12.")
+
+
+@contextlib.contextmanager
+def _google_credentials(connection_id: str) -> Iterator[None]:
+    """Let Google's clients find the key of an Airflow connection; without one they find their own as ever."""
+    if not connection_id:
+        yield
+        return
+    extra = BaseHook.get_connection(connection_id).extra_dejson
+    with scratch_folder() as folder:
+        if key := extra.get("keyfile_dict"):
+            path = folder / "key.json"
+            path.write_text(key if isinstance(key, str) else json.dumps(key), encoding="utf-8")
+        else:
+            path = Path(extra.get("key_path") or "")
+        found = {"GOOGLE_APPLICATION_CREDENTIALS": str(path), "GOOGLE_CLOUD_PROJECT": extra.get("project") or ""}
+        os.environ.update({name: value for name, value in found.items() if value not in {"", "."}})
+        yield

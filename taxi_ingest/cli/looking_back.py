@@ -1,0 +1,158 @@
+"""The verbs that look at what was done: status, history, logs. They take no lock and need no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from taxi_ingest.cli.documents import print_json
+from taxi_ingest.cli.options import (
+    AsJson,
+    Config,
+    DataDir,
+    DatasetName,
+    Given,
+    Last,
+    Month,
+    OnlyFailed,
+    Store,
+    Verbose,
+    Warehouse,
+)
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from taxi_ingest.catalog import Part
+    from taxi_ingest.history.reading import PastAttempt, PastRuns
+    from taxi_ingest.layout import Layout
+
+
+def status(
+    month: Month = None,
+    dataset: DatasetName = None,
+    store: Store = None,
+    warehouse: Warehouse = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far every part is."""
+    from taxi_ingest import report
+    from taxi_ingest.asked import part_filter
+    from taxi_ingest.errors import HistoryError
+    from taxi_ingest.job import job_for
+    from taxi_ingest.report import grids
+    from taxi_ingest.state.observe import Observer, known_parts
+    from taxi_ingest.state.status import grid
+
+    settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
+    is_wanted = part_filter(months=month or [], datasets=dataset or [])
+    job = job_for(settings, ())
+    attempts: Mapping[tuple[Part, str], PastAttempt] = {}
+    try:
+        with _past_runs(job.layout) as past:
+            attempts = past.last_attempts()
+    except HistoryError as error:  # receipts and this disk tell what is done
+        report.error(str(error))
+    parts = [part for part in known_parts(job, (part for part, _ in attempts)) if is_wanted(part)]
+    # receipts are believed when a run, or somebody at a prompt, has the database open
+    cells = grid(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0.0)), parts, attempts)
+    if as_json:
+        rows = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in cells[p].items()} for p in parts]
+        print_json({"parts": rows})
+    else:
+        grids.status(report.console(), cells, job.layout.data_dir)
+
+
+def history(
+    run: Annotated[str | None, typer.Argument(help="A run, the beginning of its name, or latest.")] = None,
+    failed: OnlyFailed = False,
+    last: Last = 20,
+    config: Config = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show runs, or one run's attempts."""
+    from taxi_ingest import report
+    from taxi_ingest.report import past as reporting
+
+    layout = _layout(config, data_dir)
+    with _past_runs(layout) as past:
+        if run is None:
+            found = past.newest(last, failed=failed)
+            if as_json:
+                print_json({"runs": [asdict(one) for one in found]})
+            elif found or not failed:
+                reporting.runs(report.console(), found, layout.data_dir)
+            else:
+                report.say(report.console(), ["No run left anything undone."])
+            return
+        one = past.named(run)
+        attempts, outcomes, notes = past.attempts(one, failed=failed), past.outcomes(one), past.notes(one)
+    if as_json:
+        ends = [{"dataset": p.dataset, "month": p.month, "step": s, "outcome": o} for p, s, o in outcomes]
+        said = [
+            {"dataset": n.part and n.part.dataset, "month": n.part and n.part.month, "note": n.sentence} for n in notes
+        ]
+        print_json({"run": asdict(one), "attempts": [asdict(a) for a in attempts], "outcomes": ends, "notes": said})
+    else:
+        reporting.run(report.console(), one, attempts, outcomes, notes)
+
+
+def logs(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN] [PART] [STEP]",
+            help="A run (else the newest that did anything), a part such as yellow-2021-01.",
+        ),
+    ] = None,
+    failed: OnlyFailed = False,
+    verbose: Verbose = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print log files, each under a line that says whose it is."""
+    from taxi_ingest import report
+    from taxi_ingest.errors import UsageError
+    from taxi_ingest.report import past as reporting
+
+    run, part, step = _sorted_out(what or [])
+    layout, out = _layout(config, data_dir), report.console()
+    with _past_runs(layout) as past:
+        attempts = past.attempts(past.named(run) if run else past.newest_with_attempts(), failed=failed)
+    chosen = [a for a in attempts if part in {"", str(a.part), a.dataset} and step in {"", a.step}]
+    if not chosen:
+        raise UsageError("No attempt fits. `taxi-ingest history latest` lists those of the newest run.")
+    for attempt in chosen:
+        path = layout.data_dir / attempt.log
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else "(the log file was removed)"
+        reporting.log(out, attempt, text if verbose else reporting.without_tracebacks(text))
+
+
+def _layout(config: str | None, data_dir: str | None) -> Layout:
+    from taxi_ingest.job import layout_of
+
+    return layout_of(Given(config=config, data_dir=data_dir).settings())
+
+
+def _past_runs(layout: Layout) -> AbstractContextManager[PastRuns]:
+    from taxi_ingest.engine.lock import is_locked
+    from taxi_ingest.history.reading import past_runs
+
+    return past_runs(layout.history, at_work=is_locked(layout.lock))
+
+
+def _sorted_out(words: list[str]) -> tuple[str, str, str]:
+    """Run, part (or dataset) and step, in whatever order they were typed; "" for what was not."""
+    from taxi_ingest.catalog.reading import datasets
+    from taxi_ingest.graph import STEPS
+
+    step = next((word for word in words if word in STEPS), "")
+    part = next((word for word in words if word.partition("-")[0] in datasets()), "")
+    run = next((word for word in words if word not in {step, part}), "")
+    return run, part, step

@@ -1,0 +1,130 @@
+"""The verbs that ask the warehouse: SQL of a user's, and how many rows there are."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from taxi_ingest import exits
+from taxi_ingest.cli.options import AsJson, Config, DataDir, DatasetName, Given, Month, Warehouse
+from taxi_ingest.process import leave
+
+if TYPE_CHECKING:
+    from taxi_ingest.settings import Settings
+    from taxi_ingest.state.counts import Counted
+    from taxi_ingest.warehouses import Answer, AnswersQueries
+    from taxi_ingest.warehouses import Warehouse as OpenWarehouse
+
+Sql = Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads; - takes it from stdin.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print all rows as CSV; so does a pipe.")]
+AsJsonRows = Annotated[bool, typer.Option("--json", help="Print all rows as one JSON list of objects.")]
+ToParquet = Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="Write all rows to a Parquet file.")]
+
+
+def query(
+    sql: Sql,
+    as_csv: AsCsv = False,
+    as_json: AsJsonRows = False,
+    parquet: ToParquet = None,
+    warehouse: Warehouse = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Answer SQL: a table on a terminal, CSV elsewhere, or what was asked for."""
+    from taxi_ingest import report
+    from taxi_ingest.errors import UsageError
+
+    if as_csv + as_json + (parquet is not None) > 1:
+        raise UsageError("One form at a time: --csv, --json or --parquet FILE.")
+    statement = sys.stdin.read() if sql == "-" else sql
+    if not statement.strip():
+        raise UsageError('Ask what? Write a statement, such as "SELECT count(*) FROM yellow_tripdata".')
+    place = _asked(Given(warehouse=warehouse, config=config, data_dir=data_dir).settings())
+    try:
+        with place.query(statement) as answer:
+            if answer.note:
+                report.say(report.console(stderr=True), [answer.note])
+            _write(answer, as_csv=as_csv, as_json=as_json, parquet=parquet)
+    except KeyboardInterrupt:
+        report.error("interrupted")
+        leave(exits.INTERRUPTED)
+
+
+def _asked(settings: Settings) -> AnswersQueries:
+    from taxi_ingest.errors import UsageError
+    from taxi_ingest.warehouses import AnswersQueries
+
+    opened = _opened(settings)
+    if not isinstance(opened, AnswersQueries):
+        raise UsageError(f"{opened.place} cannot be asked in SQL from here.")
+    return opened
+
+
+def _opened(settings: Settings) -> OpenWarehouse:
+    """The warehouse in force; what it waits for is told."""
+    from dataclasses import replace
+
+    from taxi_ingest import report
+    from taxi_ingest.job import options_of, warehouse_of
+    from taxi_ingest.warehouses import open_warehouse
+
+    def announce(sentence: str) -> None:
+        report.say(report.console(stderr=True), [sentence])
+
+    return open_warehouse(warehouse_of(settings), replace(options_of(settings), announce=announce))
+
+
+def _write(answer: Answer, *, as_csv: bool, as_json: bool, parquet: Path | None) -> None:
+    from taxi_ingest import report
+    from taxi_ingest.report import answers
+    from taxi_ingest.report.words import count
+
+    if parquet is not None:
+        rows = answers.write_parquet(parquet, answer)
+        report.say(report.console(stderr=True), [f"{count(rows, 'row')} in {parquet}"])
+    elif not as_csv and not as_json and sys.stdout.isatty():
+        answers.table(report.console(), answer)
+    else:
+        write = answers.write_json if as_json else answers.write_csv
+        try:
+            # not sys.stdout, which lets what nobody reads pass: a query would go on for ever behind `| head`
+            with open(sys.stdout.fileno(), "wb", closefd=False) as out:
+                write(out, answer)
+        except BrokenPipeError:
+            return
+
+
+def rows(
+    month: Month = None,
+    dataset: DatasetName = None,
+    warehouse: Warehouse = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how many rows each month has in the warehouse, beside how many TLC's file has."""
+    from dataclasses import asdict
+
+    from taxi_ingest import report
+    from taxi_ingest.asked import datasets_named, part_filter
+    from taxi_ingest.report import counts
+    from taxi_ingest.state.counts import count_months
+
+    settings = Given(warehouse=warehouse, config=config, data_dir=data_dir).settings()
+    is_wanted = part_filter(months=month or [], datasets=dataset or [])
+    opened = _opened(settings)
+    chosen = datasets_named(",".join(dataset or ["all"]))
+    found: list[Counted] = [one for one in count_months(opened, chosen) if is_wanted(one.part)]
+    if as_json:
+        months = [{"dataset": one.part.dataset, "month": one.part.month} | _without_part(asdict(one)) for one in found]
+        sys.stdout.write(json.dumps({"months": months, "rows": sum(one.rows for one in found)}, indent=2) + "\n")
+    else:
+        counts.months(report.console(), found, str(opened.place))
+
+
+def _without_part(fields: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if name != "part"}

@@ -1,0 +1,63 @@
+"""A data directory that lives as long as one task, for workers that keep nothing.
+
+Each is a folder that its process holds locked. A killed process releases its lock and leaves the folder; the next
+process that asks for one removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_PREFIX = "taxi-ingest-"
+
+
+@contextlib.contextmanager
+def scratch_folder(within: Path | None = None) -> Iterator[Path]:
+    """A new folder in `within` (by default where temporary files go) that is removed when the block ends.
+
+    Folders that killed processes of this user left there are removed first.
+    """
+    root = within or Path(tempfile.gettempdir())
+    root.mkdir(parents=True, exist_ok=True)
+    sweep(root)
+    folder, handle = _locked_folder(root)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def sweep(root: Path) -> None:
+    """Remove the scratch folders in `root` whose processes have ended; those of other users are left to them."""
+    for folder in root.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if not folder.is_symlink() and folder.stat().st_uid == os.getuid():
+                _remove_if_left(folder)
+
+
+def _locked_folder(root: Path) -> tuple[Path, int]:
+    """A new folder, and the handle that keeps it locked."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, handle
+            os.close(handle)  # another process took it for a left one before it was locked
+
+
+def _remove_if_left(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError while its process is alive
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(handle)

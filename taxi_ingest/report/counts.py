@@ -1,0 +1,56 @@
+"""How many rows there are: a line a month, and a sum a year and a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from taxi_ingest.report import say
+from taxi_ingest.report.words import count
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from taxi_ingest.state.counts import Counted
+
+_HEAD = ("month", "rows", "in TLC's file", "difference", "")
+
+
+def months(out: Console, found: Sequence[Counted], place: str) -> None:
+    """The months of each dataset with its sums; what the source was, where the numbers are not those of TLC's file."""
+    if not found:
+        say(out, [f"{place} holds no such month."])
+        return
+    for dataset, of_dataset in groupby(found, key=lambda one: one.part.dataset):
+        lines: list[tuple[str, ...]] = [_HEAD]
+        theirs = list(of_dataset)
+        for year, of_year in groupby(theirs, key=lambda one: (one.part.month or "")[:4]):
+            counted = list(of_year)
+            lines += [_line(one) for one in counted]
+            if year:
+                lines.append((year, f"{sum(one.rows for one in counted):,}", "", "", count(len(counted), "month")))
+        out.print(f"[bold]{dataset}[/]  {count(sum(one.rows for one in theirs), 'row')}")
+        _aligned(out, lines)
+
+
+def _line(one: Counted) -> tuple[str, ...]:
+    known = "" if one.known is None else f"{one.known:,}"
+    difference = f"{one.differs:+,}" if one.differs else ""
+    return f"  {one.part.month or 'all'}", f"{one.rows:,}", known, difference, _told(one)
+
+
+def _told(one: Counted) -> str:
+    if one.rows != one.loaded:
+        return f"{one.loaded:,} were loaded"
+    return f"from {one.source}" if one.differs else ""
+
+
+def _aligned(out: Console, lines: Sequence[tuple[str, ...]]) -> None:
+    """The lines in columns, numbers to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
+    for line in lines:
+        month, *numbers, told = line
+        cells = [month.ljust(widths[0]), *(n.rjust(w) for n, w in zip(numbers, widths[1:], strict=False)), told]
+        out.print("  ".join(cells).rstrip(), markup=False)
+    out.print()

@@ -1,0 +1,127 @@
+"""A user's SQL: one statement that reads, its rows as they come."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import Answer
+from taxi_ingest.warehouses.refusals import may_only_read, refused
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+_Result = TypeVar("_Result")
+
+_BATCH_ROWS = 10_000
+
+_READING = {"SELECT", "EXPLAIN", "PRAGMA", "CALL", "MULTI"}
+"""Kinds of statements that a file opened to be read lets change nothing; others write files (COPY, EXPORT), open other
+databases (ATTACH) or answer nothing (SET). PIVOT is of the kind MULTI."""
+
+_EXPLAIN = re.compile(r"\s*explain\b(\s*analyze\b|\s*analyse\b)?(\s*\([^)]*\))?", re.IGNORECASE)
+
+
+@contextlib.contextmanager
+def answer(db: DuckDBPyConnection, place: Place, sql: str) -> Iterator[Answer]:
+    """The answer to `sql`; see the contract, `AnswersQueries.query`."""
+    with ThreadPoolExecutor(1) as worker:
+        query = _Query(db, place, worker)
+        reader = query.wait_for(lambda: _reader(db, place, sql))
+        yield Answer(_without_intervals(reader.schema), _batches(query, reader))
+
+
+@dataclass(frozen=True)
+class _Query:
+    """A query at work in a thread of its own, because DuckDB does not notice an interrupt by itself."""
+
+    db: DuckDBPyConnection
+    place: Place
+    worker: ThreadPoolExecutor
+
+    def wait_for(self, work: Callable[[], _Result]) -> _Result:
+        """What `work` returns. Raises UsageError for what DuckDB refuses, and KeyboardInterrupt at once."""
+        import duckdb
+        import pyarrow as pa
+
+        try:
+            return self.worker.submit(work).result()
+        except KeyboardInterrupt:
+            self.db.interrupt()
+            raise
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise _explained(self.place, error) from error
+
+
+def _reader(db: DuckDBPyConnection, place: Place, sql: str) -> pa.RecordBatchReader:
+    _check_reads(db, place, sql)
+    relation = db.sql(sql)  # unlike a cursor, a relation gives its rows as they are made
+    if relation is None:
+        raise refused(place, "it gives no rows")
+    # DuckDB 1 has the same under another name
+    return (getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch)(_BATCH_ROWS)
+
+
+def _check_reads(db: DuckDBPyConnection, place: Place, sql: str) -> None:
+    statements = db.extract_statements(sql)
+    if len(statements) != 1:
+        raise refused(place, f"there are {len(statements)} statements where one is expected")
+    kind = statements[0].type.name
+    if kind == "EXPLAIN" and (explained := _EXPLAIN.sub("", sql, count=1)) != sql:
+        _check_reads(db, place, explained)  # EXPLAIN ANALYZE does what it explains
+    elif kind not in _READING:
+        raise may_only_read(place, f"this is a statement of the kind {kind}")
+
+
+def _batches(query: _Query, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    schema = _without_intervals(reader.schema)
+    while (batch := query.wait_for(lambda: next(reader, None))) is not None:
+        columns = [_as_text(c) if _is_interval(c.type) else c for c in batch.columns]
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+# ---- intervals, for which neither Parquet nor JSON has a type; a time minus a time is one
+
+
+def _without_intervals(schema: pa.Schema) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([pa.field(f.name, pa.string() if _is_interval(f.type) else f.type) for f in schema])
+
+
+def _is_interval(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_interval(kind))
+
+
+def _as_text(intervals: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array([None if one is None else _interval(*one) for one in intervals.to_pylist()], pa.string())
+
+
+def _interval(months: int, days: int, nanoseconds: int) -> str:
+    """As DuckDB writes it: "1 month 2 days 03:04:05.5"."""
+    seconds, fraction = divmod(abs(nanoseconds) // 1000, 1_000_000)
+    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    clock += f".{fraction:06d}".rstrip("0") if fraction else ""
+    parts = [f"{number} {noun}{'' if abs(number) == 1 else 's'}" for number, noun in (
+        (months, "month"), (days, "day")
+    ) if number]  # fmt: skip
+    if nanoseconds or not parts:
+        parts.append(f"-{clock}" if nanoseconds < 0 else clock)
+    return " ".join(parts)
+
+
+def _explained(place: Place, error: Exception) -> Exception:
+    said = str(error).partition("\nLINE ")[0]  # what follows are the statement and a mark below it
+    return may_only_read(place, said) if "read-only mode" in said else refused(place, said)

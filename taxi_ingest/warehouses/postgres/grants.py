@@ -1,0 +1,34 @@
+"""Rights that an owner granted on the table of a month: its successor gets them, too.
+
+Whoever reads the month through the whole table needs none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from psycopg import sql
+
+from taxi_ingest.warehouses.postgres.connecting import Database
+
+Grants = Sequence[tuple[str, str, bool]]
+"""Each with a right (such as SELECT), the role as SQL takes it, and whether that role may grant it in turn."""
+
+_GRANTS = """
+    SELECT privilege_type, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
+        is_grantable
+    FROM pg_class c, aclexplode(c.relacl) WHERE c.oid = %s AND grantee <> c.relowner
+"""
+
+
+def grants_on(db: Database, table: int) -> Grants:
+    """What was granted to others on the table whose oid is `table`."""
+    return db.execute(_GRANTS, [table]).fetchall()
+
+
+def grant(db: Database, table: sql.Composable, grants: Grants) -> None:
+    """Grant the same on another table."""
+    for right, role, may_grant in grants:
+        more = sql.SQL(" WITH GRANT OPTION" if may_grant else "")
+        statement = sql.SQL("GRANT {} ON {} TO {}{}").format(sql.SQL(right), table, sql.SQL(role), more)
+        db.execute(statement)  # right and role are words of the server, which quoted them

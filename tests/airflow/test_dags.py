@@ -1,0 +1,117 @@
+"""DAGs in a real Airflow: `airflow dags test`, from a publisher on loopback to a table."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from datetime import date, timedelta
+from pathlib import Path
+
+import home
+import pytest
+from conftest import MONTH, Publisher, answer, query
+
+MONTHS = ("2020-01", "2019-02")
+DAGS = """
+from taxi_ingest.airflow import dag
+
+WHERE = {{"source": {source!r}, "warehouse": "duckdb:{folder}/taxi.duckdb"}}
+dag("yellow", config={{"global": {{**WHERE, "store": {store!r}}}}}, dag_id="apart")
+dag("yellow", config={{"global": WHERE, "download": {{"tries": 2}}}}, dag_id="together", shared="{folder}/data")
+"""
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh database of Airflow, to be copied: making one takes seconds."""
+    if not home.is_installed():
+        pytest.skip("Airflow is not installed: tests/airflow/install.sh .cache/airflow")
+    made = home.Home(tmp_path_factory.mktemp("airflow"))
+    made.create("")
+    return made.folder / "airflow.db"
+
+
+@pytest.fixture
+def airflow(database: Path, gcs_server: str, publisher: Publisher, tmp_path: Path) -> home.Home:
+    for month in MONTHS:
+        publisher.files[f"/yellow_tripdata_{month}.csv"] = MONTH.with_stem(f"yellow_tripdata_{month}").read_bytes()
+    ours = home.Home(tmp_path, {"STORAGE_EMULATOR_HOST": gcs_server})
+    (tmp_path / "airflow.db").write_bytes(database.read_bytes())
+    for folder in ("dags", "scratch"):
+        (tmp_path / folder).mkdir()
+    store = f"gs://demo-bucket/{uuid.uuid4().hex}"
+    (tmp_path / "dags" / "taxi.py").write_text(DAGS.format(source=publisher.template, store=store, folder=tmp_path))
+    return ours
+
+
+def run(airflow: home.Home, dag_id: str, months: str, *, fails: bool = False) -> str:
+    return airflow.airflow("dags", "test", dag_id, "--conf", json.dumps({"months": months}), fails=fails)
+
+
+def by_command_line(publisher: Publisher, folder: Path) -> list[tuple[object, ...]]:
+    """The rows that `taxi-ingest run` makes of the same files."""
+    months = ",".join(MONTHS)
+    command = [sys.executable, "-m", "taxi_ingest", "run", "--month", months, "--source", publisher.template]
+    subprocess.run([*command, "--data-dir", str(folder)], check=True, capture_output=True)
+    return query(folder / "taxi.duckdb", "FROM yellow_tripdata ORDER BY ALL")
+
+
+def test_workers_that_share_nothing_make_the_same_table_as_the_command_line(
+    airflow: home.Home, publisher: Publisher, tmp_path: Path
+) -> None:
+    run(airflow, "apart", ",".join(MONTHS))
+    assert airflow.states("apart") == {
+        "parts": ["success"], "month.to_store": ["success"] * 2, "month.load": ["success"] * 2,
+    }  # fmt: skip
+    rows = query(tmp_path / "taxi.duckdb", "FROM yellow_tripdata ORDER BY ALL")
+    assert rows == by_command_line(publisher, tmp_path / "by-command-line")
+    assert airflow.left_in_scratch == []
+    # the grid tells rows and rejects, and those who wait for the table hear of the month
+    loads = [instance.label for instance in airflow.instances("apart") if instance.task == "month.load"]
+    assert loads == ["2019-02: 8 rows, 0 rejects", "2020-01: 999 rows, 0 rejects"]
+    events = airflow.ask("SELECT partition_key, extra FROM asset_event ORDER BY 1")
+    assert [(month, json.loads(extra)["rows"]) for month, extra in events] == [("2019-02", 8), ("2020-01", 999)]
+    # and a second run fetches nothing
+    publisher.requests.clear()
+    said = run(airflow, "apart", ",".join(MONTHS))
+    assert (publisher.requests, "is done" in said) == ([], False)
+
+
+def test_an_unpublished_month_is_skipped_and_a_bad_file_fails_once_and_stops_no_other(
+    airflow: home.Home, publisher: Publisher, tmp_path: Path
+) -> None:
+    recent = f"{date.today().replace(day=1) - timedelta(days=1):%Y-%m}"
+    publisher.files["/yellow_tripdata_2019-05.csv"] = b"<html>not a csv</html>"
+    held_back = publisher.files["/yellow_tripdata_2019-02.csv"]
+
+    def once_429(to: object) -> None:
+        publisher.files["/yellow_tripdata_2019-02.csv"] = held_back
+        answer(to, 429, b"", Retry_After="1")  # type: ignore[arg-type]
+
+    publisher.files["/yellow_tripdata_2019-02.csv"] = once_429
+    said = run(airflow, "together", f"2019-02,2019-05,2020-01,{recent}", fails=True)
+    downloads = {
+        instance.label: (instance.state, instance.tries)
+        for instance in airflow.instances("together")
+        if instance.task == "month.download"
+    }
+    assert downloads == {
+        "2019-02": ("success", 2), "2019-05": ("failed", 1), "2020-01": ("success", 1), recent: ("skipped", 1),
+    }, said  # fmt: skip
+    assert sorted(airflow.states("together")["month.load"]) == ["skipped", "success", "success", "upstream_failed"]
+    assert query(tmp_path / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(1007,)]
+
+
+def test_reading_a_dag_file_loads_no_client_and_no_arrow(airflow: home.Home) -> None:
+    code = (
+        "import runpy, sys; import airflow.sdk; before = set(sys.modules); runpy.run_path('dags/taxi.py')\n"
+        "new = set(sys.modules) - before\n"
+        "print(sorted({'duckdb', 'google.cloud', 'psycopg', 'pyarrow', 'requests', 'rich'} & new))\n"
+    )
+    environment = {**os.environ, **airflow.variables}
+    command = [str(home.PYTHON), "-c", code]
+    done = subprocess.run(command, env=environment, cwd=airflow.folder, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr

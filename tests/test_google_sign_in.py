@@ -1,0 +1,57 @@
+"""Google's sign-in: a fault that passes is tried again, credentials that are refused are not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loopback import LoopbackHandler, serving
+
+from taxi_ingest.errors import StoreError, TaxiError, TransientError
+from taxi_ingest.place import Place
+from taxi_ingest.stores import open_store
+
+
+@contextlib.contextmanager
+def sign_in(status: int) -> Iterator[str]:
+    """Google's server that gives a token for one of another identity provider; it answers with `status`."""
+
+    class Handler(LoopbackHandler):
+        def do_POST(self) -> None:  # noqa: N802 - the name http.server calls
+            self.body()
+            self.reply_json(status, {"error": {"code": status, "message": "no", "status": "UNAVAILABLE"}})
+
+    with serving(Handler) as url:
+        yield url
+
+
+def credentials(folder: Path, url: str) -> Path:
+    """Credentials of a workload, such as a job of GitHub Actions, that signs in with a token of its own provider."""
+    (folder / "token").write_text("a-token")
+    document = {
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": f"{url}/v1/token",
+        "credential_source": {"file": str(folder / "token")},
+    }
+    path = folder / "credentials.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize(("status", "kind"), [(503, TransientError), (429, TransientError), (403, StoreError)])
+def test_a_sign_in_that_fails_for_the_moment_may_be_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int, kind: type[TaxiError]
+) -> None:
+    monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 0.5)
+    with sign_in(status) as url:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials(tmp_path, url)))
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "wire-project")
+        with pytest.raises(kind) as raised:
+            open_store(Place.parse("gs://demo-bucket")).held("trips/")
+    assert ("sign-in cannot be reached" in str(raised.value)) == (kind is TransientError)
+    assert "http" not in str(raised.value)
