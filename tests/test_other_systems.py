@@ -140,3 +140,12 @@ def test_a_drive_of_windows_is_no_scheme(text: str) -> None:
 def test_a_duckdb_file_may_lie_on_a_drive_of_windows() -> None:
     place = Place.parse(r"duckdb:C:\taxi\taxi.duckdb")
     assert (place.scheme, place.path) == ("duckdb", r"C:\taxi\taxi.duckdb")
+
+
+def test_the_hosted_checks_name_files_that_are_there() -> None:
+    workflow = (REPOSITORY / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8")
+    named = re.findall(r"(?<![\w./])(?:tests|\.ci)/[\w./]+", workflow)
+    assert len(named) > 5
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
+    for system in ("ubuntu-latest", "macos-latest", "windows-latest"):
+        assert system in workflow
