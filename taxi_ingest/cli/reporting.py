@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import webbrowser
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,6 +81,8 @@ def _way(folder: Path, data_dir: Path) -> str:
 
 
 def _show(path: Path) -> None:
+    import webbrowser
+
     from taxi_ingest.errors import TaxiError
 
     if not webbrowser.open(path.as_uri()):
