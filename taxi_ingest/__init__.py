@@ -2,10 +2,11 @@
 
 The way of a request, from the command line down. A module imports only from lines below its own, and a linter says so::
 
-    cli/, dodo.py           verbs: parse, call, exit code           (dodo.py: the same tasks for those who type `doit`)
+    cli/, dodo              verbs: parse, call, exit code              (dodo: the same tasks for those who type `doit`)
     page/                   what is there and what happened as one HTML file
-    report/, cron, nights   everything a person sees on a terminal; a crontab line; the months that its nights load
-    engine/                 takes parts through steps: part (one part), session (one run), relay, lock,
+    report/, cron, systemd  everything a person sees on a terminal; a crontab line; a service and its timer
+    nights                  the months that the nights of such a line load
+    engine/                 takes parts through steps: part (one part), session (one run), relay, lock, outside,
                             doit_tasks, conversion, notes, results, watching; takes files away: removing, cleaning
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
     verification/           is every copy of a part what its receipt says?

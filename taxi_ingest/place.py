@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -79,6 +81,10 @@ class Place:
 
     def __str__(self) -> str:
         return self.shown
+
+    def similar(self, schemes: Iterable[str]) -> str:
+        """The one of `schemes` that this place's scheme looks like; "" if none does."""
+        return next(iter(difflib.get_close_matches(self.scheme, list(schemes), n=1, cutoff=0.6)), "")
 
 
 def _cannot_be_parsed(scheme: str) -> str:

@@ -40,7 +40,8 @@ class Bucket:
     """`received` counts the bytes of all chunks, `chunks` are their lengths, `begun` how many sessions were begun.
 
     `cut_after` ends the connection each time so many more bytes have come, as often as `cuts` says. `before` is called
-    with each chunk's number before it is read. `listed` decides what a listing tells of an object.
+    with each chunk's number before it is read. `requests` are (method, path), `targets` the same with the query.
+    `listed` decides what a listing tells of an object.
     """
 
     url: str = ""
@@ -50,6 +51,7 @@ class Bucket:
     chunks: list[int] = field(default_factory=list)
     begun: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
+    targets: list[tuple[str, str]] = field(default_factory=list)
     cut_after: int = 0
     cuts: int = 0
     before: Callable[[int], None] = lambda _: None
@@ -135,6 +137,7 @@ class Handler(LoopbackHandler):
 
     def _note(self) -> None:
         self.bucket.requests.append((self.command, urllib.parse.urlsplit(self.path).path))
+        self.bucket.targets.append((self.command, self.path))
 
 
 def _parts(body: bytes, content_type: str) -> tuple[dict[str, Any], bytes]:

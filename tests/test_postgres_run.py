@@ -168,10 +168,39 @@ def test_a_foreign_table_fails_its_load_and_stays(loaded: Loaded) -> None:
     assert loaded.query("SELECT * FROM green_tripdata") == [("mine",)]
 
 
+def test_a_foreign_table_is_foreseen_by_plan_and_doctor(loaded: Loaded) -> None:
+    assert loaded.run("plan").document["refusals"] == []
+    loaded.query("DROP TABLE green_tripdata; CREATE VIEW green_tripdata AS SELECT 'mine' AS vendorid")
+    (sentence,) = loaded.run("plan").document["refusals"]
+    assert "has a view green_tripdata that taxi-ingest did not make" in sentence
+    shown = loaded.taxi("plan", "--dataset", "green", "--month", "2019-02", "--warehouse", loaded.url)
+    assert f"The load will be refused: {sentence}" in shown.out
+    checked = loaded.taxi("doctor", "--warehouse", loaded.url)
+    assert (checked.code, f"wrong {sentence}" in checked.out) == (1, True)
+
+
+def test_what_a_killed_load_left_goes_with_a_run_that_has_nothing_to_load(loaded: Loaded) -> None:
+    loaded.query("CREATE TABLE green_tripdata_2019_02__0123abcd (LIKE green_tripdata)")
+    loaded.query("COMMENT ON TABLE green_tripdata_2019_02__0123abcd IS 'Loaded by taxi-ingest: {}'")
+    assert loaded.run("run").steps == [ALL_UP_TO_DATE] * 2
+    assert loaded.query("SELECT to_regclass('green_tripdata_2019_02__0123abcd')") == [(None,)]
+
+
 def test_doctor_tells_the_server_and_the_right_to_make_tables(loaded: Loaded) -> None:
     ran = loaded.taxi("doctor", "--warehouse", loaded.url)
     assert (ran.code, "is PostgreSQL" in ran.out, "tables may be made in schema public" in ran.out) == (0, True, True)
     assert loaded.taxi("doctor", "--warehouse", loaded.url + "x").code == 1
+
+
+def test_a_query_is_answered_with_the_warehouse_in_force(loaded: Loaded) -> None:
+    asked = "SELECT file_month, count(*), sum(passenger_count) AS p FROM green_tripdata GROUP BY 1 ORDER BY 1"
+    ran = loaded.taxi("query", asked, TAXI_INGEST_GLOBAL__WAREHOUSE=loaded.url)
+    counted = [[str(value) for value in row] for row in loaded.query(asked)]
+    assert [line.split(",") for line in ran.out.splitlines()[1:]] == counted
+    refused = loaded.taxi("query", "DELETE FROM green_tripdata", "--warehouse", loaded.url)
+    assert (refused.code, "is only read by a query" in refused.err, PASSWORD in refused.err) == (2, True, False)
+    months = loaded.taxi("rows", "--warehouse", loaded.url, "--json").document["months"]
+    assert [(m["month"], m["rows"]) for m in months] == [(f"{m:%Y-%m}", n) for m, n, _ in loaded.query(asked)]
 
 
 def test_a_server_that_is_gone_is_told_in_a_sentence(loaded: Loaded) -> None:

@@ -39,7 +39,8 @@ def test_every_screen_fits_its_terminal(terminal: Terminal, mixed: Publisher, tm
     source = ("--source", mixed.template, "--data-dir", "d" * 30)
     assert terminal(columns, *RUN, *source).code == 1
     verbs = (
-        ["history"], ["history", "latest"], ["status"], ["config"], ["doctor"], ["verify"], ["plan", *RUN[1:]],
+        ["history"], ["history", "latest"], ["status"], ["config"], ["doctor"], ["verify"], ["rows"],
+        ["plan", *RUN[1:]],
     )  # fmt: skip
     shown = {verb[0]: terminal(columns, *verb, *source[0 if verb[0] == "plan" else 2 :]) for verb in verbs}
     shown["catalog"] = terminal(columns, "catalog", "--dataset", "all")

@@ -48,7 +48,7 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     from taxi_ingest import report
     from taxi_ingest.asked import part_filter
     from taxi_ingest.engine import cleaning
-    from taxi_ingest.engine.lock import locked_if_used
+    from taxi_ingest.engine.holder import locked_if_used
     from taxi_ingest.job import job_for
     from taxi_ingest.report import cleanings
     from taxi_ingest.state.observe import Observer, known_parts

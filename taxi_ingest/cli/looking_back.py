@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taxi_ingest.cli.completing import log_words
 from taxi_ingest.cli.documents import print_json
 from taxi_ingest.cli.options import (
     AsJson,
@@ -18,6 +19,7 @@ from taxi_ingest.cli.options import (
     Last,
     Month,
     OnlyFailed,
+    Run,
     Store,
     Verbose,
     Warehouse,
@@ -69,7 +71,7 @@ def status(
 
 
 def history(
-    run: Annotated[str | None, typer.Argument(help="A run, the beginning of its name, or latest.")] = None,
+    run: Run = None,
     failed: OnlyFailed = False,
     last: Last = 20,
     config: Config = None,
@@ -109,6 +111,7 @@ def logs(
         typer.Argument(
             metavar="[RUN] [PART] [STEP]",
             help="A run (else the newest that did anything), a part such as yellow-2021-01.",
+            autocompletion=log_words,
         ),
     ] = None,
     failed: OnlyFailed = False,

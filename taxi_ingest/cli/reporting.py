@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from taxi_ingest.page.facts import Past
 
 Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]
-Output = Annotated[str | None, typer.Option(help="Write it to this file instead of report.html in the data directory.")]
+Output = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Write it to this file instead of report.html in the data directory.")
+]
 
 
 def report(

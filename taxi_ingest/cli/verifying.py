@@ -159,7 +159,7 @@ def _agreed_bytes(job: Job, *, yes: bool, as_json: bool) -> dict[Part, int]:
 def _look(job: Job, stream: TextIO, agreed: Mapping[Part, int], *, quiet: bool, wait: bool) -> list[Verdict]:
     """Look at every copy while no run is at work. Raises LockedError when one is, unless `wait` is set."""
     from taxi_ingest import report
-    from taxi_ingest.engine.lock import locked_if_used
+    from taxi_ingest.engine.holder import locked_if_used
     from taxi_ingest.report import verdicts as reporting
     from taxi_ingest.verification.verify import verify as look
 

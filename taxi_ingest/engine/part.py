@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from taxi_ingest import warehouses
 from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.catalog.reading import expected_rows, sources
 from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.watching import Nobody, Watcher
-from taxi_ingest.errors import ContentError, InUseError, RejectsError, SchemaError, TransientError
+from taxi_ingest.errors import ContentError, InUseError, RejectsError, SchemaError, TransientError, WarehouseError
 from taxi_ingest.graph import Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
@@ -69,6 +71,13 @@ class Workplace:
                     self.observer.held_objects(dataset)
                 if "load" in self.job.steps:
                     self.observer.held_months(dataset)
+
+    def sweep(self) -> None:
+        """Have the warehouse remove what killed loads left there, if it can and nobody is at work on it."""
+        if "load" in self.job.steps:
+            tables = {dataset_named(part.dataset).table for part in self.job.parts}
+            with contextlib.suppress(WarehouseError, TransientError):  # the next run comes by again
+                warehouses.sweep(self.observer.warehouse, *sorted(tables))
 
     @functools.cached_property
     def converters(self) -> Converters:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from taxi_ingest import __version__, exits, stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
-from taxi_ingest.engine.lock import locked
+from taxi_ingest.engine.holder import locked_data_dir
 from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
@@ -83,7 +83,7 @@ class Session:
         """
         job = self.job
         job.layout.state.mkdir(parents=True, exist_ok=True)
-        self._open.enter_context(locked(job.layout, wait=self._wait, announce=self.view.waiting))
+        self._open.enter_context(locked_data_dir(job.layout, wait=self._wait, announce=self.view.waiting))
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
@@ -98,6 +98,7 @@ class Session:
         self._history.fold()
         self.told_before = self._history.told_before()
         self._ask_far_sides(self._relay)
+        self._workplace.sweep()
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
@@ -111,7 +112,7 @@ class Session:
             with_retries(retries, lambda _: self._workplace.ask(), wait=relay.wait, tell=tell)
 
     def _say_what_is_tried_again(self, message: str, seconds: float) -> None:
-        self.view.waiting(f"{redacted(message)} Trying again in {seconds:.0f} s.")
+        self.view.waiting(redacted(message))
 
     def _check_disks(self) -> None:
         """Refuse a run that is too large for its disks."""

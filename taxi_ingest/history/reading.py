@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,6 +108,12 @@ class PastRuns:
         if not self._at_work or not newest or newest[0]["ended"]:
             return None
         return RunAtWork(newest[0]["request"], newest[0]["started"], newest[0]["pid"])
+
+    def last_end(self, codes: Collection[int]) -> float | None:
+        """When the last run ended whose exit code is one of `codes`, in seconds since 1970; None if there is none."""
+        ends = self._ask("SELECT ended, exit FROM runs WHERE ended IS NOT NULL ORDER BY rowid DESC")
+        found = next((row["ended"] for row in ends if row["exit"] in codes), None)
+        return datetime.fromisoformat(found).timestamp() if found else None
 
     def newest_with_attempts(self) -> PastRun:
         """The newest run that tried anything. Raises UsageError when there is none."""

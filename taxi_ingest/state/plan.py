@@ -7,14 +7,16 @@ whose answer hangs on bytes still to come reads `maybe`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from taxi_ingest import sources as publishers
+from taxi_ingest import warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import auto_source, estimated_size, sources
-from taxi_ingest.errors import TaxiError
+from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.errors import InUseError, TaxiError, WarehouseError
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
 from taxi_ingest.state.decide import IN_USE, RAW_MISSING, Observed, Wanted, decide
@@ -42,6 +44,22 @@ class Foreseen:
 
 
 @dataclass(frozen=True)
+class Cloud:
+    """What somebody else keeps, and may bill, of one part or of all, in bytes.
+
+    `uploaded` is what the store will hold, `stored` what the warehouse will, and `billed` for what questions and
+    statements in the warehouse are billed at most.
+    """
+
+    uploaded: int = 0
+    stored: int = 0
+    billed: int = 0
+
+    def __add__(self, other: Cloud) -> Cloud:
+        return Cloud(self.uploaded + other.uploaded, self.stored + other.stored, self.billed + other.billed)
+
+
+@dataclass(frozen=True)
 class PlannedPart:
     """One part: about how many rows it has, and what its steps will write, in bytes, where they will run.
 
@@ -55,6 +73,7 @@ class PlannedPart:
     download_bytes: int
     writes: Writes
     certain: bool
+    cloud: Cloud
 
     @property
     def disk_bytes(self) -> int:
@@ -69,11 +88,17 @@ class PlannedPart:
 
 @dataclass(frozen=True)
 class Plan:
-    """All parts, the disks that they will write to, that of the data directory first, and what publishers said."""
+    """All parts, the disks that they will write to, that of the data directory first, and what publishers said.
+
+    `refusals` are sentences of the warehouse: with them it would refuse the loads. `costs` are sentences on what loads
+    cost beside the usual.
+    """
 
     parts: tuple[PlannedPart, ...]
     disks: tuple[Disk, ...]
     refreshed: Refreshed
+    refusals: tuple[str, ...] = ()
+    costs: tuple[str, ...] = ()
 
     @property
     def disk_free(self) -> int:
@@ -96,6 +121,11 @@ class Plan:
         return sum(part.disk_bytes for part in self.parts)
 
     @property
+    def cloud(self) -> Cloud:
+        """What all parts together cost in the cloud."""
+        return sum((part.cloud for part in self.parts), Cloud())
+
+    @property
     def fits(self) -> bool:
         """Whether the disks have room for it."""
         return all(disk.fits for disk in self.disks)
@@ -109,7 +139,23 @@ def make_plan(job: Job) -> Plan:
     observer.note_republished(refreshed.reasons)
     linked, sizes = shares_disk(job), refreshed.sizes
     parts = tuple(_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts)
-    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed)
+    refusals, costs = _foreseen(job, observer, parts)
+    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed, tuple(refusals), tuple(costs))
+
+
+def _foreseen(job: Job, observer: Observer, parts: Iterable[PlannedPart]) -> tuple[list[str], list[str]]:
+    """Why loads would be refused, and what they cost; nothing while another program has the warehouse open."""
+    names = {one.part.dataset for one in parts if "load" in one.steps and one.steps["load"].action != "up_to_date"}
+    if not names:
+        return [], []
+    tables = [warehouses.table_of(dataset_named(name)) for name in sorted(names)]
+    try:
+        refusals = warehouses.foreseen_refusals(observer.warehouse, tables)
+        return refusals, warehouses.foresee(observer.warehouse, job.store)
+    except InUseError:
+        return [], []
+    except WarehouseError as error:
+        return [str(error)], []
 
 
 def check_disks(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> None:
@@ -190,6 +236,18 @@ def _planned(job: Job, observer: Observer, part: Part, published: int | None, *,
         download_bytes=raw if "download" in will_run else 0,
         writes=_writes(job, now, will_run, _Sizes(raw, parquet, observer.warehouse.traits.disk_per_parquet), linked),
         certain=now.receipts.parquetize is not None or not _is_template(source),
+        cloud=_cloud(job, observer, part, will_run, rows=rows, parquet=parquet),
+    )
+
+
+def _cloud(job: Job, observer: Observer, part: Part, will_run: Set[Step], *, rows: int, parquet: int) -> Cloud:
+    """What a part will cost where store or warehouse are somebody else's."""
+    bill = warehouses.bill(observer.warehouse, warehouses.table_of(dataset_named(part.dataset)), rows)
+    cost = bill if bill and "load" in will_run else None
+    return Cloud(
+        uploaded=parquet if "upload" in will_run and job.store.has_host else 0,
+        stored=cost.stored if cost else 0,
+        billed=cost.billed if cost else 0,
     )
 
 

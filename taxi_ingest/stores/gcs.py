@@ -54,7 +54,7 @@ class GCSStore:
 
     def __init__(self, place: Place, uploads: Path | None = None) -> None:
         self.place = place
-        self._bucket_name, self._prefix = parse_bucket(place)
+        self._bucket_name, self._prefix, self._payer = parse_bucket(place)
         self._uploads = uploads
         self._client: Client | None = None
 
@@ -193,7 +193,8 @@ class GCSStore:
     def _sessions_url(self, name: str) -> str:
         """Where an upload to the object `name` is begun, which fails if another writer replaces it meanwhile."""
         where = f"{self._connected().api_endpoint}/upload/storage/v1/b/{self._bucket_name}/o"
-        return f"{where}?uploadType=resumable&ifGenerationMatch={self._generation(name)}"
+        paid = f"&userProject={self._payer}" if self._payer else ""
+        return f"{where}?uploadType=resumable&ifGenerationMatch={self._generation(name)}{paid}"
 
     def _described(self, name: str, upload: Unfinished) -> dict[str, object]:
         """The object to come; Google refuses bytes that do not have its checksum."""
@@ -220,7 +221,7 @@ class GCSStore:
         return self._bucket().get_blob(self._prefix + name, retry=_retry())
 
     def _bucket(self) -> Bucket:
-        return self._connected().bucket(self._bucket_name)
+        return self._connected().bucket(self._bucket_name, user_project=self._payer or None)
 
     def _connected(self) -> Client:
         if self._client is None:

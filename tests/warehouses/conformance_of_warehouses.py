@@ -32,10 +32,13 @@ from taxi_ingest.warehouses import (
     Options,
     SettlesJobs,
     Table,
+    TellsForeignTables,
     Warehouse,
     check_pair,
+    foreseen_refusals,
     open_warehouse,
     settle,
+    sweep,
 )
 
 COLUMNS = (
@@ -450,3 +453,20 @@ def test_a_query_that_is_wrong_is_refused_in_one_line_of_the_warehouse(bench: Be
         with pytest.raises(UsageError, match=f"^{re.escape(str(bench.warehouse.place))} refused the query: .+") as told:
             answered(bench, wrong)
         assert "\n" not in str(told.value)
+
+
+def test_a_refusal_is_foreseen_in_the_words_of_the_load(bench: Bench) -> None:
+    if not isinstance(bench.warehouse, TellsForeignTables):
+        assert foreseen_refusals(bench.warehouse, [TRIPS]) == []
+        return
+    assert foreseen_refusals(bench.warehouse, [TRIPS, ZONES]) == []
+    bench.load(None, [9], table=ZONES)
+    bench.query("CREATE TABLE trips AS SELECT 7 AS VendorID, 'mine' AS note")
+    assert foreseen_refusals(bench.warehouse, [TRIPS, ZONES]) == [bench.warehouse.refusal(TRIPS)] == [refused(bench)]
+
+
+def test_sweeping_leaves_what_was_loaded(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    before = bench.warehouse.held("trips")
+    sweep(bench.warehouse, "trips", "zones")
+    assert (bench.vendors(), bench.warehouse.held("trips")) == ([1, 2], before)

@@ -97,7 +97,7 @@ OTHER_TYPES = [{**one, "type": "STRING"} if one["name"] == "fare_amount" else on
         ({"schema": {"fields": FIELDS[:4]}}, True, "it has no file_month"),
         ({"type": "VIEW"}, True, "has a view trips that taxi-ingest did not make"),
         ({"type": "MATERIALIZED_VIEW"}, True, "has a materialized view trips"),
-        ({"type": "EXTERNAL"}, True, "has an external table trips that"),
+        ({"type": "EXTERNAL", "labels": {}}, True, "has an external table trips that"),
     ],
 )
 @pytest.mark.parametrize("method", ["partition", "merge"])

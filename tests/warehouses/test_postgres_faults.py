@@ -23,7 +23,7 @@ from postgres_server import PASSWORD, ROLE, PostgresServer, serving_postgres
 
 from taxi_ingest.errors import TaxiError, TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import HeldMonth, open_warehouse
+from taxi_ingest.warehouses import HeldMonth, open_warehouse, sweep
 
 __all__ = ["bench"]
 
@@ -89,6 +89,46 @@ def test_a_missing_service_is_a_sentence() -> None:
 
 def test_tls_that_the_server_lacks_is_a_sentence(postgres_server: PostgresServer) -> None:
     assert "the server has no TLS" in said(postgres_server.url("postgres", more="?sslmode=require"))
+
+
+@pytest.fixture(scope="module")
+def tls_server() -> Iterator[PostgresServer]:
+    """A server with a certificate for localhost that signs itself."""
+    with serving_postgres() as server:
+        server.database()  # makes the role
+        request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        files = ["-keyout", server.folder / "server.key", "-out", server.folder / "server.crt"]
+        subprocess.run([*request, *files], check=True, capture_output=True)
+        owner = (server.folder / "data").stat()
+        os.chown(server.folder / "server.key", owner.st_uid, owner.st_gid)
+        (server.folder / "server.key").chmod(0o600)
+        with server.connect() as db:
+            db.execute(f"ALTER SYSTEM SET ssl_cert_file = '{server.folder}/server.crt'")
+            db.execute(f"ALTER SYSTEM SET ssl_key_file = '{server.folder}/server.key'")
+            db.execute("ALTER SYSTEM SET ssl = on")
+            db.execute("SELECT pg_reload_conf()")
+        yield server
+
+
+TLS = {
+    "sslmode=disable": "without TLS",
+    "sslmode=prefer": "with TLS",
+    "sslmode=require": "with TLS",
+    "sslmode=verify-full&sslrootcert={certificate}": "with TLS",
+    "sslmode=verify-full&sslrootcert={other}": "the certificate is not accepted",
+}
+
+
+@pytest.mark.parametrize("parameters", TLS)
+def test_the_ways_of_tls_are_those_of_libpq(tls_server: PostgresServer, tmp_path: Path, parameters: str) -> None:
+    other = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    if "{other}" in parameters:
+        made = ["-keyout", tmp_path / "other.key", "-out", tmp_path / "other.crt"]
+        subprocess.run([*other, *made], check=True, capture_output=True)
+    named = parameters.format(certificate=tls_server.folder / "server.crt", other=tmp_path / "other.crt")
+    url = tls_server.url("postgres", more=f"?{named}&hostaddr=127.0.0.1").replace("@127.0.0.1", "@localhost")
+    said = [check.sentence for check in open_warehouse(Place.parse(url)).checks(Place.parse("lake"))]
+    assert TLS[parameters] in said[0]
 
 
 def test_a_search_path_without_a_schema_is_a_sentence(postgres_server: PostgresServer) -> None:
@@ -169,6 +209,32 @@ def test_a_database_that_can_only_be_read_is_told(bench: Bench, postgres_server:
     assert is_whole(bench.warehouse.held("trips")["trips"]["2021-01"])
 
 
+ANSWERS: dict[str, tuple[type[TaxiError], str]] = {
+    "disk_full": (WarehouseError, "the server's disk is full.*Make room there"),
+    "out_of_memory": (TransientError, "cannot do this now"),
+    "insufficient_privilege": (WarehouseError, "lacks a right"),
+    "serialization_failure": (TransientError, "cannot do this now"),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_what_the_server_answers_in_the_middle_of_a_load_is_a_sentence(
+    bench: Bench, postgres_server: PostgresServer, answer: str
+) -> None:
+    bench.load("2021-01", [1])
+    with postgres_server.connect(str(bench.warehouse.place).rpartition("/")[2]) as db:
+        db.execute(
+            "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE '{answer} it is' USING ERRCODE = '{answer}'; END $$"
+        )
+        db.execute("CREATE EVENT TRIGGER refusing ON ddl_command_end WHEN TAG IN ('COMMENT') EXECUTE FUNCTION refuse()")
+    kind, sentence = ANSWERS[answer]
+    with pytest.raises(kind, match=sentence) as raised:
+        bench.load("2021-01", [2, 3], mark="m2")
+    assert f"{answer} it is" in str(raised.value)
+    assert (bench.vendors(), tables(bench)) == ([1], ["trips_2021_01"])
+
+
 def test_limits_meant_for_people_do_not_end_a_load(bench: Bench, postgres_server: PostgresServer) -> None:
     with postgres_server.connect() as db:
         for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
@@ -243,6 +309,41 @@ def test_a_load_killed_between_its_transactions_leaves_the_old_month_and_the_nex
     assert bench.warehouse.held("trips")["trips"] == {"2021-01": HeldMonth("m1", 1, 1, "csv")}
     bench.load("2021-01", [4], mark="m3")
     assert (bench.vendors(), tables(bench)) == ([4], ["trips_2021_01"])
+
+
+KILLS = int(os.environ.get("TAXI_INGEST_TEST_KILLS", "3"))
+
+
+@pytest.mark.timeout(120 + 30 * KILLS)
+@pytest.mark.parametrize("victim", ["client", "server"])
+def test_kills_between_the_transactions_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
+    write(tmp_path / "old.parquet", TRIPS, "2021-01", [1])
+    write(tmp_path / "new.parquet", TRIPS, "2021-01", [2, 3])
+    staged = "SELECT count(*) FROM pg_class WHERE relname LIKE 'trips_2021_01__%'"
+    with serving_postgres() as server:
+        place = Place.parse(server.url(server.database()))
+        warehouse = open_warehouse(place)
+        for number in range(KILLS):
+            mark = f"m{number}"
+            warehouse.replace(TRIPS, "2021-01", file=str(tmp_path / "old.parquet"), rows=1, mark=mark, source="csv")
+            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(place.url) as reader:
+                reader.execute("SELECT * FROM trips")  # in the way of the second transaction
+                with loader(place.url, tmp_path / "new.parquet", 2, "new") as process:
+                    wait_until(lambda: _left(place, staged) > 0)
+                    if victim == "server":
+                        server.kill()
+                        server.start()
+                    process.kill()
+            assert warehouse.held("trips")["trips"] == {"2021-01": HeldMonth(mark, 1, 1, "csv")}
+            with psycopg.connect(place.url) as db:
+                assert db.execute("SELECT vendorid FROM trips").fetchall() == [(1,)]
+            sweep(warehouse, "trips")
+            wait_until(lambda: _left(place, staged) == 0 or sweep(warehouse, "trips"))  # until the server notices
+
+
+def _left(place: Place, staged: str) -> int:
+    with psycopg.connect(place.url) as db:
+        return int((db.execute(staged).fetchone() or (0,))[0])
 
 
 def test_a_server_killed_during_loads_loses_and_doubles_nothing(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from taxi_ingest.errors import WarehouseError
 from taxi_ingest.warehouses import HeldMonth, Table
 from taxi_ingest.warehouses.bigquery import expiry, tables
 from taxi_ingest.warehouses.bigquery.address import Address
-from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, call_options
+from taxi_ingest.warehouses.bigquery.jobs import Jobs, call_options
 from taxi_ingest.warehouses.ownership import refuse_foreign
 
 _ALL = "*.parquet"
@@ -105,7 +105,7 @@ class ExternalTables:
 
     def _objects(self, folder: str) -> Sequence[Blob]:
         bucket, _, prefix = folder.removeprefix("gs://").partition("/")
-        with contextlib.closing(google_cloud.storage_client(self._address.project)) as client:
+        with contextlib.closing(google_cloud.storage_client(self._address.payer)) as client:
             try:
                 blobs = client.list_blobs(
                     bucket,
@@ -120,7 +120,7 @@ class ExternalTables:
     def _wanted(self, table: Table, folder: str) -> bigquery.Table:
         new = bigquery.Table(self._address.table(table.name), schema=tables.schema(table))
         new.description = f"{table.title}: shows the objects of {folder}"
-        new.labels = LABELS
+        new.labels = self._jobs.labels
         config = bigquery.ExternalConfig(bigquery.ExternalSourceFormat.PARQUET)
         config.source_uris = [f"{folder}{_ALL}"]
         new.external_data_configuration = config

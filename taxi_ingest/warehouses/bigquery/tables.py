@@ -16,7 +16,7 @@ from taxi_ingest.google_cloud import reason_of
 from taxi_ingest.warehouses import Table, column_comment
 from taxi_ingest.warehouses.bigquery import expiry
 from taxi_ingest.warehouses.bigquery.address import LOADS, Address, check_column
-from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, call_options
+from taxi_ingest.warehouses.bigquery.jobs import SIGN, Jobs, call_options
 from taxi_ingest.warehouses.bigquery.locations import BucketLocation, bucket_location, location_for
 from taxi_ingest.warehouses.ownership import Found, refuse_foreign
 
@@ -56,14 +56,14 @@ def schema(table: Table) -> list[bigquery.SchemaField]:
     return [*fields, month] if table.monthly else fields
 
 
-def load_config(fields: Sequence[bigquery.SchemaField], *, truncate: bool) -> bigquery.LoadJobConfig:
+def load_config(jobs: Jobs, fields: Sequence[bigquery.SchemaField], *, truncate: bool) -> bigquery.LoadJobConfig:
     """A load of Parquet with this schema into an existing table: over its rows, or only if it is empty."""
     return bigquery.LoadJobConfig(
         source_format=bigquery.SourceFormat.PARQUET,
         schema=fields,
         write_disposition="WRITE_TRUNCATE" if truncate else "WRITE_EMPTY",
         create_disposition="CREATE_NEVER",
-        labels=LABELS,
+        labels=jobs.labels,
     )
 
 
@@ -73,9 +73,9 @@ def ensure_dataset(jobs: Jobs, address: Address, bucket: str) -> bigquery.Datase
         return jobs.client.get_dataset(address.dataset_id, **call_options())
     except answers.NotFound:
         new = bigquery.Dataset(address.dataset_id)
-    new.location = address.location or location_of_new(address, bucket, bucket_location(bucket, address.project))
+    new.location = address.location or location_of_new(address, bucket, bucket_location(bucket, address.payer))
     new.description = "New York's taxi trips, loaded by taxi-ingest"
-    new.labels = LABELS
+    new.labels = jobs.labels
     try:
         return jobs.client.create_dataset(new, exists_ok=True, **call_options())
     except answers.Forbidden as error:
@@ -97,7 +97,7 @@ def ensure_table(
     will drop; also for one that would drop `month` at once.
     """
     loads, existing = get(jobs, address, LOADS), get(jobs, address, table.name)
-    wanted = _described(address, table)
+    wanted = _described(jobs, address, table)
     if loads is not None:
         refuse_foreign(found(address, loads, is_known=_is_ours(loads)), types(LOADS_SCHEMA))
     if existing is not None:
@@ -111,7 +111,7 @@ def ensure_table(
         else:
             expiry.refuse_existing(address, there)
     if loads is None:
-        jobs.client.create_table(_loads(address), exists_ok=True, **call_options())
+        jobs.client.create_table(_loads(jobs, address), exists_ok=True, **call_options())
     if existing is None:
         existing = jobs.client.create_table(wanted, exists_ok=True, **call_options())
     expiry.refuse_month(address, existing, month, dataset)
@@ -168,7 +168,7 @@ def types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
 
 def is_labelled(table: bigquery.Table) -> bool:
     """Whether a table bears the label that we give to tables."""
-    return LABELS.items() <= (table.labels or {}).items()
+    return SIGN.items() <= (table.labels or {}).items()
 
 
 def _is_recorded(jobs: Jobs, address: Address, name: str) -> bool:
@@ -205,7 +205,7 @@ def staging(jobs: Jobs, address: Address, table: Table) -> Iterator[str]:
     name = f"_staging_{table.name}_{uuid.uuid4().hex}"
     new = bigquery.Table(address.table(name), schema=schema(table))
     new.expires = datetime.now(UTC) + timedelta(hours=STAGING_HOURS)
-    new.labels = LABELS
+    new.labels = jobs.labels
     jobs.client.create_table(new, **call_options())
     try:
         yield name
@@ -215,10 +215,10 @@ def staging(jobs: Jobs, address: Address, table: Table) -> Iterator[str]:
             jobs.client.delete_table(address.table(name), not_found_ok=True, **call_options())
 
 
-def _described(address: Address, table: Table) -> bigquery.Table:
+def _described(jobs: Jobs, address: Address, table: Table) -> bigquery.Table:
     new = bigquery.Table(address.table(table.name), schema=schema(table))
     new.description = table.title
-    new.labels = LABELS
+    new.labels = jobs.labels
     if table.monthly:
         new.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field=FILE_MONTH)
     if table.cluster_by:
@@ -226,13 +226,13 @@ def _described(address: Address, table: Table) -> bigquery.Table:
     return new
 
 
-def _loads(address: Address) -> bigquery.Table:
+def _loads(jobs: Jobs, address: Address) -> bigquery.Table:
     new = bigquery.Table(address.table(LOADS), schema=LOADS_SCHEMA)
     # a table without partitions takes 5 changes in 10 seconds and 1,500 a day, one with them 50 and 30,000:
     # https://docs.cloud.google.com/bigquery/quotas#partitioned_tables
     new.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="at")
     new.description = "Which months were loaded, and from which rows; written by taxi-ingest"
-    new.labels = LABELS
+    new.labels = jobs.labels
     return new
 
 

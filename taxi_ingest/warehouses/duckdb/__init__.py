@@ -160,6 +160,17 @@ class DuckDB:
             rows = rows_by_month(db, table.name) if counts else None
         return {day: count for day, count in (rows or {}).items() if day not in days}
 
+    def refusal(self, table: Table) -> str:
+        """Why a load into `table` would be refused; see the contract, `TellsForeignTables.refusal`."""
+        if not self._connections.has_database:
+            return ""
+        with self._connections.open(read_only=True) as db:
+            try:
+                check_relation(db, table, self.place, name_of_loads(db))
+            except WarehouseError as refused:
+                return str(refused)
+        return ""
+
     @contextlib.contextmanager
     def query(self, sql: str) -> Iterator[Answer]:
         """Answer SQL in a file that is opened to be read; see the contract, `AnswersQueries.query`."""

@@ -23,7 +23,8 @@ from taxi_ingest.warehouses.postgres.address import parse_address
 from taxi_ingest.warehouses.postgres.connecting import Session, Sessions
 from taxi_ingest.warehouses.postgres.copying import has_pgpq
 from taxi_ingest.warehouses.postgres.querying import answer
-from taxi_ingest.warehouses.postgres.replacing import Load, replace_month, replace_whole
+from taxi_ingest.warehouses.postgres.replacing import Load, drop_leftovers, replace_month, replace_whole
+from taxi_ingest.warehouses.postgres.tables import refuse_foreign_table
 
 
 class Postgres:
@@ -72,6 +73,21 @@ class Postgres:
         """Rows that no load recorded, by `file_month`; see the contract, `CountsUnrecorded.unrecorded`."""
         with self._sessions.open() as session:
             return comparing.unrecorded(session, table)
+
+    def refusal(self, table: Table) -> str:
+        """Why a load into `table` would be refused; see the contract, `TellsForeignTables.refusal`."""
+        with self._sessions.open() as session:
+            try:
+                refuse_foreign_table(session, table)
+            except WarehouseError as refused:
+                return str(refused)
+        return ""
+
+    def sweep(self, *tables: str) -> None:
+        """Drop the tables that loads made which were killed before they swapped them in."""
+        with self._sessions.open() as session:
+            for table in tables:
+                drop_leftovers(session, table.lower())
 
     @contextlib.contextmanager
     def query(self, sql: str) -> Iterator[Answer]:

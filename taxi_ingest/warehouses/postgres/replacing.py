@@ -57,7 +57,7 @@ def replace_month(session: Session, load: Load, month: str) -> int:
     """Replace one month; returns the rows counted in it. Raises WarehouseError when they are not those promised."""
     with session.turn(load.name, month):
         parent = session.in_transaction(lambda: prepare(session, load.table))
-        _drop_leftovers(session, load.name)
+        drop_leftovers(session, load.name)
         if not _partitions_of_month(session, parent, month):
             refuse_stranger(session, _partition_name(load.name, month))
         with _staged(session, load, month) as (staged, counted):
@@ -144,7 +144,7 @@ def _is_of_month(month: str) -> sql.Composable:
     return condition.format(day=sql.Identifier(FILE_MONTH), begin=begin, end=end)
 
 
-def _drop_leftovers(session: Session, table: str) -> None:
+def drop_leftovers(session: Session, table: str) -> None:
     """Drop what loads left that were killed between their transactions; those at work have the turn of their month."""
     names = [session.schema, f"{table}_", f"{SIGNATURE}: "]
     for (name,) in session.db.execute(_LEFTOVERS, names).fetchall():

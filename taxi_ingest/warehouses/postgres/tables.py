@@ -75,6 +75,13 @@ def prepare(session: Session, table: Table) -> int:
     return existing.oid
 
 
+def refuse_foreign_table(session: Session, table: Table) -> None:
+    """Raise WarehouseError for a table or view of our table's name that is not ours."""
+    existing = _relation(session, table.name.lower())
+    if existing is not None:
+        _refuse_foreign(session, table, existing, _types(session, existing))
+
+
 def refuse_stranger(session: Session, name: str) -> None:
     """Raise WarehouseError if there is anything of this name, which a partition of ours is to have."""
     existing = _relation(session, name)
