@@ -172,6 +172,13 @@ def test_a_view_takes_no_disk_in_the_plan(lake: Lake) -> None:
     assert make_plan(lake.job("external")).disk_bytes == 0 < make_plan(lake.job("table")).disk_bytes
 
 
+def test_months_that_are_copied_along_are_counted_in_the_plan(lake: Lake) -> None:
+    lake.run("external")
+    all_months, one_month = make_plan(lake.job("table")), make_plan(lake.job("table", shared__month=MONTHS[0]))
+    assert [part.part.month for part in one_month.parts] == [MONTHS[0]]
+    assert one_month.disk_bytes == all_months.disk_bytes > 0
+
+
 def test_several_months_at_once_switch_once(taxi: Command, lake: Lake) -> None:
     lake.run("table")
     place = ("--data-dir", lake.given["global.data_dir"], "--warehouse", lake.given["global.warehouse"])

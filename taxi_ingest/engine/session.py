@@ -62,6 +62,7 @@ class Session:
         self.run_id = ""
         self._unrecorded = False
         self._refusal = ""
+        self._doubt = ""
         self._costs: list[str] = []
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
@@ -115,10 +116,13 @@ class Session:
         self.view.waiting(redacted(message))
 
     def _check_disks(self) -> None:
-        """Refuse a run that is too large for its disks."""
-        if self.job.check_disk:
-            with self._noted_refusal():
-                check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
+        """Refuse a run that is too large for its disks; one that may be too large begins, and that is said once."""
+        if not self.job.check_disk:
+            return
+        with self._noted_refusal():
+            self._doubt = check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
+        if self._doubt:
+            self.view.noted(self._doubt)
 
     @contextlib.contextmanager
     def _noted_refusal(self) -> Iterator[None]:
@@ -170,11 +174,12 @@ class Session:
                 self._streaks[part] = Streak(earlier.runs + 1, earlier.since)
         for dataset, sentence in self.job.unanswered.items():
             earlier = history.unanswered(dataset)
-            if earlier.runs + 1 >= LOUD_FAILURES:
-                self._unanswered[dataset] = f"{sentence} So in {earlier.runs + 1} runs in a row, since {earlier.since}."
+            if (runs := earlier.runs + 1) >= LOUD_FAILURES:
+                self._unanswered[dataset] = f"{sentence} That failed in {runs} runs in a row, since {earlier.since}."
 
     def _all_notes(self) -> list[Note]:
-        of_run = [Note(None, note) for note in (*self._refusals, *self._refreshed.unanswered)]
+        told = (*self._refusals, self._doubt, *self._costs, *self._refreshed.unanswered)
+        of_run = [Note(None, note) for note in told if note]
         of_datasets = [Note(Part(name), sentence) for name, sentence in self._unanswered.items()]
         return of_run + of_datasets + [Note(result.part, note) for result in self.results() for note in result.told]
 

@@ -131,6 +131,11 @@ class Parquetized(Provenance):
     distrusted: bool = False
 
     @property
+    def was_removed(self) -> bool:
+        """Whether a file that is missing was removed on purpose: by `clean`, or by a run that was not to keep it."""
+        return self.pruned or self.temporary
+
+    @property
     def passes_strict(self) -> bool:
         """Whether it is known that --strict has nothing against it."""
         oddities = self.unknown_columns or self.unknown_codes or (self.shares and not self.shares.are_usual)

@@ -46,6 +46,8 @@ _OF_QUERIES: _Config = {**_CONFIG, "python_enable_replacements": False}
 _MEGABYTES_A_THREAD = 48
 """Megabytes that a thread needs to write rows; with less than half of it, it ends for want of memory."""
 
+_SQL_BELOW = re.compile(r"\n+LINE [0-9]+:")
+
 _HOLDER = re.compile(r"held in (.+?) \(PID ([0-9]+)\)")
 
 
@@ -89,7 +91,7 @@ class Connections:
                 yield db
             except duckdb.Error as error:
                 remedy = f". {MAKE_ROOM}" if has_no_room(error) else ""
-                raise WarehouseError(f"{self._place}: DuckDB refused: {error}{remedy}") from error
+                raise WarehouseError(f"{self._place}: DuckDB refused: {_in_one_line(error)}{remedy}") from error
 
     def _connect(self, config: _Config, *, read_only: bool, patient: bool) -> DuckDBPyConnection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +118,7 @@ class Connections:
                 raise InUseError(
                     f"{self._place} is held by another program{_holder(str(error))}. Close it and run again."
                 ) from error
-            raise WarehouseError(f"{self._place} cannot be opened as a DuckDB file: {error}") from error
+            raise WarehouseError(f"{self._place} cannot be opened as a DuckDB file: {_in_one_line(error)}") from error
         if not read_only:
             self._keep_blocks(db)
         return db
@@ -134,6 +136,11 @@ class Connections:
             self._announce(
                 f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open{holder}"
             )
+
+
+def _in_one_line(error: Exception) -> str:
+    """What DuckDB says, without the SQL that it quotes below."""
+    return " ".join(_SQL_BELOW.split(str(error))[0].split())
 
 
 def _holder(said: str) -> str:
