@@ -2,15 +2,18 @@
 
 The way of a request, from the command line down. A module imports only from lines below its own, and a linter says so::
 
-    cli/, dodo.py           verbs: parse, call, exit code           (dodo.py: the same tasks for those who type `doit`)
+    cli/, dodo              verbs: parse, call, exit code              (dodo: the same tasks for those who type `doit`)
+    airflow/                a dataset's months as an Airflow DAG: places, working (no Airflow), tasks, dags
     page/                   what is there and what happened as one HTML file
-    report/, cron, nights   everything a person sees on a terminal; a crontab line; the months that its nights load
-    engine/                 takes parts through steps: part (one part), session (one run), relay, lock,
-                            doit_tasks, conversion, notes, results, watching; takes files away: removing, cleaning
+    report/, cron, systemd  everything a person sees on a terminal; a crontab line; a service and its timer
+    nights                  the months that the nights of such a line load
+    engine/                 takes parts through steps: part (one part), session (one run), relay, lock, outside,
+                            part_lock, doit_tasks, conversion, notes, results, watching, made_up, scratch; takes
+                            files away: removing, cleaning
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
     verification/           is every copy of a part what its receipt says?
-    state/                  receipts, mark, wanted, observe (what is there), refresh, decide (must a step run?), plan,
-                            room, status, retention, orphans, counts
+    state/                  receipts, mark, carried, wanted, observe (what is there), refresh,
+                            decide (must a step run?), plan, room, status, retention, orphans, counts
     job                     settings and flags → one job of plain values; refuses what makes no sense
     asked                   which parts a request names
     settings                built-in defaults < config.toml < environment < flags

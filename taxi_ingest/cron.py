@@ -11,7 +11,7 @@ from pathlib import Path
 
 from taxi_ingest.errors import UsageError
 
-_NICKNAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually", "@reboot")
+NICKNAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually", "@reboot")
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -33,21 +33,32 @@ def crontab_line(at: str, arguments: Sequence[str], folder: Path) -> str:
 
     Raises UsageError for an `at` that is neither five fields nor a nickname such as @daily, and for control characters.
     """
-    fields = at.split()
-    _check_time(at, fields)
-    if any(not character.isprintable() for word in (*arguments, str(folder)) for character in word):
-        raise UsageError("A crontab line is one line: name no path that holds a line end or another control character.")
-    job = f"cd {shlex.quote(str(folder))} && {shlex.join([*_program(), 'run', *arguments, '--quiet'])}"
+    fields = fields_of(at)
+    check_printable([*arguments, str(folder)], "A crontab line is one line")
+    job = f"cd {shlex.quote(str(folder))} && {shlex.join([*program(), 'run', *arguments, '--quiet'])}"
     return f"{' '.join(fields)} {job}".replace("%", r"\%")
 
 
+def fields_of(at: str) -> list[str]:
+    """The five fields of a time, or its nickname alone. Raises UsageError for anything else."""
+    fields = at.split()
+    _check_time(at, fields)
+    return fields
+
+
+def check_printable(words: Sequence[str], why: str) -> None:
+    """Raise UsageError for a word that holds a line end or another control character."""
+    if any(not character.isprintable() for word in words for character in word):
+        raise UsageError(f"{why}: name no path that holds a line end or another control character.")
+
+
 def _check_time(at: str, fields: Sequence[str]) -> None:
-    if at in _NICKNAMES:
+    if at in NICKNAMES:
         return
     if len(fields) != len(_FIELDS):
         raise UsageError(
             f"'{at}' is no time for cron. Write five fields, minute hour day month weekday, such as '17 6 * * *', "
-            f"or one of {', '.join(_NICKNAMES)}."
+            f"or one of {', '.join(NICKNAMES)}."
         )
     for text, (what, least, most, names) in zip(fields, _FIELDS, strict=True):
         if not all(_is_item(item, least, most, names) for item in text.split(",")):
@@ -77,7 +88,7 @@ def _number(text: str, least: int, names: tuple[str, ...]) -> int | None:
     return names.index(text.lower()) + least if text.lower() in names else None
 
 
-def _program() -> list[str]:
+def program() -> list[str]:
     """This very program under its full name; without a script of its own, as a module of this Python."""
     script = Path(sys.argv[0]).absolute()
     if script.name == "taxi-ingest" and os.access(script, os.X_OK):

@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,9 +52,11 @@ def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None, mo
 def make_private(folder: Path) -> None:
     """Make `folder` if it is missing, and let nobody but its owner look into it.
 
-    One of another user is left as it is, and so is one on a filesystem without permissions.
+    One of another user is left as it is, and so is one on a system or filesystem without such permissions.
     """
     folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        return
     found = folder.stat()
     if found.st_uid == os.geteuid() and found.st_mode & _OTHERS:
         with contextlib.suppress(OSError):
@@ -136,7 +139,9 @@ def sha256(path: Path) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` last."""
+    """Make renames in `folder` last. Windows opens no folder, and its file system keeps a journal of renames."""
+    if sys.platform == "win32":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from taxi_ingest import sources as publishers
-from taxi_ingest.asked import asked_for
+from taxi_ingest.asked import asked_for, datasets_named
 from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.months import parse_months, this_month
 from taxi_ingest.errors import UsageError
 from taxi_ingest.graph import STEPS, Step, up_to
 from taxi_ingest.layout import Layout
@@ -22,6 +23,8 @@ from taxi_ingest.redaction import public_text
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings, given_explicitly
 from taxi_ingest.sources.newest import Latest
+from taxi_ingest.stores import open_store
+from taxi_ingest.values import quoted
 from taxi_ingest.warehouses import Options, check_pair
 from taxi_ingest.writers.provenance import Writer
 
@@ -91,6 +94,28 @@ def make_job(settings: Settings, *, verb: str, force: bool = False, refresh: boo
     forced = frozenset(STEPS if verb == "run" else (target,)) if force else frozenset[Step]()
     made = job_for(settings, asked.parts, targets=frozenset({target}), forced=forced, refresh=refresh)
     return replace(made, latest=asked.latest), list(asked.notices)
+
+
+def ping_of(settings: Settings) -> Place | None:
+    """The address that is asked after each run, if there is one. Raises UsageError for one that is not of the web."""
+    if not settings.operate.ping_url:
+        return None
+    place = Place.parse(settings.operate.ping_url)
+    if place.scheme not in {"http", "https"}:
+        raise UsageError(f"operate.ping_url must be an http or https address, not {quoted(str(place))}.")
+    return place
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise UsageError for settings that no run would take; asks nobody."""
+    _check_level(settings)
+    ping_of(settings)
+    datasets_named(settings.shared.dataset)
+    if settings.shared.month:
+        parse_months([settings.shared.month], this_month)
+    publishers.check_source(Place.parse(settings.global_.source), [])
+    open_store(store_of(settings))
+    check_pair(store_of(settings), warehouse_of(settings), options_of(settings))
 
 
 def job_for(
@@ -206,7 +231,13 @@ def _resolved(setting: str, resolve: Callable[[], _Resolved]) -> _Resolved:
 
 def options_of(settings: Settings) -> Options:
     """How the warehouse in force is used."""
-    return Options(method=settings.load.method, memory_limit_mb=settings.load.memory_limit_mb)
+    load = settings.load
+    return Options(
+        method=load.method,
+        memory_limit_mb=load.memory_limit_mb,
+        labels=load.labels,
+        maximum_bytes_billed=load.maximum_bytes_billed,
+    )
 
 
 def _in_words(latest: Latest) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -10,7 +12,8 @@ from typing import Self
 from taxi_ingest.errors import UsageError
 from taxi_ingest.redaction import is_well_formed, public_text, public_url, remember
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")
+"""A single letter is no scheme but a drive of Windows."""
 _WEB = {"http", "https"}
 
 _SYNONYMS = {"postgres": "postgresql"}
@@ -78,6 +81,10 @@ class Place:
 
     def __str__(self) -> str:
         return self.shown
+
+    def similar(self, schemes: Iterable[str]) -> str:
+        """The one of `schemes` that this place's scheme looks like; "" if none does."""
+        return next(iter(difflib.get_close_matches(self.scheme, list(schemes), n=1, cutoff=0.6)), "")
 
 
 def _cannot_be_parsed(scheme: str) -> str:

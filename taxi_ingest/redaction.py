@@ -38,12 +38,18 @@ _A_LONG_WORD = 12
 _NAMING = dict.fromkeys(("postgresql", "postgres"), ("host", "port", "dbname", "service", "schema"))
 """Scheme → the parameters that tell which place an address names. They are shown."""
 
-_PLAIN = {
+_OF_LIBPQ = {
     *_NAMING["postgresql"],
     *("application_name", "channel_binding", "connect_timeout", "gssencmode", "options", "passfile", "sslcert"),
     *("sslcrl", "sslkey", "sslmode", "sslrootcert", "target_session_attrs", "user"),
 }
-"""The parameters of an address of Postgres that are no secrets: names, modes and paths."""
+_PLAIN = {
+    "postgresql": _OF_LIBPQ,
+    "postgres": _OF_LIBPQ,
+    "bigquery": {"billing_project", "location", "method"},
+    "gs": {"user_project"},
+}
+"""Scheme → the parameters of an address that are no secrets: names, modes and paths."""
 
 _COMMON = {"password", "postgres"}
 """Passwords in many a tutorial, which are not looked for in texts either: they are words of every message."""
@@ -131,14 +137,15 @@ def _secrets(address: str) -> Iterator[str]:
 
     A user may be a token; but in Postgres it is a role, of which messages speak.
     """
-    in_postgres = address.partition("://")[0].lower() in _NAMING
+    scheme = address.partition("://")[0].lower()
+    in_postgres, plain = scheme in _NAMING, _PLAIN.get(scheme, set())
     after_scheme = address.rpartition("://")[2] if "://" in address else address.partition(":")[2].lstrip("/")
     user, at, rest = after_scheme.rpartition("@")
     if at:
         yield from ((user, user.partition(":")[2]) if ":" in user or not in_postgres else ())
     for parameters in re.split(r"[?#;]", rest)[1:]:
         pairs = [pair for pair in parameters.split("&") if not _is_plain(pair.partition("=")[2] or pair)]
-        pairs = [pair for pair in pairs if not (in_postgres and pair.partition("=")[0] in _PLAIN)]
+        pairs = [pair for pair in pairs if pair.partition("=")[0] not in plain]
         if pairs:
             yield parameters
         for pair in pairs:

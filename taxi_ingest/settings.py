@@ -21,12 +21,13 @@ from taxi_ingest.graph import ARTEFACTS
 from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_text, remember
 from taxi_ingest.retrying import LONGEST_WAIT
-from taxi_ingest.values import Kind, OneOf, Range, Value, quoted
+from taxi_ingest.values import Form, Kind, OneOf, Range, Value, quoted
 
 ENVIRONMENT_PREFIX = "TAXI_INGEST_"
 CONFIG_VARIABLE = "TAXI_INGEST_CONFIG"
 DEFAULT_FILE = "config.toml"
 
+_LABEL = r"[a-z][a-z0-9_-]{0,62}=[a-z0-9_-]{0,63}"
 _AtOnce = Annotated[int, Range(1, 64)]
 _Tries = Annotated[int, Range(1, 100)]
 _Backoff = Annotated[float, Range(0, int(LONGEST_WAIT))]
@@ -114,6 +115,8 @@ class Load:
 
     method: Annotated[str, OneOf(("table", "external", "partition", "merge"))] = "table"
     memory_limit_mb: Annotated[int, Range(100, 1_000_000)] = 200
+    labels: Annotated[tuple[str, ...], Form(_LABEL, "each key=value in lower-case letters, digits, _ and -")] = ()
+    maximum_bytes_billed: Annotated[int, Range(0, 10**15)] = 20_000_000_000
     tries: _Tries = 3
     backoff_seconds: _Backoff = 1.0
 
@@ -127,6 +130,15 @@ class Demo:
 
 
 @dataclass(frozen=True)
+class Operate:
+    """Who is told how a run ended."""
+
+    on_failure: str = ""
+    ping_url: str = ""
+    metrics_file: str = ""
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings in force. `origins` tells where each came from; a setting without an entry has its default."""
 
@@ -136,6 +148,7 @@ class Settings:
     parquetize: Parquetize = field(default_factory=Parquetize)
     upload: Upload = field(default_factory=Upload)
     load: Load = field(default_factory=Load)
+    operate: Operate = field(default_factory=Operate)
     demo: Demo = field(default_factory=Demo)
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
@@ -156,7 +169,7 @@ class Settings:
 SECTIONS = {f.name.rstrip("_"): f.name for f in dataclasses.fields(Settings) if f.name != "origins"}
 """Section as it is written → attribute of Settings (`global` is a Python keyword)."""
 
-_PATHS = {"global.data_dir", "global.store", "global.warehouse"}
+_PATHS = {"global.data_dir", "global.store", "global.warehouse", "operate.metrics_file"}
 
 
 def read(flags: Mapping[str, Value], *, config: str | Mapping[str, Any] | None = None) -> Settings:
@@ -274,7 +287,9 @@ def _typed(name: str, raw: Any, origin: Origin) -> Value:
     try:
         return kind.parsed(raw) if origin.kind == "environment" else kind.checked(raw)
     except ValueError:
-        raise UsageError(f"{origin}: {name} must be {kind}, not {_as_shown(raw)}.") from None
+        in_words = kind.is_list and origin.kind == "environment"
+        how = " Write the texts with commas between them, and an empty list as nothing." if in_words else ""
+        raise UsageError(f"{origin}: {name} must be {kind}, not {_as_shown(raw)}.{how}") from None
 
 
 def _as_shown(raw: Any) -> str:

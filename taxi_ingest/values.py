@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
@@ -43,6 +44,22 @@ class OneOf:
         return f"{what} (possible: {', '.join(self.choices)})"
 
 
+@dataclass(frozen=True)
+class Form:
+    """A text of which `pattern`, a regular expression, matches all; `words` say so to people."""
+
+    pattern: str
+    words: str
+
+    def holds(self, value: Any) -> bool:
+        """Whether `value` has this form."""
+        return re.fullmatch(self.pattern, value) is not None
+
+    def described(self, what: str) -> str:
+        """`what` it is, with the form."""
+        return f"{what}, {self.words}"
+
+
 class _Text:
     """Any text that can be a name on disk and be written into a log."""
 
@@ -69,7 +86,7 @@ class Kind:
     """The values that one setting may have: of which type, within which limit, one of them or a list."""
 
     type: type
-    limit: Range | OneOf | _Text | _Anything
+    limit: Range | OneOf | Form | _Text | _Anything
     is_list: bool
 
     @classmethod

@@ -22,7 +22,10 @@ from taxi_ingest import exits
         (["--month", "2021-03..2021-01"], "The range 2021-03..2021-01 is empty"),
         (["--month", "2021-01", "--dataset", "yelow"], "Did you mean yellow?"),
         (["--month", "2008-01"], "yellow begins with 2009-01"),
-        (["--month", "2021-01", "--source", "cvs"], "'cvs' is not a source. Possible: auto, csv, tlc, demo"),
+        (
+            ["--month", "2021-01", "--source", "cvs"],
+            "Did you mean csv? Possible: auto, csv, tlc, demo",
+        ),
         (["--month", "2022-01", "--source", "csv"], "does not publish yellow for 2022-01"),
         (["--month", "2021-01", "--source", "demo", "--dataset", "fhv"], "does not publish fhv"),
         (["--month", "2021-01,2021-02", "--source", "file:///x.csv"], "names one file for several parts"),
@@ -58,7 +61,7 @@ def test_a_month_that_can_never_be_ends_2_at_once(taxi: Command, tmp_path: Path,
 
 def test_the_longest_range_there_can_be_is_planned_quickly(taxi: Command) -> None:
     begun = time.monotonic()
-    ran = taxi("plan", "--month", f"0001-01..{date.today().year + 1}-12", "--dataset", "all", "--json")
+    ran = taxi("plan", "--month", f"0001-01..{date.today():%Y-%m}", "--dataset", "all", "--json")
     assert (ran.code, min(part["month"] or "9" for part in ran.document["parts"])) == (0, "2009-01"), ran.err
     assert time.monotonic() - begun < 20
 
@@ -124,7 +127,8 @@ def test_version_is_printed(taxi: Command) -> None:
 @pytest.mark.parametrize("verb", ["run", "download", "parquetize", "upload", "load", "config"])
 def test_every_option_has_help(taxi: Command, verb: str) -> None:
     text = taxi(verb, "--help", COLUMNS="200").out
-    options = [line for line in text.splitlines() if line.strip().startswith("--")]
+    options = [line for line in text.splitlines() if line.strip().startswith("-")]
+    assert len(options) > 2
     assert [line for line in options if len(line.split("  ")) < 3 or not line.split("  ")[-1].strip()] == []
 
 

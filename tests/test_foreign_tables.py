@@ -46,7 +46,7 @@ def test_what_somebody_else_made_is_refused_and_stays(
     )
     assert difference in ran.err
     assert "Rename or drop it, or name another file" in ran.err
-    assert "Trying again" not in ran.err
+    assert "Try 2 of" not in ran.err
     assert contents(file) == before
 
 

@@ -67,5 +67,5 @@ def test_the_next_run_removes_what_killed_ones_left_and_nothing_of_another_data_
 def test_an_idle_run_sweeps_as_well(taxi: Command, tmp_path: Path, store: Path) -> None:
     assert taxi("parquetize", *MONTH, "--data-dir", "ours", **DEMO).code == 0
     killed_upload(tmp_path, "ours", store)
-    assert taxi("download", *MONTH, "--data-dir", "ours", "--store", str(store), **DEMO).code == 0
+    assert taxi("download", *MONTH, "--data-dir", "ours", TAXI_INGEST_GLOBAL__STORE=str(store), **DEMO).code == 0
     assert scratch(store) == []

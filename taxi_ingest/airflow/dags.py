@@ -57,14 +57,15 @@ def dag(  # noqa: PLR0913 - each is one thing that installations differ in
     site = Site(config, shared, scratch, separate)
     settings = check(site)
     place = warehouse_of(settings)
-    table = Asset(name=f"{place}/{known.table}", uri=f"x-taxi-ingest://{_path(str(place))}/{known.table}")
+    name, uri = f"{place}/{known.table}", f"x-taxi-ingest://{_path(str(place))}/{known.table}"
+    table = Asset(name=name, uri=uri, group="taxi-ingest")
     tasks = Tasks(site, settings, dataset, table, pools or {}, google_conn_id)
     options: dict[str, Any] = {
         "schedule": _timetable(known, schedule, months_back, timezone),
         "start_date": datetime.fromisoformat(f"{known.first}-01") if known.monthly else datetime(2009, 1, 1),
         "catchup": False,
         "description": known.title,
-        "doc_md": __doc__ if not known.monthly else f"{known.title}. A run is a month; `months` takes several.",
+        "doc_md": known.title + (". A run is a month; `months` takes several." if known.monthly else "."),
         "tags": ["taxi-ingest", dataset],
         "params": _params(known),
         "default_args": {"owner": "taxi-ingest"},

@@ -39,10 +39,15 @@ class Site:
 
 @dataclass(frozen=True)
 class Slice:
-    """The steps that one task takes a part through, without a pause; `name` is the task's."""
+    """The steps that one task takes a part through, without a pause; `name` is the task's.
+
+    `before`: steps that earlier tasks took, and that it makes sure of: they are up to date, unless what they left is
+    gone or a worker cannot know it.
+    """
 
     name: str
     steps: tuple[Step, ...]
+    before: tuple[Step, ...] = ()
 
     @property
     def loads(self) -> bool:
@@ -50,7 +55,8 @@ class Slice:
         return self.steps[-1] == "load"
 
 
-KEEPING_NOTHING = (Slice("to_store", ("download", "parquetize", "upload")), Slice("load", ("load",)))
+_TO_STORE: tuple[Step, ...] = ("download", "parquetize", "upload")
+KEEPING_NOTHING = (Slice("to_store", _TO_STORE), Slice("load", ("load",), before=_TO_STORE))
 """What is between two tasks must be where every worker finds it: in the store."""
 
 STEPWISE = tuple(Slice(step, (step,)) for step in STEPS)

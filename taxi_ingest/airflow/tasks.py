@@ -20,7 +20,7 @@ from taxi_ingest.airflow.places import Site, Slice
 from taxi_ingest.airflow.working import Asked, Done
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine.scratch import scratch_folder
-from taxi_ingest.errors import NotPublishedError, TaxiError, TransientError, UsageError
+from taxi_ingest.errors import InUseError, NotPublishedError, TaxiError, TransientError, UsageError
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import LONGEST_WAIT
 from taxi_ingest.settings import Settings
@@ -42,7 +42,8 @@ class WhatMayPass(RetryPolicy):  # type: ignore[misc]
         if isinstance(exception, TransientError):
             asked = exception.retry_after
             return RetryDecision.retry(None if asked is None else timedelta(seconds=asked), str(exception))
-        return RetryDecision.fail(str(exception)) if isinstance(exception, TaxiError) else RetryDecision.default()
+        lasts = isinstance(exception, TaxiError) and not isinstance(exception, InUseError)
+        return RetryDecision.fail(str(exception)) if lasts else RetryDecision.default()
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Tasks:
         """The task that lists the parts of a run."""
 
         def parts(params: Any = None, dag_run: Any = None) -> list[dict[str, str | None]]:
-            months = params.get("months") or _month_of(dag_run) if "months" in params else None
+            months = (params["months"] or _month_of(dag_run)) if "months" in params else None
             found = working.parts_of(self.site, self.dataset, months, params["source"])
             return [{"dataset": part.dataset, "month": part.month} for part in found]
 
@@ -78,6 +79,7 @@ class Tasks:
             timeout=timedelta(days=max(1, self.settings.download.grace_days)).total_seconds(),
             soft_fail=True,
             retries=2,
+            retry_policy=WhatMayPass(),
             map_index_template="{{ task.op_kwargs['part']['month'] }}",
         )(published)
 
@@ -93,7 +95,7 @@ class Tasks:
         ) -> dict[str, Any]:
             which = Part(**part)  # type: ignore[arg-type]
             asked = Asked(params["source"], params["force"], params["refresh"])
-            with _google_credentials(self.google):
+            with google_credentials(self.google):
                 done = _work(self.site, which, slice_, asked, task_state_store if slice_.loads else None)
             get_current_context()[_LABEL] = ": ".join(filter(None, [which.month, done.label]))
             if slice_.loads:
@@ -151,7 +153,7 @@ def _month_of(dag_run: Any) -> str:
 
 
 @contextlib.contextmanager
-def _google_credentials(connection_id: str) -> Iterator[None]:
+def google_credentials(connection_id: str) -> Iterator[None]:
     """Let Google's clients find the key of an Airflow connection; without one they find their own as ever."""
     if not connection_id:
         yield

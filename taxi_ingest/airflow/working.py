@@ -20,7 +20,7 @@ from taxi_ingest.engine.watching import Nobody
 from taxi_ingest.errors import TransientError
 from taxi_ingest.graph import STEPS
 from taxi_ingest.history import Attempt, AttemptRecord
-from taxi_ingest.job import Job, at_once_of, make_job, retries_of
+from taxi_ingest.job import Job, at_once_of, layout_of, make_job, retries_of
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings
 from taxi_ingest.sources import DEMO
@@ -86,7 +86,7 @@ def work(
     record: Callable[[str], None],
     unsettled: Sequence[str] = (),
 ) -> Done:
-    """Take `part` through the steps of `slice_`, once: whoever runs this tries again.
+    """Take `part` through the steps of `slice_`, and those before it, once: whoever runs this tries again.
 
     `record` gets the id of each job before it is sent to the warehouse, `unsettled` are those that a killed task
     recorded. Raises what the steps raise.
@@ -97,7 +97,7 @@ def work(
             warehouse = open_warehouse(job.warehouse, job.warehouse_options)
             for recorded in unsettled:
                 settle(warehouse, recorded)
-        ran = run_part(job, part, slice_.steps, watcher=_Recorder(record))
+        ran = run_part(job, part, (*slice_.before, *slice_.steps), watcher=_Recorder(record))
         return _done(part, ran, job)
 
 
@@ -137,7 +137,7 @@ def _data_dir(site: Site, part: Part) -> Iterator[Path]:
         with scratch_folder(Path(site.scratch) if site.scratch else None) as folder:
             yield folder
         return
-    layout = make_job(_settings(site, part.dataset, part.month, "", site.shared), verb="run")[0].layout
+    layout = layout_of(_settings(site, part.dataset, part.month, "", site.shared))
     with part_locked(layout, part):
         for scratch in layout.scratch_files_of(part):
             scratch.unlink(missing_ok=True)

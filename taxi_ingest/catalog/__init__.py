@@ -222,7 +222,8 @@ def _no_fit(
     return (
         f"{what}: the file's columns fit no known {file_format} layout. Compared with {nearest.name}, "
         f"it lacks: {missing}; it also has: {extra or 'nothing'}. "
-        f"If TLC changed the layout, add a vintage to catalog/{dataset.name}.toml."
+        "Check that it is the right file. If TLC changed the layout, a newer taxi-ingest may know it "
+        "(pip install --upgrade taxi-ingest); until then, another --source may have the month."
     )
 
 

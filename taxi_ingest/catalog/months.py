@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -13,6 +14,9 @@ LATEST = "latest"
 """Stands for the newest month that the publisher has."""
 
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+_YEAR = re.compile(r"[0-9]{4}")
+_ALMOST = re.compile(r"([0-9]{4})[-/._ ]?([0-9]{1,2})")
+"""How a month is sometimes written: 2021-1, 2021/01, 202101."""
 
 
 def is_month(text: str) -> bool:
@@ -21,22 +25,32 @@ def is_month(text: str) -> bool:
 
 
 def check_month(text: str) -> str:
-    """Return `text` if it is a month such as `2021-01` that can be published; raise UsageError otherwise.
-
-    That is until the end of next year: whatever is later was mistyped.
-    """
+    """Return `text` if it is a month such as `2021-01` that has begun; raise UsageError otherwise."""
     if not is_month(text):
         raise UsageError(
-            f"{quoted(text)} is not a month. Write 2021-01, a range 2021-01..2021-12, a list 2021-01,2021-03, "
-            f"or {LATEST} for the newest published month."
+            f"{quoted(text)} is not a month.{_guess(text)} Write 2021-01, 2021 for a whole year, a range "
+            f"2021-01..2021-12, a list 2021-01,2021-03, or {LATEST} for the newest published month."
         )
-    today = date.today()
-    if int(text[:4]) > today.year + 1:
+    if text > this_month():
         raise UsageError(
-            f"{text} is too far ahead: no month after {today.year + 1}-12 can be published yet. "
-            f"On this machine today is {today}."
+            f"{text} has not happened yet: on this machine today is {date.today()}. "
+            f"For the newest published month, write {LATEST}."
         )
     return text
+
+
+def this_month() -> str:
+    """The month of today."""
+    return f"{date.today():%Y-%m}"
+
+
+def _guess(text: str) -> str:
+    """What was meant, where that is clear."""
+    numbers = _ALMOST.fullmatch(text)
+    guess = f"{numbers[1]}-{int(numbers[2]):02d}" if numbers else ""
+    if not is_month(guess):
+        guess = next(iter(difflib.get_close_matches(text, [LATEST], cutoff=0.7)), "")
+    return f" Did you mean {guess}?" if guess else ""
 
 
 def next_month(month: str) -> str:
@@ -84,17 +98,26 @@ def _no_newest() -> str:
 def parse_months(texts: list[str], newest: Callable[[], str] = _no_newest) -> list[str]:
     """The months named by `--month` values, in the order given, without duplicates.
 
-    Accepts `2021-01`, `2021-01..2021-12` and comma-separated lists of both. `latest` may replace any month and is
-    resolved by calling `newest`; where that returns "", there is no such month. A range that ends in `latest` is empty
+    Accepts `2021-01`, `2021` for all months of a year that have begun, `2021-01..2021-12` and comma-separated lists of
+    these. `latest` may replace any month and is resolved by calling `newest`; where that returns "", there is no such
+    month. A range that ends in `latest` is empty
     when that month is before its start. Raises UsageError for anything else.
     """
     months: dict[str, None] = {}
     for item in (item.strip() for text in texts for item in text.split(",")):
         first, dots, last = item.partition("..")
-        start, end = (newest() if end == LATEST else check_month(end) for end in (first, last if dots else first))
+        start, end = _span(first, newest)[0], _span(last if dots else first, newest)[1]
         if not start or not end:
             continue
         if end < start and last != LATEST:
             raise UsageError(f"The range {item} is empty: it ends before it begins. Write {last}..{first}.")
         months.update(dict.fromkeys(month_range(start, end)))
     return list(months)
+
+
+def _span(text: str, newest: Callable[[], str]) -> tuple[str, str]:
+    """The first and the last month that `text` names: of a year, or twice the same one."""
+    if _YEAR.fullmatch(text):
+        return check_month(f"{text}-01"), min(f"{text}-12", this_month())
+    month = newest() if text == LATEST else check_month(text)
+    return month, month

@@ -1,9 +1,9 @@
 """The verbs: parse, call, exit code. What each promises is in README.md.
 
-`options` holds what can be typed; `working` the verbs that run steps, `looking` those that only look, `looking_back`
-those that look at what was done, `reporting` the one that writes the page, `querying` those that ask the warehouse,
-`verifying` the one that looks at everything, `cleaning` the one that removes files; `asking` is a question at the
-terminal, `documents` what --json prints.
+`options` holds what can be typed, `completing` what the shell offers, `help` how help is laid out. The verbs: `working`
+runs steps, `planning` foresees it, `looking` and `looking_back` only look, `querying` asks the warehouse, `verifying`
+looks at everything, `reporting` writes the page, `cleaning` removes files. `telling` tells others how a run ended,
+`codes` says which exit code an error makes, `asking` puts a question, `documents` is what --json prints.
 """
 
 from __future__ import annotations
@@ -19,40 +19,78 @@ import typer
 
 from taxi_ingest import __version__, exits
 from taxi_ingest.cli import cleaning, looking, looking_back, querying, reporting, verifying, working
-from taxi_ingest.errors import LockedError, TaxiError, UsageError, machine_refused
+from taxi_ingest.cli.codes import code_of
+from taxi_ingest.cli.help import Verb, Verbs
+from taxi_ingest.errors import TaxiError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
 from taxi_ingest.redaction import remember, without_known
+
+_HELP = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
     name="taxi-ingest",
     help="New York's taxi trip records: any month, from the web to a table, each piece of work once.",
+    cls=Verbs,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings=_HELP,
 )
 
-_VERBS: dict[str, tuple[str, Callable[..., None]]] = {
-    "run": ("The whole pipeline: download, parquetize, upload, load.", working.command("run")),
-    "download": ("Fetch the published file.", working.command("download")),
-    "parquetize": ("Turn it into Parquet in the canonical schema.", working.command("parquetize")),
-    "upload": ("Put the Parquet into the store.", working.command("upload")),
-    "load": ("Replace the month in the table.", working.command("load")),
-    "plan": ("What `run` would do and why, with rows, bytes and disk; does nothing.", looking.plan),
-    "status": ("How far every step of every month is.", looking_back.status),
-    "history": ("The runs, or the attempts of one run.", looking_back.history),
-    "logs": ("The log files of attempts: of a run, a part, a step.", looking_back.logs),
-    "report": ("One HTML page of all that is there and that happened.", reporting.report),
-    "clean": ("Remove raw or Parquet files that are not needed, or what no part owns; asks first.", cleaning.clean),
-    "catalog": ("Datasets, months, vintages, sources; with --dataset also its columns.", looking.catalog),
-    "verify": ("Compare every copy with its receipt: files, objects, tables by content.", verifying.verify),
-    "query": ("SQL on the warehouse: a table on a terminal, else CSV; --json, --parquet FILE.", querying.query),
-    "rows": ("Rows by month and year in the warehouse, beside how many TLC's files have.", querying.rows),
-    "doctor": ("Check that store and warehouse can be used; changes nothing.", looking.doctor),
-    "config": ("The settings in force and where each came from.", looking.config),
-    "cron": ("A crontab line that runs the pipeline, quiet when there is nothing to do.", looking.cron),
+_WORK, _LOOK, _CARE = "Bring months to a table", "Look", "Operate"
+
+_VERBS: dict[str, tuple[str, str, Callable[..., None]]] = {
+    "run": (_WORK, "The whole pipeline: download, parquetize, upload, load.", working.command("run")),
+    "download": (_WORK, "Fetch the published file.", working.command("download")),
+    "parquetize": (_WORK, "Turn it into Parquet in the canonical schema.", working.command("parquetize")),
+    "upload": (_WORK, "Put the Parquet into the store.", working.command("upload")),
+    "load": (_WORK, "Replace the month in the table.", working.command("load")),
+    "plan": (_WORK, "What `run` would do and why, with rows, bytes and disk; does nothing.", looking.plan),
+    "status": (_LOOK, "How far every step of every month is.", looking_back.status),
+    "history": (_LOOK, "The runs, or the attempts of one run.", looking_back.history),
+    "logs": (_LOOK, "The log files of attempts: of a run, a part, a step.", looking_back.logs),
+    "catalog": (_LOOK, "Datasets, months, vintages, sources; with --dataset also its columns.", looking.catalog),
+    "query": (_LOOK, "SQL on the warehouse: a table on a terminal, else CSV; --json, --parquet FILE.", querying.query),
+    "rows": (_LOOK, "Rows by month and year in the warehouse, beside how many TLC's files have.", querying.rows),
+    "report": (_LOOK, "One HTML page of all that is there and that happened.", reporting.report),
+    "verify": (_CARE, "Compare every copy with its receipt: files, objects, tables by content.", verifying.verify),
+    "clean": (
+        _CARE,
+        "Remove raw or Parquet files that are not needed, or what no part owns; asks first.",
+        cleaning.clean,
+    ),
+    "doctor": (_CARE, "Check that store and warehouse can be used; changes nothing.", looking.doctor),
+    "config": (_CARE, "The settings in force and where each came from.", looking.config),
+    "cron": (_CARE, "A crontab line, or a systemd timer, that runs the pipeline, quiet when idle.", looking.cron),
 }
-for _verb, (_what, _command) in _VERBS.items():
-    app.command(name=_verb, help=_what)(_command)
+
+_EXAMPLES = {
+    "run": """\
+taxi-ingest run --source demo                made-up rows, without a network
+taxi-ingest run -m 2021-01                   one month of yellow trips
+taxi-ingest run -m 2019..2021 -d all -j 6    three years of everything
+taxi-ingest run -m 2021 -n                   what would be done, and why""",
+    "plan": "taxi-ingest plan -m 2019..2021 -d all",
+    "history": """\
+taxi-ingest history                          the newest runs
+taxi-ingest history latest --failed          what failed in the last one""",
+    "logs": """\
+taxi-ingest logs yellow-2021-01              of one part, in the newest run
+taxi-ingest logs latest download --failed""",
+    "query": 'taxi-ingest query "SELECT count(*) FROM yellow_tripdata"',
+    "clean": "taxi-ingest clean --raw -n",
+    "cron": 'taxi-ingest cron --at "17 6 * * *" -m 2024-01..latest -d all',
+}
+
+for _verb, (_group, _what, _command) in _VERBS.items():
+    app.command(
+        name=_verb,
+        help=_what,
+        cls=Verb,
+        rich_help_panel=_group,
+        epilog=_EXAMPLES.get(_verb),
+        context_settings=_HELP,
+    )(_command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -101,14 +139,11 @@ def _exit_code() -> int:
         return _run_app()
     except TaxiError as error:
         _complain(str(error))
-        return next((code for kind, code in _CODES.items() if isinstance(error, kind)), exits.FAILED)
+        return code_of(error)
     except Exception as error:  # noqa: BLE001 - the edge: whatever else comes here is a bug, or no fault of ours
         refused = machine_refused(error)
         _complain(refused or f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path('logs'))}")
-        return exits.FAILED if refused else exits.BUG
-
-
-_CODES: dict[type[TaxiError], int] = {UsageError: exits.USAGE, LockedError: exits.LOCKED}
+        return code_of(error)
 
 
 def _complain(message: str) -> None:

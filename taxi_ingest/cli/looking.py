@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -27,11 +26,10 @@ from taxi_ingest.cli.options import (
     Source,
     Store,
     Strict,
+    Systemd,
     Warehouse,
 )
-
-if TYPE_CHECKING:
-    from taxi_ingest.state.plan import Plan
+from taxi_ingest.cli.planning import foresee
 
 
 def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
@@ -48,23 +46,10 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     as_json: AsJson = False,
 ) -> None:
     """Foresee `run` with the same options."""
-    from taxi_ingest import exits, report
-    from taxi_ingest.job import make_job
-    from taxi_ingest.report import plans
-    from taxi_ingest.state.plan import make_plan
-
-    given = Given(month, dataset, source, store, warehouse, strict=strict, config=config, data_dir=data_dir)
-    job, notices = make_job(given.settings(), verb="run", force=force, refresh=refresh)
-    planned = make_plan(job)
-    report.say(report.console(stderr=as_json), notices)
-    if as_json:
-        print_json(_plan_document(planned))
-    else:
-        plans.plan(report.console(), planned)
-    for name, sentence in job.unanswered.items():
-        report.error(f"{name}: {sentence}")
-    if job.unanswered or (refresh and planned.refreshed.unanswered):
-        raise typer.Exit(exits.FAILED)
+    given = Given(
+        month, dataset, source, store, warehouse, strict=strict, config=config, data_dir=data_dir, refresh=refresh
+    )
+    raise typer.Exit(foresee("run", given, force=force, as_json=as_json))
 
 
 def catalog(dataset: DatasetName = None, as_json: AsJson = False) -> None:
@@ -90,15 +75,15 @@ def doctor(store: Store = None, warehouse: Warehouse = None, config: Config = No
     """Ask store and warehouse whether they can be used."""
     from taxi_ingest import exits, report
     from taxi_ingest.catalog.reading import datasets
-    from taxi_ingest.job import job_for
+    from taxi_ingest.job import check_settings, job_for
     from taxi_ingest.place import Check
     from taxi_ingest.report import listing
     from taxi_ingest.stores import open_store
-    from taxi_ingest.warehouses import check_pair, foreseen_refusals, open_warehouse, table_of
+    from taxi_ingest.warehouses import foreseen_refusals, open_warehouse, table_of
 
     settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
+    check_settings(settings)
     job = job_for(settings, ())
-    check_pair(job.store, job.warehouse, job.warehouse_options)
     found = [*open_store(job.store).checks()]
     opened = open_warehouse(job.warehouse, job.warehouse_options)
     of_warehouse = [*opened.checks(job.store)]
@@ -114,20 +99,21 @@ def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
     """Show every setting and its origin."""
     from taxi_ingest import report
     from taxi_ingest import settings as configuration
+    from taxi_ingest.job import check_settings
     from taxi_ingest.report import listing
 
-    items = [
-        (name, configuration.shown(value), str(origin))
-        for name, value, origin in Given(config=config, data_dir=data_dir).settings().items()
-    ]
+    settings = Given(config=config, data_dir=data_dir).settings()
+    items = [(name, configuration.shown(value), str(origin)) for name, value, origin in settings.items()]
     if as_json:
         print_json({name: {"value": value, "from": origin} for name, value, origin in items})
-        return
-    listing.settings(report.console(), [(n, v, o, configuration.environment_name(n)) for n, v, o in items])
+    else:
+        listing.settings(report.console(), [(n, v, o, configuration.environment_name(n)) for n, v, o in items])
+    check_settings(settings)  # after they are shown, with where each came from
 
 
 def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     at: At = "17 6 * * *",
+    systemd: Systemd = False,
     month: Month = None,
     dataset: DatasetName = None,
     source: Source = None,
@@ -137,17 +123,19 @@ def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a line for crontab to stdout, and to stderr which months it loads, and why."""
+    """Print a line for crontab, or a systemd timer, to stdout; to stderr which months it loads, and why."""
     from taxi_ingest import report
     from taxi_ingest.cron import crontab_line
+    from taxi_ingest.job import check_settings
     from taxi_ingest.nights import nightly
     from taxi_ingest.settings import config_named
+    from taxi_ingest.systemd import units
 
     given = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir)
     settings = given.settings()
-    nights = nightly(settings, ",".join(month or []), refresh=refresh)
+    check_settings(settings)
     options = {
-        "--month": nights.months,
+        "--month": ",".join(month or []),
         "--dataset": ",".join(dataset or []),
         "--source": source,
         "--store": store,
@@ -156,10 +144,13 @@ def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         "--data-dir": data_dir,
     }
     _refuse_secrets(options)
+    nights = nightly(settings, ",".join(month or []), refresh=refresh)
+    options["--month"] = nights.months
     arguments = [word for name, value in options.items() if value for word in (name, value)]
-    line = crontab_line(at, [*arguments, *(["--refresh"] if refresh else [])], Path.cwd())
+    arguments += ["--refresh"] if refresh else []
+    line = units(at, arguments, Path.cwd()) if systemd else f"{crontab_line(at, arguments, Path.cwd())}\n"
     report.say(report.console(stderr=True), nights.why)
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(line)
 
 
 def _refuse_secrets(options: Mapping[str, str | None]) -> None:
@@ -167,27 +158,6 @@ def _refuse_secrets(options: Mapping[str, str | None]) -> None:
     from taxi_ingest.redaction import has_password, public_text
 
     for name, value in options.items():
-        # the other parameters of a warehouse are no secrets; it would have refused them
-        if value and (has_password(value) if name == "--warehouse" else public_text(value) != value):
+        # the other parameters of a store or warehouse are no secrets; it would have refused them
+        if value and (has_password(value) if name in {"--store", "--warehouse"} else public_text(value) != value):
             raise UsageError(f"A crontab is no place for a secret: put it into config.toml and leave {name} out.")
-
-
-def _plan_document(planned: Plan) -> dict[str, object]:
-    parts = [
-        {
-            "dataset": one.part.dataset,
-            "month": one.part.month,
-            "source": one.source,
-            "rows": one.rows,
-            "download_bytes": one.download_bytes,
-            "disk_bytes": one.disk_bytes,
-            "steps": {step: asdict(foreseen) for step, foreseen in one.steps.items()},
-        }
-        for one in planned.parts
-    ]
-    sums = {name: getattr(planned, name) for name in ("rows", "download_bytes", "disk_bytes", "disk_free")}
-    refreshed = planned.refreshed
-    gone = [{"dataset": part.dataset, "month": part.month, "note": note} for part, note in refreshed.gone.items()]
-    asked = {"asked": refreshed.asked, "gone": gone, "unanswered": refreshed.unanswered}
-    disks = [asdict(disk) for disk in planned.disks]
-    return {"parts": parts} | sums | {"disks": disks, "refresh": asked, "refusals": planned.refusals}

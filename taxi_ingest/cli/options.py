@@ -3,53 +3,135 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from taxi_ingest import stores, warehouses
+from taxi_ingest.cli import completing
 
 if TYPE_CHECKING:
     from taxi_ingest.settings import Settings
     from taxi_ingest.values import Value
 
+WHAT, WHERE, HOW, OUTPUT = "What", "Where", "How", "Output"
+"""The groups of options in the help of a verb."""
+
+
+def _flag(*names: str, help: str, group: str = HOW) -> Any:  # noqa: A002 - typer's name
+    """An option without a value."""
+    return typer.Option(*names, help=help, rich_help_panel=group)
+
+
 Month = Annotated[
     list[str] | None,
-    typer.Option(help="2021-01, 2021-01..2021-12, 2021-01..latest, 2021-01,2021-03, or latest; may repeat."),
+    typer.Option(
+        "--month",
+        "-m",
+        metavar="MONTHS",
+        help="2021-01, 2021 (a year), 2021-01..2021-12, 2021-01..latest, 2021-01,2021-03, or latest; may repeat.",
+        autocompletion=completing.months,
+        rich_help_panel=WHAT,
+    ),
 ]
 DatasetName = Annotated[
-    list[str] | None, typer.Option("--dataset", help="One, several with commas, or all; may repeat.")
+    list[str] | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        metavar="DATASETS",
+        help="One, several with commas, or all; may repeat.",
+        autocompletion=completing.datasets,
+        rich_help_panel=WHAT,
+    ),
 ]
-Source = Annotated[str | None, typer.Option(help="auto, csv, tlc, demo, or a URL template with {dataset} and {month}.")]
-Store = Annotated[str | None, typer.Option(help=f"Where Parquet goes: {stores.EXAMPLES}.")]
-Warehouse = Annotated[str | None, typer.Option(help=f"Where rows go: {warehouses.EXAMPLES}.")]
-Jobs = Annotated[int | None, typer.Option(help="Steps at work at once.")]
-Force = Annotated[bool, typer.Option("--force", help="Redo it, whatever receipts, store and warehouse say.")]
-Refresh = Annotated[
-    bool, typer.Option("--refresh", help="Ask what the publisher changed since, and redo exactly that.")
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="SOURCE",
+        help="auto, csv, tlc, demo, or a URL template with {dataset} and {month}.",
+        autocompletion=completing.sources,
+        rich_help_panel=WHERE,
+    ),
 ]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Fail on an unknown column or code, and on a file of another month.")
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="STORE",
+        help=f"Where Parquet goes: {stores.EXAMPLES}; by default DIR/lake.",
+        rich_help_panel=WHERE,
+    ),
 ]
-AllowEmpty = Annotated[bool, typer.Option("--allow-empty", help="Let a file without rows replace a month.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait for a run that holds the lock.")]
-Config = Annotated[str | None, typer.Option(help="The config file; otherwise TAXI_INGEST_CONFIG or ./config.toml.")]
-DataDir = Annotated[str | None, typer.Option(help="Where everything lives that is not sent elsewhere.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing when there is nothing to do.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, the rest to stderr.")]
-JsonLine = Annotated[
-    bool, typer.Option("--json-line", help="As --json, on one line: the last, as schedulers take the result.")
+Warehouse = Annotated[
+    str | None,
+    typer.Option(
+        "--warehouse",
+        metavar="WAREHOUSE",
+        help=f"Where rows go: {warehouses.EXAMPLES}; by default duckdb:DIR/taxi.duckdb.",
+        rich_help_panel=WHERE,
+    ),
 ]
-OnlyFailed = Annotated[bool, typer.Option("--failed", help="Only what failed or was interrupted.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="With the traceback of every failure.")]
-Raw = Annotated[bool, typer.Option("--raw", help="Published files whose Parquet is there, or in store and table.")]
-Parquet = Annotated[bool, typer.Option("--parquet", help="Parquet files that are whole in the store and in the table.")]
-Orphans = Annotated[bool, typer.Option("--orphans", help="Files that a run once left and that no part owns any more.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Remove it without asking.")]
-NoDiskCheck = Annotated[bool, typer.Option("--no-disk-check", help="Begin also when the disk seems too small.")]
-At = Annotated[str, typer.Option(help="When, in cron's five fields.")]
-Last = Annotated[int, typer.Option(min=0, help="How many runs, the newest first; 0 for all.")]
+DataDir = Annotated[
+    str | None,
+    typer.Option(
+        "--data-dir", metavar="DIR", help="Where everything lives that is not sent elsewhere.", rich_help_panel=WHERE
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="The config file; otherwise TAXI_INGEST_CONFIG or ./config.toml.",
+        rich_help_panel=WHERE,
+    ),
+]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", metavar="N", help="Steps at work at once.", rich_help_panel=HOW)
+]
+Force = Annotated[bool, _flag("--force", "-f", help="Redo it, whatever receipts, store and warehouse say.")]
+Refresh = Annotated[bool, _flag("--refresh", help="Ask what the publisher changed since, and redo exactly that.")]
+Strict = Annotated[bool, _flag("--strict", help="Fail on an unknown column or code, and on a file of another month.")]
+AllowEmpty = Annotated[bool, _flag("--allow-empty", help="Let a file without rows replace a month.")]
+NoDiskCheck = Annotated[bool, _flag("--no-disk-check", help="Begin also when the disk seems too small.")]
+Wait = Annotated[bool, _flag("--wait", help="Wait for a run that holds the lock.")]
+OnFailure = Annotated[
+    str | None,
+    typer.Option(
+        "--on-failure",
+        metavar="COMMAND",
+        help="Run this in a shell when the run failed; TAXI_INGEST_EXIT, _FAILED and _MESSAGE tell it why.",
+        rich_help_panel=HOW,
+    ),
+]
+WouldDo = Annotated[bool, _flag("--dry-run", "-n", help="Only show what would be done and why, as `plan` does.")]
+DryRun = Annotated[bool, _flag("--dry-run", "-n", help="Only show what would be removed.")]
+Yes = Annotated[bool, _flag("--yes", "-y", help="Remove it without asking.")]
+Quiet = Annotated[bool, _flag("--quiet", "-q", help="Say nothing when there is nothing to do.", group=OUTPUT)]
+AsJson = Annotated[bool, _flag("--json", help="Print one JSON document to stdout, the rest to stderr.", group=OUTPUT)]
+JsonLine = Annotated[bool, _flag("--json-line", help="As --json, on one line, as schedulers take it.", group=OUTPUT)]
+OnlyFailed = Annotated[bool, _flag("--failed", help="Only what failed or was interrupted.", group=OUTPUT)]
+Verbose = Annotated[bool, _flag("--verbose", "-v", help="With the traceback of every failure.", group=OUTPUT)]
+Raw = Annotated[bool, _flag("--raw", help="Published files that nothing needs any more.", group=WHAT)]
+Parquet = Annotated[bool, _flag("--parquet", help="Parquet files that are whole in store and table.", group=WHAT)]
+Orphans = Annotated[bool, _flag("--orphans", help="Files that a run left and no part owns any more.", group=WHAT)]
+At = Annotated[str, typer.Option("--at", metavar="WHEN", help="When, in cron's five fields.", rich_help_panel=HOW)]
+Systemd = Annotated[bool, _flag("--systemd", help="A systemd service and its timer instead.", group=OUTPUT)]
+Last = Annotated[
+    int,
+    typer.Option(
+        "--last", metavar="N", min=0, help="How many runs, the newest first; 0 for all.", rich_help_panel=OUTPUT
+    ),
+]
+Run = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]", help="A run, the beginning of its name, or latest.", autocompletion=completing.runs
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -70,6 +152,7 @@ class Given:
     allow_empty: bool = False
     no_disk_check: bool = False
     refresh: bool = False
+    on_failure: str | None = None
 
     def settings(self) -> Settings:
         """The settings in force with these flags on top."""
@@ -88,6 +171,7 @@ class Given:
             "global.quiet": self.quiet or None,
             "global.check_disk": False if self.no_disk_check else None,
             "parquetize.allow_empty": self.allow_empty or None,
+            "operate.on_failure": self.on_failure,
         }
         given = {name: value for name, value in flags.items() if value is not None}
         return read(given, config=self.config)
@@ -99,7 +183,9 @@ class Given:
         words = [verb]
         for name, value in vars(self).items():
             option = f"--{name.replace('_', '-')}"
-            if isinstance(value, list):
+            if name == "on_failure":  # a command may hold what nobody can tell from a secret
+                words += [option, "…"] if value else []
+            elif isinstance(value, list):
                 words += [word for item in value for word in (option, public_text(item))]
             elif value is True:
                 words.append(option)

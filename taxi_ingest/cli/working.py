@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import shlex
 import sys
 import time
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from taxi_ingest import exits
+from taxi_ingest import exits, report
+from taxi_ingest.cli import telling
 from taxi_ingest.cli.documents import print_json
 from taxi_ingest.cli.options import (
     AllowEmpty,
@@ -26,6 +28,7 @@ from taxi_ingest.cli.options import (
     JsonLine,
     Month,
     NoDiskCheck,
+    OnFailure,
     Quiet,
     Refresh,
     Source,
@@ -33,12 +36,15 @@ from taxi_ingest.cli.options import (
     Strict,
     Wait,
     Warehouse,
+    WouldDo,
 )
+from taxi_ingest.cli.planning import foresee
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.session import Session
     from taxi_ingest.report.results import Hints
+    from taxi_ingest.settings import Settings
 
 
 Form = Literal["words", "document", "line"]
@@ -61,19 +67,39 @@ def command(verb: str) -> Callable[..., None]:
         allow_empty: AllowEmpty = False,
         no_disk_check: NoDiskCheck = False,
         wait: Wait = False,
+        on_failure: OnFailure = None,
         config: Config = None,
         data_dir: DataDir = None,
         quiet: Quiet = False,
         as_json: AsJson = False,
         json_line: JsonLine = False,
+        dry_run: WouldDo = False,
     ) -> None:
         given = Given(
             month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty,
-            no_disk_check, refresh,
+            no_disk_check, refresh, on_failure,
         )  # fmt: skip
         form: Form = "line" if json_line else "document" if as_json else "words"
+        if dry_run:
+            raise typer.Exit(foresee(verb, given, force=force, as_json=form != "words"))
         raise typer.Exit(_work_or_stop(verb, given, force=force, form=form))
 
+    return _with_options_of(verb, work)
+
+
+_NOT_USED: dict[str, set[str]] = {
+    "download": {"store", "warehouse", "strict", "allow_empty"},
+    "parquetize": {"store", "warehouse"},
+    "upload": {"warehouse"},
+}
+"""Options that mean nothing to a step and those before it."""
+
+
+def _with_options_of(verb: str, work: Callable[..., None]) -> Callable[..., None]:
+    """`work` as typer shall see it: without the options that `verb` does not use."""
+    whole = inspect.signature(work, eval_str=True)
+    used = [one for name, one in whole.parameters.items() if name not in _NOT_USED.get(verb, set())]
+    work.__signature__ = whole.replace(parameters=used)  # type: ignore[attr-defined]
     return work
 
 
@@ -95,8 +121,6 @@ def keep(text: str, logs: Path) -> str:
 
 def _work_or_stop(verb: str, given: Given, *, force: bool, form: Form) -> int:
     """Work until done or interrupted."""
-    from taxi_ingest import report
-
     try:
         return _work(verb, given, force=force, form=form)
     except KeyboardInterrupt:
@@ -105,36 +129,46 @@ def _work_or_stop(verb: str, given: Given, *, force: bool, form: Form) -> int:
 
 
 def _work(verb: str, given: Given, *, force: bool, form: Form) -> int:
-    """Run the pipeline for `verb` and show what came of it; returns the exit code."""
-    from taxi_ingest import report
+    """Run the pipeline for `verb`, show what came of it and tell others; returns the exit code."""
+    gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
+    settings = given.settings()
+    request = given.request(verb, force=force, as_json=form != "words")
+    outside = telling.outside(settings)
+    begun = time.monotonic()
+    try:
+        session = _session(verb, given, settings, request, force=force, form=form)
+    except Exception as error:
+        telling.refused(outside, request, time.monotonic() - begun, error)
+        raise
+    code, seconds = session.exit_code(), time.monotonic() - begun
+    if form != "words":
+        print_json(_document(session, code), on_one_line=form == "line")
+    _tell(session, verb, given, seconds, quiet=settings.global_.quiet, as_json=form != "words")
+    for bug in session.bugs:
+        report.error(f"This is a bug in taxi-ingest; {keep(bug, session.job.layout.logs)}")
+    telling.ended(outside, session, request, seconds)
+    return code
+
+
+def _session(verb: str, given: Given, settings: Settings, request: str, *, force: bool, form: Form) -> Session:
+    """The run, once it has ended."""
     from taxi_ingest.engine import doit_tasks
     from taxi_ingest.engine.session import Session
     from taxi_ingest.job import make_job
     from taxi_ingest.report import views
 
-    gc.set_threshold(100_000)  # thousands of tasks live to the end, and need not be looked through all the time
-    settings = given.settings()
     quiet, as_json = settings.global_.quiet, form != "words"
-    request = given.request(verb, force=force, as_json=as_json)
     job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
     if not quiet and notices:
         report.say(report.console(stderr=as_json), notices)
-    begun = time.monotonic()
     with views.view(sys.stderr if as_json else sys.stdout, quiet=quiet) as view:
         session = Session(job, view, request, wait=settings.global_.wait)
         doit_tasks.run(session)
-    code = session.exit_code()
-    if as_json:
-        print_json(_document(session, code), on_one_line=form == "line")
-    _tell(session, verb, time.monotonic() - begun, given, quiet=quiet, as_json=as_json)
-    for bug in session.bugs:
-        report.error(f"This is a bug in taxi-ingest; {keep(bug, job.layout.logs)}")
-    return code
+    return session
 
 
-def _tell(session: Session, verb: str, seconds: float, given: Given, *, quiet: bool, as_json: bool) -> None:
+def _tell(session: Session, verb: str, given: Given, seconds: float, *, quiet: bool, as_json: bool) -> None:
     """Say what came of a run; when `quiet`, only what is new."""
-    from taxi_ingest import report
     from taxi_ingest.report import results
 
     if not session.job.parts:  # nobody told the newest month, and none is held

@@ -10,10 +10,11 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from doit import get_var
 from doit.cmd_base import ModuleTaskLoader
 from doit.cmd_run import Run
 from doit.dependency import FileChangedChecker
@@ -23,7 +24,7 @@ from doit.exceptions import InvalidTask, TaskFailed, UnmetDependency
 from taxi_ingest import exits
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine.session import Session
-from taxi_ingest.errors import LockedError
+from taxi_ingest.errors import LockedError, UsageError
 from taxi_ingest.graph import STEPS, Step, before
 from taxi_ingest.layout import Layout
 from taxi_ingest.printable import printable
@@ -77,6 +78,41 @@ def _only_record(session: Session) -> None:
         session.begin()
     finally:
         session.end()
+
+
+def main(tasks: Callable[[], dict[str, Any]], arguments: list[str]) -> int:
+    """Do what `doit` does with `arguments` where a dodo file holds `tasks`; returns doit's exit code."""
+
+    class Loader(ModuleTaskLoader):  # type: ignore[misc]
+        """Makes the tasks once doit knows its variables."""
+
+        def setup(self, _options: object) -> None:
+            self.namespace = tasks()
+
+    return int(DoitMain(Loader({}), config_filenames=()).run(arguments))
+
+
+def variable(name: str) -> str | None:
+    """What was typed as `name=…` on doit's command line."""
+    value: str | None = get_var(name)
+    return value
+
+
+_NOT_SUPPORTED = {
+    "forget": "`doit forget` changes nothing, as receipts are the state. Redo a step with taxi-ingest STEP --force.",
+    "dumpdb": "`doit dumpdb` has nothing to show, as receipts are the state. See: taxi-ingest status.",
+    "reset-dep": "`doit reset-dep` has nothing to reset, as receipts are the state. See: taxi-ingest verify.",
+    "strace": "`doit strace` is not supported: steps run in one process. See: taxi-ingest logs.",
+    "ignore": "`doit ignore` is not supported: name the months you want instead.",
+}
+"""Commands of doit that make no sense here, and what does."""
+
+
+def check_command(arguments: Sequence[str]) -> None:
+    """Raise UsageError, with what to do instead, for a command of doit that makes no sense here."""
+    words = [word for word in arguments if not word.startswith("-") and "=" not in word]
+    if words and words[0] in _NOT_SUPPORTED:
+        raise UsageError(_NOT_SUPPORTED[words[0]])
 
 
 def namespace(session: Session, reporter: Reporter) -> dict[str, Any]:
@@ -244,10 +280,8 @@ class ReceiptsAreTheState:
         """Any state for a file; nothing for doit's own entries, whose keys end in a colon."""
         return None if key.endswith(":") else "receipt"
 
-    def set(self, _task: str, key: str, _value: object) -> None:
-        """Forget it, but say so when it was meant to last."""
-        if key == "ignore:":
-            raise InvalidTask("`doit ignore` is not supported: name the months you want instead.")
+    def set(self, _task: str, _key: str, _value: object) -> None:
+        """Forget it."""
 
     def in_(self, _task: str) -> bool:
         """No task is remembered."""

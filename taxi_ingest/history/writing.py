@@ -184,7 +184,7 @@ class History:
             attempt.number,
             _now(),
             attempt.why,
-            str(path.relative_to(self._logs.parent)),
+            path.relative_to(self._logs.parent).as_posix(),
         )
         record = AttemptRecord(lambda job: self._record_job(rowid, job))
         outcome, error = "done", None

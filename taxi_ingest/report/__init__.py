@@ -1,4 +1,4 @@
-"""Everything a person sees. The only importer of rich.
+"""Everything a person sees on a terminal. The only importer of rich.
 
 `plain` and `live` are the views that show a run as it happens, `live` with `bars` and `drawing`; `results` shows what
 came of it; `past` the history, `grids` the status, `plans` the plan, `verdicts` what verify finds, `cleanings` what may

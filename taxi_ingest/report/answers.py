@@ -18,6 +18,7 @@ from rich.text import Text
 
 from taxi_ingest.files import replacing
 from taxi_ingest.printable import on_one_line, printable
+from taxi_ingest.report.fitting import wrapped
 from taxi_ingest.report.words import count
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def table(out: Console, answer: Answer) -> None:
     out.print(drawn)
     if fitting < len(names):
         left_out = count(len(names) - fitting, "more column")
-        out.print(f"{left_out}: {', '.join(names[fitting:])}. --csv gives all.", markup=False, style="dim")
+        sentence = f"{left_out}: {', '.join(names[fitting:])}. --csv gives all."
+        out.print(wrapped(out, sentence), markup=False, style="dim")
     out.print(_row_count(len(shown), more), style="dim")
 
 

@@ -52,5 +52,5 @@ def _aligned(out: Console, lines: Sequence[tuple[str, ...]]) -> None:
     for line in lines:
         month, *numbers, told = line
         cells = [month.ljust(widths[0]), *(n.rjust(w) for n, w in zip(numbers, widths[1:], strict=False)), told]
-        out.print("  ".join(cells).rstrip(), markup=False)
+        say(out, ["  ".join(cells).rstrip()])
     out.print()

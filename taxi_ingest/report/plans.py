@@ -11,7 +11,7 @@ from rich.text import Text
 from taxi_ingest.report import say, words
 from taxi_ingest.report.fitting import wrapped
 from taxi_ingest.sources import DEMO, is_demo
-from taxi_ingest.state.plan import Plan, PlannedPart
+from taxi_ingest.state.plan import Cloud, Plan, PlannedPart
 from taxi_ingest.state.refresh import Refreshed
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def plan(out: Console, planned: Plan) -> None:
         f"{words.size(planned.download_bytes)} to download, {words.size(planned.disk_bytes)} of disk, "
         f"{words.size(planned.disk_free)} free."
     )
-    say(out, [total])
+    say(out, [total, *_cloud(planned.cloud), *planned.costs])
     for sentence in planned.refusals:
         out.print(Text(wrapped(out, f"The load will be refused: {sentence}"), "bright_red"))
     for disk in planned.disks:
@@ -42,6 +42,17 @@ def plan(out: Console, planned: Plan) -> None:
             sizes = f"{words.size(disk.needs)} is more than the {words.size(disk.free)} that are free"
             remedy = "Take fewer months, or another --data-dir."
             out.print(Text(wrapped(out, f"{sizes} on the disk of {disk.folder}. {remedy}"), "bright_red"))
+
+
+def _cloud(cost: Cloud) -> Iterator[str]:
+    """What others keep and bill, in a line; none when nothing goes to them."""
+    told = (
+        (cost.uploaded, "to upload and keep in the store"),
+        (cost.stored, "to keep in the warehouse"),
+        (cost.billed, "at most billed by its queries"),
+    )
+    if amounts := [f"{words.size(amount)} {what}" for amount, what in told if amount]:
+        yield f"cloud: about {', '.join(amounts)}."
 
 
 def _refreshed(refreshed: Refreshed) -> Iterator[str]:

@@ -15,6 +15,8 @@ through `http`, which follows redirects:
 
 from __future__ import annotations
 
+import difflib
+import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
 AUTO = "auto"
 DEMO = "demo"
 
+_PATH = re.compile(r"[/{]|\.(csv|parquet)")
 _PLACEHOLDER = re.compile(r"\{dataset\}|\{month\}")
+_DRIVE = re.compile(r"/[A-Za-z]:")
 _EXAMPLE = "https://host/{dataset}_tripdata_{month}.csv.gz"
 _DEMO_IDENTITY = re.compile(r"demo:(?P<part>[a-z]+/[0-9-]+)\?rows=(?P<rows>[0-9]{1,7})&seed=(?P<seed>[0-9]{1,9})")
 _NAME_ANOTHER = "Name another with --source, or add --force."
@@ -104,7 +108,10 @@ def is_named(source: str) -> bool:
 def local_path(url: str) -> Path | None:
     """The file on this disk that `url` names; None when it names none."""
     parts = urlsplit(url)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+    if parts.scheme != "file":
+        return None
+    path = unquote(parts.path)
+    return Path(path[1:] if _DRIVE.match(path) and os.name == "nt" else path)
 
 
 def check_source(source: Place, parts: Sequence[Part]) -> None:
@@ -139,15 +146,23 @@ def _filled(template: str, dataset: str, month: str) -> str:
 
 def _check_template(source: Place) -> None:
     if source.scheme not in {"http", "https", "file"}:
-        names = ", ".join([AUTO, *sources(), DEMO])
+        names = [AUTO, *sources(), DEMO]
         raise UsageError(
-            f"{quoted(str(source))} is not a source. Possible: {names}, or a URL template such as "
-            f"{_EXAMPLE} (http, https or file)."
+            f"{quoted(str(source))} is not a source.{_guess(source, names)} Possible: {', '.join(names)}, or a URL "
+            f"template such as {_EXAMPLE} (http, https or file)."
         )
     if re.search("[{}]", _filled(source.url, "", "")):
         raise UsageError(f"The template '{source}' may hold {{dataset}} and {{month}} only.")
     if source.scheme != "file" and not _is_host(urlsplit(_filled(source.url, "dataset", "2021-01")).hostname):
         raise UsageError(f"The template '{source}' has an impossible host name. Write it as {_EXAMPLE}.")
+
+
+def _guess(source: Place, names: Sequence[str]) -> str:
+    """What was meant, where that is clear: the file of a path, or a name that is nearly the same."""
+    if source.path and _PATH.search(source.path):
+        return f" Did you mean file://{Path(source.path).absolute()}?"
+    near = difflib.get_close_matches(str(source), names, n=1, cutoff=0.6)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def _is_host(name: str | None) -> bool:

@@ -6,10 +6,11 @@ and need not fetch a file to know which rows are in the store.
 
 from __future__ import annotations
 
-import json
+import string
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -17,12 +18,14 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.graph import Step
 from taxi_ingest.layout import Layout
 from taxi_ingest.sources import local_path, portable
-from taxi_ingest.state.receipts import Downloaded, Parquetized, PartReceipts, Receipt, from_json
+from taxi_ingest.state.receipts import Downloaded, Parquetized, PartReceipts, Receipt, from_json, to_json
 from taxi_ingest.stores import Held
 
 _FOR_PEOPLE = ("source", "raw_sha256", "raw_bytes", "vintage", "rows", "rejects")
 _LONGEST = 3000
 """Characters of one receipt. Google keeps 8 KiB of facts an object; a receipt of published files takes 1,000."""
+
+_PLAIN = string.printable.replace("%", "")
 
 _Kind = TypeVar("_Kind", bound=Receipt)
 
@@ -38,8 +41,8 @@ def facts_of(parquetized: Parquetized, downloaded: Downloaded | None) -> dict[st
 
 
 def _text(receipt: Receipt) -> str:
-    """A receipt as ASCII on one line: facts travel in HTTP headers, too."""
-    return json.dumps(msgspec.to_builtins(receipt), separators=(",", ":"))
+    """A receipt with its checksum, as ASCII on one line: facts travel in HTTP headers, too."""
+    return quote(msgspec.json.format(to_json(receipt), indent=-1), safe=_PLAIN)
 
 
 def carried(part: Part, held: Held, layout: Layout) -> PartReceipts:
@@ -54,7 +57,11 @@ def carried(part: Part, held: Held, layout: Layout) -> PartReceipts:
 
 
 def _decoded(step: Step, facts: Mapping[str, str], kind: type[_Kind]) -> _Kind | None:
-    found = from_json(step, facts.get(step, ""))
+    try:
+        text = msgspec.json.format(unquote(facts.get(step, "")), indent=1)
+    except (ValueError, msgspec.MsgspecError):  # somebody else's, or damaged
+        return None
+    found = from_json(step, f"{text}\n")
     return found if isinstance(found, kind) else None
 
 

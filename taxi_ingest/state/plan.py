@@ -10,20 +10,22 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from taxi_ingest import sources as publishers
 from taxi_ingest import warehouses
 from taxi_ingest.catalog import Part
-from taxi_ingest.catalog.reading import auto_source, dataset, estimated_size, sources
-from taxi_ingest.errors import InUseError, TaxiError
+from taxi_ingest.catalog.reading import auto_source, estimated_size, sources
+from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.errors import InUseError, TaxiError, WarehouseError
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
 from taxi_ingest.state.decide import IN_USE, RAW_MISSING, Observed, Wanted, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Parquetized, PartReceipts
 from taxi_ingest.state.refresh import Refreshed, refresh
-from taxi_ingest.state.room import Disk, Home, Writes, check_room, disks, shares_disk
+from taxi_ingest.state.room import Disk, Home, Writes, check_room, disks, doubt_about_room, shares_disk
 from taxi_ingest.state.wanted import wanted
 
 DEPENDS = "depends on the file that is downloaded"
@@ -44,6 +46,22 @@ class Foreseen:
 
 
 @dataclass(frozen=True)
+class Cloud:
+    """What somebody else keeps, and may bill, of one part or of all, in bytes.
+
+    `uploaded` is what the store will hold, `stored` what the warehouse will, and `billed` for what questions and
+    statements in the warehouse are billed at most.
+    """
+
+    uploaded: int = 0
+    stored: int = 0
+    billed: int = 0
+
+    def __add__(self, other: Cloud) -> Cloud:
+        return Cloud(self.uploaded + other.uploaded, self.stored + other.stored, self.billed + other.billed)
+
+
+@dataclass(frozen=True)
 class PlannedPart:
     """One part: about how many rows it has, and what its steps will write, in bytes, where they will run.
 
@@ -57,11 +75,17 @@ class PlannedPart:
     download_bytes: int
     writes: Writes
     certain: bool
+    cloud: Cloud
 
     @property
     def disk_bytes(self) -> int:
         """Bytes that will be written and stay on disks of this machine."""
         return sum(self.writes.adds.values())
+
+    @property
+    def loads(self) -> bool:
+        """Whether its month will be loaded, or may be."""
+        return "load" in self.steps and self.steps["load"].action != "up_to_date"
 
     @property
     def idle(self) -> bool:
@@ -73,13 +97,15 @@ class PlannedPart:
 class Plan:
     """All parts, the disks that they will write to, that of the data directory first, and what publishers said.
 
-    `refusals` are sentences of the warehouse: with them it would refuse the loads.
+    `refusals` are sentences of the warehouse: with them it would refuse the loads. `costs` are sentences on what loads
+    cost beside the usual.
     """
 
     parts: tuple[PlannedPart, ...]
     disks: tuple[Disk, ...]
     refreshed: Refreshed
     refusals: tuple[str, ...] = ()
+    costs: tuple[str, ...] = ()
 
     @property
     def disk_free(self) -> int:
@@ -102,6 +128,11 @@ class Plan:
         return sum(part.disk_bytes for part in self.parts)
 
     @property
+    def cloud(self) -> Cloud:
+        """What all parts together cost in the cloud."""
+        return sum((part.cloud for part in self.parts), Cloud())
+
+    @property
     def fits(self) -> bool:
         """Whether the disks have room for it."""
         return all(disk.fits for disk in self.disks)
@@ -113,33 +144,59 @@ def make_plan(job: Job) -> Plan:
     publisher = publishers.Publisher(job.source)
     refreshed = refresh(job, job.parts, observer.receipts_of, publisher, lambda sentence: None)
     observer.note_republished(refreshed.reasons)
-    linked, sizes = shares_disk(job), refreshed.sizes
-    parts = tuple(_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts)
-    refusals = tuple(_refusals(observer, parts))
-    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed, refusals)
+    parts = _planned_parts(job, observer, refreshed.sizes)
+    refusals, costs = _foreseen(job, observer, parts)
+    return Plan(parts, disks(job, (one.writes for one in parts)), refreshed, tuple(refusals), tuple(costs))
 
 
-def _refusals(observer: Observer, parts: Iterable[PlannedPart]) -> list[str]:
-    """Why loads would be refused; nothing while another program has the warehouse open."""
-    names = {one.part.dataset for one in parts if "load" in one.steps and one.steps["load"].action != "up_to_date"}
-    with contextlib.suppress(InUseError):
-        return warehouses.foreseen_refusals(
-            observer.warehouse, [warehouses.table_of(dataset(name)) for name in sorted(names)]
-        )
-    return []
-
-
-def check_disks(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> None:
-    """Raise SpaceError when a disk has too little room for what `job` would do, as far as that can be known.
-
-    `sizes`: bytes of the files that were republished, where told.
-    """
-    linked = shares_disk(job)
+def _foreseen(job: Job, observer: Observer, parts: Iterable[PlannedPart]) -> tuple[list[str], list[str]]:
+    """Why loads would be refused, and what they cost; nothing while another program has the warehouse open."""
+    names = {one.part.dataset for one in parts if one.loads}
+    if not names:
+        return [], []
+    tables = [warehouses.table_of(dataset_named(name)) for name in sorted(names)]
     try:
-        parts = [_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts]
+        refusals = warehouses.foreseen_refusals(observer.warehouse, tables)
+        return refusals, warehouses.foresee(observer.warehouse, job.store)
+    except InUseError:
+        return [], []
+    except WarehouseError as error:
+        return [str(error)], []
+
+
+def check_disks(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> str:
+    """A doubt whether the disks have room for what `job` would do; "" if there is none.
+
+    Raises SpaceError where there is too little room as far as sizes are known. `sizes`: bytes of the files that were
+    republished, where told.
+    """
+    try:
+        parts = _planned_parts(job, observer, sizes)
     except (TaxiError, OSError):  # the steps will tell, each for itself
-        return
+        return ""
     check_room(disks(job, [one.writes for one in parts if one.certain]))
+    return doubt_about_room(disks(job, [one.writes for one in parts]))
+
+
+def _planned_parts(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> tuple[PlannedPart, ...]:
+    linked = shares_disk(job)
+    parts = [_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts]
+    for dataset in dict.fromkeys(part.dataset for part in job.parts):
+        first = next((i for i, one in enumerate(parts) if one.part.dataset == dataset and one.loads), None)
+        if first is not None and (more := _copied_along(job, observer, dataset)):
+            parts[first] = dataclasses.replace(parts[first], writes=parts[first].writes.and_table(more))
+    return tuple(parts)
+
+
+def _copied_along(job: Job, observer: Observer, dataset: str) -> int:
+    """Bytes of table for months that nobody asked for: the first load copies all months of a view, which is to go."""
+    share = observer.warehouse.traits.disk_per_parquet
+    asked_for = {part.month for part in job.parts if part.dataset == dataset}
+    with contextlib.suppress(InUseError):
+        months = observer.held_months(dataset).items()
+        files = [Path(held.file) for month, held in months if held.file and month not in asked_for]
+        return round(share * sum(file.stat().st_size for file in files if file.exists()))
+    return 0
 
 
 def foresee(now: Observed, want: Wanted, steps: tuple[Step, ...]) -> dict[Step, Foreseen]:
@@ -207,6 +264,18 @@ def _planned(job: Job, observer: Observer, part: Part, published: int | None, *,
         download_bytes=raw if "download" in will_run else 0,
         writes=_writes(job, now, will_run, _Sizes(raw, parquet, observer.warehouse.traits.disk_per_parquet), linked),
         certain=now.receipts.parquetize is not None or not _is_template(source),
+        cloud=_cloud(job, observer, part, will_run, rows=rows, parquet=parquet),
+    )
+
+
+def _cloud(job: Job, observer: Observer, part: Part, will_run: Set[Step], *, rows: int, parquet: int) -> Cloud:
+    """What a part will cost where store or warehouse are somebody else's."""
+    bill = warehouses.bill(observer.warehouse, warehouses.table_of(dataset_named(part.dataset)), rows)
+    cost = bill if bill and "load" in will_run else None
+    return Cloud(
+        uploaded=parquet if "upload" in will_run and job.store.has_host else 0,
+        stored=cost.stored if cost else 0,
+        billed=cost.billed if cost else 0,
     )
 
 

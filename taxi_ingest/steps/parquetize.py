@@ -18,7 +18,7 @@ from taxi_ingest.catalog import Dataset, Fit, Part, fit
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.catalog.reading import datasets
 from taxi_ingest.errors import ContentError, SchemaError, TaxiError
-from taxi_ingest.files import crc32c, distrust, replacing, sha256
+from taxi_ingest.files import crc32c, distrust, replacing, scratch_file_for, sha256
 from taxi_ingest.layout import Layout
 from taxi_ingest.sources import portable
 from taxi_ingest.state.mark import mark
@@ -83,31 +83,44 @@ def _parquetize(
     def provenance() -> Provenance:
         return _provenance(part, downloaded, fitted, writer, tally)
 
-    with (
-        replacing(rejects) as rejected,
-        replacing(path) as scratch,
-        ThreadPoolExecutor(1, "checksum") as checksum,
-        contextlib.closing(readers.reader(downloaded.format)(raw, known, fitted.vintage)) as batches,
-    ):
-        is_as_downloaded = checksum.submit(_is_as_downloaded, raw, downloaded)
-        tables = _counted(batches, tally, limits, rejected, progress)
-        threads = _ENCODING_THREADS[downloaded.format]
-        failure: TaxiError | None = None
-        written = ""
-        try:
-            written = parquet.write(tables, scratch, known, part.month, writer, provenance, threads=threads)
-        except _HopelessError:
-            failure = too_many(tally, limits, rejects, so_far=True)
-        if not is_as_downloaded.result():
-            distrust(raw)
-            raise _not_as_downloaded(raw)
-        failure = failure or verdict(tally, limits, rejects)
-        if failure is not None:
+    with _scratch_file(rejects) as rejected:
+        with (
+            replacing(path) as scratch,
+            ThreadPoolExecutor(1, "checksum") as checksum,
+            contextlib.closing(readers.reader(downloaded.format)(raw, known, fitted.vintage)) as batches,
+        ):
+            is_as_downloaded = checksum.submit(_is_as_downloaded, raw, downloaded)
+            tables = _counted(batches, tally, limits, rejected, progress)
+            threads = _ENCODING_THREADS[downloaded.format]
+            failure: TaxiError | None = None
+            written = ""
+            try:
+                written = parquet.write(tables, scratch, known, part.month, writer, provenance, threads=threads)
+            except _HopelessError:
+                failure = too_many(tally, limits, rejects, so_far=True)
+            if not is_as_downloaded.result():
+                distrust(raw)
+                raise _not_as_downloaded(raw)
+            failure = failure or verdict(tally, limits, rejects)
+            if failure is not None:
+                _keep_rejects(rejected, rejects)
+                raise failure
+        if tally.rejects:
             _keep_rejects(rejected, rejects)
-            raise failure
-    if not tally.rejects:
-        rejects.unlink()
+        else:
+            rejects.unlink(missing_ok=True)
     return _receipt(path, written, provenance(), fitted, tally, limits)
+
+
+@contextlib.contextmanager
+def _scratch_file(path: Path) -> Iterator[Path]:
+    """A scratch path beside `path`, which is gone after the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = scratch_file_for(path)
+    try:
+        yield scratch
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _fitted(part: Part, downloaded: Downloaded, known: Dataset) -> Fit:
@@ -206,6 +219,6 @@ def _counted(
 
 
 def _keep_rejects(rejected: Path, rejects: Path) -> None:
-    """Leave the rejects where the error says, although the conversion is thrown away."""
+    """Leave the rejects where an error and the receipt say."""
     with replacing(rejects) as kept:
         rejected.replace(kept)

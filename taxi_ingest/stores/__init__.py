@@ -161,5 +161,7 @@ def open_store(place: Place, *, uploads: Path | None = None) -> Store:
     """
     kind = KINDS.get(place.scheme)
     if kind is None:
-        raise UsageError(f"{quoted(str(place))} is not a store. Possible: {EXAMPLES}.")
+        scheme = place.similar(KINDS)
+        guess = f" Did you mean {KINDS[scheme].example}?" if scheme else ""
+        raise UsageError(f"{quoted(str(place))} is not a store.{guess} Possible: {EXAMPLES}.")
     return kind.open(place, uploads)

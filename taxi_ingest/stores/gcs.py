@@ -54,7 +54,7 @@ class GCSStore:
 
     def __init__(self, place: Place, uploads: Path | None = None) -> None:
         self.place = place
-        self._bucket_name, self._prefix = parse_bucket(place)
+        self._bucket_name, self._prefix, self._payer = parse_bucket(place)
         self._uploads = uploads
         self._client: Client | None = None
 
@@ -167,7 +167,7 @@ class GCSStore:
         with contextlib.closing(google_cloud.storage_session()) as transport:
             try:
                 begun = notes.session_of(upload)
-                if not (begun and self._goes_on(Sending(transport, begun, file, upload.size, progress))):
+                if not (begun and self._goes_on(name, upload, Sending(transport, begun, file, upload.size, progress))):
                     session = open_session(
                         transport, self._sessions_url(name), self._described(name, upload), upload.size
                     )
@@ -179,21 +179,25 @@ class GCSStore:
                 raise
         notes.forget()
 
-    @staticmethod
-    def _goes_on(sending: Sending) -> bool:
-        """Finish the upload of an earlier process. Returns False if Google no longer knows its session."""
+    def _goes_on(self, name: str, upload: Unfinished, sending: Sending) -> bool:
+        """Finish the upload of an earlier process. Returns False if the server no longer knows its session.
+
+        Also if it took what had arrived for the whole, as an emulator does when it is asked how much that is.
+        """
         try:
             sending.go_on()
         except answers.GoogleAPICallError as error:
             if error.code in {404, 410, 499}:
                 return False
             raise
-        return True
+        stored = self._stored(name)
+        return stored is not None and (stored.crc32c, stored.size) == (upload.crc32c, upload.size)
 
     def _sessions_url(self, name: str) -> str:
         """Where an upload to the object `name` is begun, which fails if another writer replaces it meanwhile."""
         where = f"{self._connected().api_endpoint}/upload/storage/v1/b/{self._bucket_name}/o"
-        return f"{where}?uploadType=resumable&ifGenerationMatch={self._generation(name)}"
+        paid = f"&userProject={self._payer}" if self._payer else ""
+        return f"{where}?uploadType=resumable&ifGenerationMatch={self._generation(name)}{paid}"
 
     def _described(self, name: str, upload: Unfinished) -> dict[str, object]:
         """The object to come; Google refuses bytes that do not have its checksum."""
@@ -220,7 +224,7 @@ class GCSStore:
         return self._bucket().get_blob(self._prefix + name, retry=_retry())
 
     def _bucket(self) -> Bucket:
-        return self._connected().bucket(self._bucket_name)
+        return self._connected().bucket(self._bucket_name, user_project=self._payer or None)
 
     def _connected(self) -> Client:
         if self._client is None:

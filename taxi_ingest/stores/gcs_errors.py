@@ -39,6 +39,8 @@ def _wrong(bucket: str, error: answers.GoogleAPICallError) -> str:
         return around
     if google_cloud.is_billing_off(error):
         return google_cloud.billing_is_off(f"the project of {place}")
+    if "requester pays" in message.lower():
+        return f"The readers of {place} pay. Name the project that does: --store '{place}/PREFIX?user_project=PROJECT'."
     if isinstance(error, answers.NotFound):
         return f"There is no bucket {place}. {google_cloud.creating_bucket(bucket)}"
     return f"{place}: Google refused: {message}"

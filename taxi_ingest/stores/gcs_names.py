@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qsl
 
 from taxi_ingest.errors import StoreError, UsageError
 from taxi_ingest.place import Place
 
 _BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])")
+_PAYER = re.compile(r"[a-z0-9.:-]*")
 _IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 
-def parse_bucket(place: Place) -> tuple[str, str]:
-    """Bucket and prefix of `gs://bucket/prefix`; the prefix ends with "/" unless it is empty."""
-    rest = place.url.partition("://")[2]
+def parse_bucket(place: Place) -> tuple[str, str, str]:
+    """Bucket, prefix and project that pays of `gs://bucket/prefix?user_project=…`.
+
+    The prefix ends with "/" unless it is empty; the project is "" unless the bucket lets its readers pay.
+    """
+    rest, _, query = place.url.partition("://")[2].partition("?")
     bucket, _, prefix = rest.partition("/")
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    payer = parameters.pop("user_project", "")
     # these would be hidden where the place is shown, so two stores would look like one
-    if not place.has_host or "@" in bucket or any(character in rest for character in "?#;"):
-        raise UsageError(f"'{place}' is not a bucket. Write gs://bucket/prefix, without user, ?, # and ;.")
+    if (
+        not place.has_host
+        or "@" in bucket
+        or parameters
+        or not _PAYER.fullmatch(payer)
+        or any(character in rest + query for character in "#;")
+    ):
+        raise UsageError(
+            f"'{place}' is not a bucket. Write gs://bucket/prefix, without user, # and ;, and with no parameter but "
+            "?user_project=PROJECT, for a bucket whose readers pay."
+        )
     _check_bucket_name(bucket)
     prefix = prefix.strip("/")
     if prefix:
         check_object_name(prefix, UsageError)
-    return bucket, f"{prefix}/" if prefix else ""
+    return bucket, f"{prefix}/" if prefix else "", payer
 
 
 def _check_bucket_name(name: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from google.api_core import exceptions as answers
@@ -31,6 +31,7 @@ SILENCE_SECONDS = 120.0
 TRIES = 5
 """How often in a row a chunk may fail without anything more having arrived."""
 
+_BLOCK = 256 << 10
 _ACCEPTED = {200, 201}
 _RANGE = re.compile(r"bytes=0-(\d+)")
 
@@ -96,8 +97,7 @@ class Sending:
     def _send(self, start: int, chunk: int) -> int | None:
         """Send a chunk; returns how many bytes of the file have arrived, None if that is all."""
         end = min(start + chunk, self._size)
-        with _Piece(self._file, start, end, self._tell) as piece:
-            return self._put(f"bytes {start}-{end - 1}/{self._size}", piece)
+        return self._put(f"bytes {start}-{end - 1}/{self._size}", _Piece(self._file, start, end, self._tell))
 
     def _there(self) -> int | None:
         """Ask how many bytes of the file have arrived, None if that is all."""
@@ -123,30 +123,23 @@ class Sending:
 
 
 class _Piece:
-    """The bytes of `file` from `start` to `end`, read as they are sent; read to the end, it begins anew."""
+    """The bytes of `file` from `start` to `end`, read as they are sent, and from the beginning whenever they are."""
 
     def __init__(self, file: Path, start: int, end: int, tell: Callable[[int], None]) -> None:
         self._path, self._start, self._end, self._tell = file, start, end, tell
-        self._file = file.open("rb")
-        self._file.seek(start)
-
-    def __enter__(self) -> _Piece:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
     def __len__(self) -> int:
         return self._end - self._start
 
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes. Raises StoreError if the file has become too short to have them."""
-        position = self._file.tell()
-        self._tell(position)
-        if position == self._end:
-            self._file.seek(self._start)  # the session sends it once more if its sign-in expired meanwhile
-            return b""
-        data = self._file.read(min(size, self._end - position) if size >= 0 else self._end - position)
-        if not data:
-            raise StoreError(f"{self._path} became shorter while it was uploaded. Run again.")
-        return data
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes, in blocks. Raises StoreError if the file has become too short to have them."""
+        position = self._start
+        with self._path.open("rb") as file:
+            file.seek(position)
+            while position < self._end:
+                data = file.read(min(_BLOCK, self._end - position))
+                if not data:
+                    raise StoreError(f"{self._path} became shorter while it was uploaded. Run again.")
+                yield data
+                position += len(data)
+                self._tell(position)

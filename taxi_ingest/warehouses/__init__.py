@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from taxi_ingest.errors import UsageError
@@ -108,12 +109,16 @@ class Options:
 
     `method`: how a month is replaced, as in `Kind.methods`; "" is `table`. `lock_timeout`: seconds that an opened
     warehouse waits, in all, for another program to release it before InUseError is raised. `memory_limit_mb`: megabytes
-    that a load may take on this machine. `announce` hears what is waited for.
+    that a load may take on this machine. `labels`, each `key=value`, are given to jobs and tables where such are kept.
+    `maximum_bytes_billed`: a question that would be billed for more bytes is refused; 0 is no limit. `announce` hears
+    what is waited for.
     """
 
     method: str = ""
     lock_timeout: float = 30.0
     memory_limit_mb: int = 200
+    labels: tuple[str, ...] = ()
+    maximum_bytes_billed: int = 0
     announce: Callable[[str], None] = field(default=_ignore, compare=False, repr=False)
 
 
@@ -221,9 +226,21 @@ class CountsUnrecorded(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Bill:
+    """What one load costs at most: bytes that it adds to what is stored, bytes that are billed for its questions."""
+
+    stored: int
+    billed: int
+
+
 @runtime_checkable
 class Foresees(Protocol):
     """The capability of a warehouse that can tell before any work that loads from a store will fail, or will cost."""
+
+    def bill(self, table: Table, rows: int) -> Bill:
+        """What a load of `rows` rows into one month of `table` costs; asks nobody."""
+        ...
 
     def foresee(self, store: Place) -> list[str]:
         """Sentences on what loads from `store` will cost beside the usual.
@@ -260,7 +277,7 @@ class AnswersQueries(Protocol):
 
 @runtime_checkable
 class TellsForeignTables(Protocol):
-    """The capability of a warehouse that can tell beforehand, at no charge, whose tables there are."""
+    """The capability of a warehouse that can tell beforehand whose tables there are."""
 
     def refusal(self, table: Table) -> str:
         """The sentence with which a load into `table` would be refused, as it is somebody else's; "" if it is not."""
@@ -276,7 +293,9 @@ class LeavesRemains(Protocol):
         ...
 
 
-class JobWarehouse(Warehouse, SettlesJobs, Foresees, AnswersQueries, ComparesAtCost, CountsUnrecorded, Protocol):
+class JobWarehouse(
+    Warehouse, SettlesJobs, Foresees, TellsForeignTables, AnswersQueries, ComparesAtCost, CountsUnrecorded, Protocol
+):
     """A warehouse that works through jobs somewhere else, some of which it bills."""
 
 
@@ -312,6 +331,11 @@ def foreseen_refusals(warehouse: Warehouse, tables: Iterable[Table]) -> list[str
 def foresee(warehouse: Warehouse, store: Place) -> list[str]:
     """What a warehouse foresees of loads from `store`; nothing if it is none that does."""
     return warehouse.foresee(store) if isinstance(warehouse, Foresees) else []
+
+
+def bill(warehouse: Warehouse, table: Table, rows: int) -> Bill | None:
+    """What a load of `rows` rows costs; None in a warehouse that bills nothing."""
+    return warehouse.bill(table, rows) if isinstance(warehouse, Foresees) else None
 
 
 def _duckdb(place: Place, options: Options) -> ComparingWarehouse:
@@ -361,13 +385,22 @@ def open_warehouse(place: Place, options: Options | None = None) -> Warehouse:
     """
     kind = KINDS.get(place.scheme)
     if kind is None:
-        raise UsageError(f"{quoted(str(place))} is not a warehouse. Possible: {EXAMPLES}.")
+        raise UsageError(f"{quoted(str(place))} is not a warehouse.{_guess(place)} Possible: {EXAMPLES}.")
     if options and options.method == EXTERNAL and EXTERNAL not in kind.methods:
         raise UsageError(
             f"{place} cannot show the store's objects as a table (load.method = external). "
             f"Possible: load.method = {' or '.join(kind.methods)}."
         )
     return kind.open(place, options or Options())
+
+
+def _guess(place: Place) -> str:
+    """What was meant, where that is clear."""
+    if not place.scheme:
+        near = Path(place.path).parent == Path.cwd()
+        return f" Did you mean duckdb:{Path(place.path).name if near else place.path}?"
+    scheme = place.similar(KINDS)
+    return f" Did you mean {KINDS[scheme].example}?" if scheme else ""
 
 
 def check_pair(store: Place, warehouse: Place, options: Options | None = None) -> None:

@@ -20,7 +20,7 @@ if ! { [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; }; then
 fi
 
 if [ "$extra" = celery ] && [ ! -f "$stamp-celery" ]; then
-  "$folder/venv/bin/python" -m pip install --quiet \
-    --constraint "$here/requirements.txt" --requirement "$here/requirements-celery.txt"
+  "$folder/venv/bin/python" -m pip install --quiet --no-deps --requirement "$here/requirements-celery.txt"
+  "$folder/venv/bin/python" -m pip check
   touch "$stamp-celery"
 fi

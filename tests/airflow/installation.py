@@ -28,7 +28,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(what: str, found: Callable[[], Any], seconds: float = 300) -> Any:
+def until(what: str, found: Callable[[], Any], seconds: float = 600) -> Any:
     """What `found` returns once that is true. Raises TimeoutError."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -75,6 +75,7 @@ class Installation(Home):
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(16),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",  # machines that do other things are slow
         }
         if self.metadata:
             self.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = self.metadata
@@ -97,12 +98,13 @@ class Installation(Home):
     def running(self, workers: list[Worker] | None = None) -> Iterator[None]:
         """Have all processes up until the block ends."""
         with contextlib.ExitStack() as stack:
-            for name in ("api-server", "scheduler", "dag-processor"):
+            stack.enter_context(self._process("api-server", ["api-server"], self.folder))
+            until("the API server answers", self._answers)  # tasks that begin before it does fail
+            for name in ("scheduler", "dag-processor"):
                 stack.enter_context(self._process(name, [name], self.folder))
-            until("the API server answers", self._answers, 120)
             for worker in workers or []:
                 stack.enter_context(self._worker(worker))
-            until("the DAGs are read", lambda: self.ask("SELECT 1 FROM dag"), 120)
+            until("the DAGs are read", lambda: self.ask("SELECT 1 FROM dag"))
             yield
 
     def backfill(self, dag_id: str, first: str, last: str, *more: str) -> None:
@@ -123,7 +125,7 @@ class Installation(Home):
             states = {state for (state,) in self.ask(sql, dag_id)}
             return bool(states) and states <= END_STATES
 
-        until(f"the runs of {dag_id} end", ended, 600)
+        until(f"the runs of {dag_id} end", ended, 1800)
 
     def pid_of(self, dag_id: str, task: str, month: str) -> int:
         """The process of a running task, of a month or of any, waited for."""
@@ -131,7 +133,7 @@ class Installation(Home):
             "SELECT pid FROM task_instance WHERE dag_id = ? AND task_id = ? AND state = 'running' AND pid IS NOT NULL "
             "AND run_id NOT LIKE 'scheduled%' AND run_id LIKE ?"
         )
-        found = until(f"{task} of {dag_id} is running", lambda: self.ask(sql, dag_id, task, f"%{month}%"), 300)
+        found = until(f"{task} of {dag_id} is running", lambda: self.ask(sql, dag_id, task, f"%{month}%"))
         return int(found[0][0])
 
     def _answers(self) -> bool:

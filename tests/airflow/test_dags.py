@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import uuid
@@ -105,13 +104,51 @@ def test_an_unpublished_month_is_skipped_and_a_bad_file_fails_once_and_stops_no_
     assert query(tmp_path / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(1007,)]
 
 
+def python(airflow: home.Home, code: str, **environment: str) -> list[str]:
+    """What `code` prints, line by line, in Airflow's environment."""
+    done = subprocess.run(
+        [str(home.PYTHON), "-c", code],
+        env=airflow.variables | environment, cwd=airflow.folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def test_reading_a_dag_file_loads_no_client_and_no_arrow(airflow: home.Home) -> None:
     code = (
         "import runpy, sys; import airflow.sdk; before = set(sys.modules); runpy.run_path('dags/taxi.py')\n"
         "new = set(sys.modules) - before\n"
         "print(sorted({'duckdb', 'google.cloud', 'psycopg', 'pyarrow', 'requests', 'rich'} & new))\n"
     )
-    environment = {**os.environ, **airflow.variables}
-    command = [str(home.PYTHON), "-c", code]
-    done = subprocess.run(command, env=environment, cwd=airflow.folder, capture_output=True, text=True, check=False)
-    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+    assert python(airflow, code)[-1] == "[]"
+
+
+def test_what_may_pass_is_tried_again_when_the_far_side_asked_and_what_lasts_is_not(airflow: home.Home) -> None:
+    code = (
+        "from taxi_ingest import errors; from taxi_ingest.airflow.tasks import WhatMayPass\n"
+        "faults = [errors.TransientError('x', retry_after=7), errors.TransientError('x'), errors.InUseError('x'),\n"
+        "          errors.ContentError('x'), errors.UsageError('x'), OSError('x')]\n"
+        "for one in [WhatMayPass().evaluate(fault, 1, 3) for fault in faults]:\n"
+        "    print(one.action.value, one.retry_delay and one.retry_delay.total_seconds())\n"
+    )
+    assert python(airflow, code)[-6:] == [
+        "retry 7.0", "retry None", "default None", "fail None", "fail None", "default None",
+    ]  # fmt: skip
+
+
+def test_the_example_makes_its_dags(airflow: home.Home) -> None:
+    example = home.REPOSITORY / "examples" / "airflow" / "dags" / "taxi_trips.py"
+    code = f"import runpy; print([made.dag_id for made in runpy.run_path({str(example)!r})['DAGS']])"
+    assert python(airflow, code)[-1] == "['taxi_ingest_yellow', 'taxi_ingest_green', 'taxi_ingest_zones']"
+
+
+def test_a_connection_gives_googles_clients_their_key_for_as_long_as_the_task_runs(airflow: home.Home) -> None:
+    connection = {"conn_type": "google_cloud_platform", "extra": {"keyfile_dict": '{"type": "x"}', "project": "p"}}
+    code = (
+        "import os; from pathlib import Path; from taxi_ingest.airflow.tasks import google_credentials\n"
+        "with google_credentials('lake'):\n"
+        "    path = Path(os.environ['GOOGLE_APPLICATION_CREDENTIALS'])\n"
+        "    print(path.read_text(), os.environ['GOOGLE_CLOUD_PROJECT'])\n"
+        "print(path.exists())\n"
+    )
+    assert python(airflow, code, AIRFLOW_CONN_LAKE=json.dumps(connection))[-2:] == ['{"type": "x"} p', "False"]

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taxi_ingest.catalog.months import check_month, first_day, last_day, month_range, next_month, parse_months
+from taxi_ingest.catalog.months import (
+    check_month,
+    first_day,
+    last_day,
+    month_range,
+    next_month,
+    parse_months,
+    this_month,
+)
 from taxi_ingest.errors import UsageError
 
 MONTHS = st.dates(date(2009, 1, 1), date(2040, 12, 31)).map(lambda day: f"{day:%Y-%m}")
@@ -41,8 +49,7 @@ def test_months_are_read_in_the_order_given_each_once(texts: list[str], months: 
 @pytest.mark.parametrize(
     "text",
     [
-        "2021",
-        "2021-1",
+        "2021-0001",
         "2021-13",
         "2021-00",
         "21-01",
@@ -54,20 +61,32 @@ def test_months_are_read_in_the_order_given_each_once(texts: list[str], months: 
     ],
 )
 def test_a_text_that_is_not_a_month_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(UsageError, match=r"is not a month\. Write 2021-01"):
+    with pytest.raises(UsageError, match=r"is not a month\..* Write 2021-01"):
         check_month(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["{}-01", "{}-12", "9999-12", "2021-01..{}-01", "2021-01..9998-12", "9999-12..9999-12"]
+    ("text", "month"), [("2021-1", "2021-01"), ("202112", "2021-12"), ("2021/03", "2021-03"), ("lastest", "latest")]
 )
-def test_a_month_after_the_end_of_next_year_is_refused_with_the_last_that_can_be(text: str) -> None:
-    with pytest.raises(UsageError, match=f"no month after {date.today().year + 1}-12 can be published yet"):
-        parse_months([text.format(date.today().year + 2)])
+def test_a_month_written_otherwise_is_refused_with_how_it_is_written(text: str, month: str) -> None:
+    with pytest.raises(UsageError, match=rf"is not a month\. Did you mean {month}\?"):
+        check_month(text)
 
 
-def test_the_end_of_next_year_is_a_month() -> None:
-    assert parse_months([f"{date.today().year + 1}-12"]) == [f"{date.today().year + 1}-12"]
+def test_a_year_is_all_of_its_months_that_have_begun() -> None:
+    assert parse_months(["2020"]) == [f"2020-{number:02d}" for number in range(1, 13)]
+    assert parse_months(["2019..2020"]) == parse_months(["2019", "2020"])
+    assert parse_months([f"{date.today():%Y}"])[-1] == this_month()
+
+
+@pytest.mark.parametrize("text", ["{}", "{}-01", "2021-01..{}-01", "9999-12", "2021-01..9998-12", "2021,{}-12"])
+def test_a_month_that_has_not_happened_yet_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="has not happened yet: on this machine today is"):
+        parse_months([text.format(date.today().year + 1)])
+
+
+def test_this_month_is_not_refused() -> None:
+    assert parse_months([this_month()]) == [this_month()]
 
 
 @pytest.mark.parametrize("text", ["2021-01..", "..2021-01", "2021-01,", "2021-01...2021-02", "2021-01..2021-13"])

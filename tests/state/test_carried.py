@@ -41,8 +41,10 @@ def test_facts_are_plain_text_on_one_line() -> None:
     assert all(value.isascii() and "\n" not in value for value in facts.values())
 
 
-def test_an_object_that_others_wrote_carries_nothing() -> None:
-    for facts in ({}, {"download": "{}"}, {"download": "half a rec"}, facts_of(PARQUETIZED, None)):
+def test_what_others_wrote_or_what_is_damaged_carries_nothing() -> None:
+    damaged = facts_of(PARQUETIZED, DOWNLOADED)
+    damaged["download"] = damaged["download"].replace('"bytes":9', '"bytes":8')
+    for facts in ({}, {"download": "{}"}, {"download": "half a rec"}, facts_of(PARQUETIZED, None), damaged):
         assert carried(PART, held(facts), LAYOUT) == PartReceipts()
 
 

@@ -31,7 +31,7 @@ LOADS = [
 ]  # fmt: skip
 """The columns of `_loads`."""
 
-_API = f"/bigquery/v2/projects/{PROJECT}"
+_API = r"/bigquery/v2/projects/[\w-]+"
 _ROUTES = {
     "datasets.get": ("GET", rf"{_API}/datasets/\w+"),
     "datasets.insert": ("POST", rf"{_API}/datasets"),

@@ -4,9 +4,9 @@ A month is replaced by one atomic job. `?method=partition` (the default) loads t
 free, no DML. `?method=merge` loads a staging table and runs one MERGE: for tables partitioned otherwise, and for
 servers without partition decorators. By `?method=external`, the table shows the store's objects, and nothing is copied.
 
-In this folder: `address` (URL and names), `errors` (sentences), `locations`, `expiry`, `jobs`, `tables`, `marks` (the
-table `_loads`), `replacing` (one month), `external`, `comparing` (a month beside its object), `querying` (SQL of a
-user's).
+In this folder: `address` (URL and names), `errors` (sentences), `locations`, `expiry`, `costs`, `jobs`, `tables`,
+`marks` (the table `_loads`), `replacing` (one month), `external`, `comparing` (a month beside its object), `querying`
+(SQL of a user's).
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import Answer, Compared, HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import Answer, Bill, Compared, HeldMonth, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, bucket_of, check_table, parse_address
 from taxi_ingest.warehouses.bigquery.comparing import compare, comparison_bytes
+from taxi_ingest.warehouses.bigquery.costs import bill_of
 from taxi_ingest.warehouses.bigquery.errors import is_project_missing, translated_errors
 from taxi_ingest.warehouses.bigquery.expiry import expiries
 from taxi_ingest.warehouses.bigquery.external import ExternalTables
@@ -51,7 +52,8 @@ class BigQuery:
     def __init__(self, place: Place, options: Options) -> None:
         self.place = place
         self._address = parse_address(place, options.method)
-        self._jobs = Jobs(self._address.project)
+        labels = dict(label.split("=") for label in options.labels)
+        self._jobs = Jobs(self._address.payer, labels=labels, maximum_bytes_billed=options.maximum_bytes_billed)
         self._marks = Marks(self._jobs, self._address)
         self._external = ExternalTables(self._jobs, self._address) if self._address.method == "external" else None
 
@@ -160,7 +162,7 @@ class BigQuery:
             with translated_errors(self._address):
                 yield Check(True, google_cloud.signed_in_as(google_cloud.BIGQUERY_EMULATOR))
                 self._jobs.query("SELECT 1", {})
-                yield Check(True, f"jobs may be run in project {self._address.project}")
+                yield Check(True, f"jobs may be run in project {self._address.payer}")
                 yield from self._dataset_checks(bucket)
         except (UsageError, WarehouseError, TransientError) as error:
             yield Check(False, str(error))
@@ -168,7 +170,7 @@ class BigQuery:
     def _dataset_checks(self, bucket: str) -> Iterator[Check]:
         dataset, where = self._dataset(), self._seen(bucket)
         if dataset is None:
-            where = where or bucket_location(bucket, self._address.project)  # the dataset is to be made there
+            where = where or bucket_location(bucket, self._address.payer)  # the dataset is to be made there
             location = tables.location_of_new(self._address, bucket, where)
             self._jobs.foresee(f"CREATE SCHEMA `{self._address.dataset_id}`", location=location)
             yield Check(True, f"dataset {self._address} does not exist yet; the first load creates it, in {location}")
@@ -197,6 +199,28 @@ class BigQuery:
             return Check(False, str(error))
         return Check(True, billed or f"bucket gs://{bucket} is in a location it can be loaded from: {where}")
 
+    def refusal(self, table: Table) -> str:
+        """Why a load into `table` would be refused; see the contract, `TellsForeignTables.refusal`.
+
+        Only for a table that lost its label, `_loads` is asked, and 10 MB are billed.
+        """
+        with translated_errors(self._address):
+            dataset = self._dataset()
+            if dataset is None:
+                return ""
+            try:
+                if self._external:
+                    self._external.usable_table(table, dataset)
+                else:
+                    tables.usable_tables(self._jobs, self._address, table, dataset)
+            except WarehouseError as refused:
+                return str(refused)
+        return ""
+
+    def bill(self, table: Table, rows: int) -> Bill:
+        """What a load costs at most; see the contract, `Foresees.bill`."""
+        return bill_of(table, rows, self._address.method)
+
     def foresee(self, store: Place) -> list[str]:
         """Compare the locations of bucket and dataset; see the contract, `Foresees.foresee`."""
         bucket = bucket_of(store.shown)
@@ -212,7 +236,7 @@ class BigQuery:
     def _seen(self, bucket: str) -> BucketLocation | None:
         """Where a bucket is; None if these credentials may not see it."""
         try:
-            return bucket_location(bucket, self._address.project)
+            return bucket_location(bucket, self._address.payer)
         except UnseenBucketError:
             return None
 

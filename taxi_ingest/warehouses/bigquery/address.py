@@ -22,17 +22,29 @@ _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
 _LOCATION = re.compile(r"[A-Za-z]+(?:-[A-Za-z0-9]+)*")
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,299}")
 _RESERVED_COLUMNS = ("_TABLE_", "_FILE_", "_PARTITION", "_ROW_TIMESTAMP", "__ROOT__", "_COLIDENTIFIER")
-_GRAMMAR = "Write bigquery://PROJECT/DATASET, followed by ?method=merge or ?location=EU if you need them."
+_GRAMMAR = (
+    "Write bigquery://PROJECT/DATASET, followed by ?method=merge, ?location=EU or ?billing_project=PROJECT if you need "
+    "them."
+)
 
 
 @dataclass(frozen=True)
 class Address:
-    """A dataset, how months are replaced in it, and where to create it ("": where the bucket is)."""
+    """A dataset, how months are replaced in it, and where to create it ("": where the bucket is).
+
+    `billing_project` is "" where the dataset's own project pays.
+    """
 
     project: str
     dataset: str
     method: str
     location: str
+    billing_project: str = ""
+
+    @property
+    def payer(self) -> str:
+        """The project in which jobs run, and which pays for them."""
+        return self.billing_project or self.project
 
     def __str__(self) -> str:
         return f"{self.project}:{self.dataset}"
@@ -56,21 +68,25 @@ class Address:
 
 
 def parse_address(place: Place, method: str = "") -> Address:
-    """The address in `bigquery://project/dataset?method=…&location=…`, whose method wins over `method`.
+    """The address in `bigquery://project/dataset?method=…&location=…&billing_project=…`.
 
-    Raises UsageError for names Google does not allow. Messages show no part of the query, which may hold a secret.
+    The method in it wins over `method`. Raises UsageError for names Google does not allow. Messages show no part of the
+    query, which may hold a secret.
     """
     parts = urlsplit(place.url)
     settings = dict(parse_qsl(parts.query, keep_blank_values=True))
     method, location = settings.pop("method", method or METHODS[0]), settings.pop("location", "")
+    billing_project = settings.pop("billing_project", "")
     if not place.has_host or settings or parts.fragment or "@" in parts.netloc:
-        raise UsageError(f"'{place}' takes no user and no parameters but method and location. {_GRAMMAR}")
+        raise UsageError(
+            f"'{place}' takes no user and no parameters but method, location and billing_project. {_GRAMMAR}"
+        )
     if method not in METHODS:
         raise UsageError(f"{place}: a month cannot be replaced by this method. Possible: {' or '.join(METHODS)}.")
     if location and not _LOCATION.fullmatch(location):
         raise UsageError(f"{place}: no location has this name. Write ?location=EU or ?location=europe-west4.")
     project, dataset = unquote(parts.netloc), parts.path.strip("/")
-    if not _PROJECT.fullmatch(project):
+    if not all(_PROJECT.fullmatch(name) for name in (project, billing_project or project)):
         raise UsageError(
             f"'{place}' names no project that can exist: a project's id has 6 to 30 lower-case letters, digits and -, "
             f"begins with a letter and does not end with -. {_GRAMMAR}"
@@ -79,7 +95,7 @@ def parse_address(place: Place, method: str = "") -> Address:
         raise UsageError(
             f"'{place}' names no dataset that can exist: its name has up to 1024 letters, digits and _. {_GRAMMAR}"
         )
-    return Address(project, dataset, method, location)
+    return Address(project, dataset, method, location, billing_project)
 
 
 def check_table(name: str) -> str:

@@ -50,7 +50,7 @@ def compare(jobs: Jobs, address: Address, table: Table, month: str | None, file:
     dataset = jobs.client.get_dataset(address.dataset_id, **call_options())
     sending = Sending(dataset.location, lambda _: None)  # nothing is lost when it goes on alone: the table expires
     with tables.staging(jobs, address, table) as staging:
-        config = tables.load_config(tables.schema(table), truncate=False)
+        config = tables.load_config(jobs, tables.schema(table), truncate=False)
         jobs.load(file, address.table(staging), config, sending)
         sides = [
             _side("FALSE", address.quoted(table.name), table, of_month=bool(month)),

@@ -51,7 +51,8 @@ def is_project_missing(error: answers.GoogleAPICallError) -> bool:
 
 
 def _explain(address: Address, error: answers.GoogleAPICallError) -> TaxiError:
-    return _transient(error, address) or _not_allowed(error, address) or _refused(error, address)
+    found = _transient(error, address) or _too_expensive(error, address) or _not_allowed(error, address)
+    return found or _refused(error, address)
 
 
 def _transient(error: answers.GoogleAPICallError, address: Address) -> TransientError | None:
@@ -78,19 +79,30 @@ def _transient(error: answers.GoogleAPICallError, address: Address) -> Transient
     return None
 
 
+def _too_expensive(error: answers.GoogleAPICallError, address: Address) -> WarehouseError | None:
+    """The error to raise for a question that the user's own limit forbids."""
+    message = message_of(error)
+    if reason_of(error) == "bytesBilledLimitExceeded" or "limit for bytes billed" in message:
+        return WarehouseError(
+            f"A question in {address} would be billed for more bytes than `load.maximum_bytes_billed` allows. Raise "
+            f"that, or set it to 0 for no limit. BigQuery says: {message}"
+        )
+    return None
+
+
 def _not_allowed(error: answers.GoogleAPICallError, address: Address) -> WarehouseError | None:
     """The error to raise for what an owner of the project must allow first."""
     reason, message = reason_of(error), message_of(error)
     if reason == "accessNotConfigured" or "api has not been used" in message.lower():
         return WarehouseError(
-            f"The BigQuery API is off in project {address.project}. "
-            f"Turn it on: gcloud services enable bigquery.googleapis.com --project={address.project}"
+            f"The BigQuery API is off in project {address.payer}. "
+            f"Turn it on: gcloud services enable bigquery.googleapis.com --project={address.payer}"
         )
     if around := google_cloud.refused_around(error, str(address)):
         return WarehouseError(around)
     if google_cloud.is_billing_off(error):
         return WarehouseError(
-            f"{google_cloud.billing_is_off(f'project {address.project}')} "
+            f"{google_cloud.billing_is_off(f'project {address.payer}')} "
             f"Or use ?method=partition, which needs no billing. BigQuery says: {message}"
         )
     if isinstance(error, answers.Unauthorized):
@@ -107,7 +119,7 @@ def _grants(address: Address, message: str) -> str:
     names: dict[Target, str] = {
         "bucket": "the bucket",
         "dataset": f"the dataset {address}",
-        "project": f"the project {address.project}",
+        "project": f"the project {address.payer}",
     }
     return grants(permissions_in(message), names) or (
         f"Grant roles/bigquery.dataEditor on {names['dataset']}, roles/bigquery.jobUser on {names['project']} and "

@@ -51,7 +51,8 @@ _LONGEST_PAUSE = 32.0
 PAGE_ROWS = 10_000
 """Rows of a query's answer that are fetched at a time."""
 
-LABELS = {"made_by": "taxi-ingest"}
+SIGN = {"made_by": "taxi-ingest"}
+"""The label by which we know tables as ours."""
 
 _REFERENCE = re.compile(r"(?P<project>.+):(?P<location>[^:.]*)\.(?P<job>[\w-]+)")
 
@@ -84,10 +85,16 @@ def call_options() -> CallOptions:
 
 
 class Jobs:
-    """The jobs of one project. Methods raise what Google's client raises."""
+    """The jobs of one project, which pays for them. Methods raise what Google's client raises.
 
-    def __init__(self, project: str) -> None:
+    Jobs are given `labels`; a question that would be billed for more than `maximum_bytes_billed` (0: no limit) is
+    refused by BigQuery before it is answered.
+    """
+
+    def __init__(self, project: str, *, labels: Mapping[str, str] | None = None, maximum_bytes_billed: int = 0) -> None:
+        self.labels = {**(labels or {}), **SIGN}
         self._project = project
+        self._most_billed = maximum_bytes_billed
         self._client: bigquery.Client | None = None
 
     @property
@@ -132,7 +139,7 @@ class Jobs:
             return self.client.query(
                 sql,
                 job_id=job_id,
-                job_config=_config(parameters),
+                job_config=self._config(parameters),
                 location=sending.location,
                 job_retry=None,
                 **call_options(),
@@ -145,9 +152,9 @@ class Jobs:
     ) -> list[bigquery.Row]:
         """The rows of a query; it changes nothing, so its job is not recorded.
 
-        BigQuery refuses one that it would bill for more than `most_bytes`.
+        BigQuery refuses one that it would bill for more than `most_bytes`, which otherwise are those of all questions.
         """
-        config = _config(parameters)
+        config = self._limited(self._config(parameters))
         if most_bytes is not None:
             config.maximum_bytes_billed = most_bytes
         rows = self.client.query_and_wait(
@@ -163,7 +170,7 @@ class Jobs:
 
     def bytes_read(self, sql: str, parameters: Parameters) -> int:
         """The bytes that a query would read; found by a dry run, which is free."""
-        config = _config(parameters)
+        config = self._config(parameters)
         config.dry_run = True
         config.use_query_cache = False  # an answer that BigQuery still knows would make it 0
         job = self.client.query(sql, job_config=config, job_retry=None, **call_options())
@@ -174,7 +181,7 @@ class Jobs:
 
         It is looked at, with the permissions it needs, and changes nothing.
         """
-        config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False, labels=LABELS)
+        config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False, labels=self.labels)
         if dataset:
             config.default_dataset = dataset
         job = self.client.query(sql, job_config=config, location=location or None, job_retry=None, **call_options())
@@ -184,7 +191,7 @@ class Jobs:
         """The rows of a query of a user's, fetched page by page; `dataset` has the tables named alone."""
         return self.client.query_and_wait(
             sql,
-            job_config=bigquery.QueryJobConfig(default_dataset=dataset, labels=LABELS),
+            job_config=self._limited(bigquery.QueryJobConfig(default_dataset=dataset, labels=self.labels)),
             api_timeout=google_cloud.REQUEST_SECONDS,
             wait_timeout=JOB_SECONDS,
             retry=google_cloud.limited(DEFAULT_RETRY),
@@ -205,6 +212,16 @@ class Jobs:
             return
         if not ended:
             raise TransientError(f"The job {reference} of an earlier run is still running. Run again when it is done.")
+
+    def _config(self, parameters: Parameters) -> bigquery.QueryJobConfig:
+        values = [bigquery.ScalarQueryParameter(name, kind, value) for name, (kind, value) in parameters.items()]
+        return bigquery.QueryJobConfig(query_parameters=values, labels=self.labels)
+
+    def _limited(self, config: bigquery.QueryJobConfig) -> bigquery.QueryJobConfig:
+        """The same, of a question that is refused if it would cost too much."""
+        if self._most_billed:
+            config.maximum_bytes_billed = self._most_billed
+        return config
 
     def _run(self, send: Callable[[str], Job], sending: Sending) -> None:
         job_id = f"taxi_ingest_{uuid.uuid4().hex}"
@@ -264,8 +281,3 @@ def _again_if_nothing_changed(run: Callable[[], None]) -> None:
             return
         pause = min(patience.seconds * 2**number, _LONGEST_PAUSE)
         time.sleep(pause * random.uniform(1, 1.25))  # noqa: S311 - no secret
-
-
-def _config(parameters: Parameters) -> bigquery.QueryJobConfig:
-    values = [bigquery.ScalarQueryParameter(name, kind, value) for name, (kind, value) in parameters.items()]
-    return bigquery.QueryJobConfig(query_parameters=values, labels=LABELS)

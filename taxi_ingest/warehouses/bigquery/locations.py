@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from google.api_core import exceptions as answers
+from google.cloud.storage import Bucket, Client
 
 from taxi_ingest import google_cloud
 from taxi_ingest.errors import WarehouseError
@@ -58,18 +59,30 @@ class BucketLocation:
 
 
 def bucket_location(bucket: str, project: str) -> BucketLocation:
-    """Where a bucket is. Raises WarehouseError if it is missing or may not be seen."""
+    """Where a bucket is; `project` pays if need be. Raises WarehouseError if it is missing or may not be seen."""
     with contextlib.closing(google_cloud.storage_client(project)) as client:
         try:
-            found = client.get_bucket(bucket, timeout=google_cloud.REQUEST_SECONDS)
+            found = _get_bucket(client, bucket, project)
         except answers.NotFound as error:
             raise WarehouseError(f"There is no bucket gs://{bucket}. {google_cloud.creating_bucket(bucket)}") from error
         except answers.Forbidden as error:
+            if "storage.buckets.get" not in google_cloud.message_of(error):
+                raise  # billing, a perimeter, a key
             raise UnseenBucketError(
                 f"These credentials may not see where gs://{bucket} is (storage.buckets.get). Grant them "
                 "roles/storage.bucketViewer on the bucket, or create the dataset yourself, in the bucket's location."
             ) from error
         return BucketLocation(str(found.location), tuple(found.data_locations or ()))
+
+
+def _get_bucket(client: Client, name: str, project: str) -> Bucket:
+    """A bucket; where those who read it pay, `project` does."""
+    try:
+        return client.get_bucket(name, timeout=google_cloud.REQUEST_SECONDS)
+    except answers.BadRequest as error:
+        if "requester pays" not in google_cloud.message_of(error).lower():
+            raise
+        return client.get_bucket(client.bucket(name, user_project=project), timeout=google_cloud.REQUEST_SECONDS)
 
 
 class UnseenBucketError(WarehouseError):

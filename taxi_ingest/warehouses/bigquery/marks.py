@@ -17,7 +17,7 @@ from google.cloud import bigquery
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.warehouses import HeldMonth, Table, month_key
 from taxi_ingest.warehouses.bigquery.address import LOADS, Address
-from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, Sending
+from taxi_ingest.warehouses.bigquery.jobs import Jobs, Sending
 from taxi_ingest.warehouses.bigquery.tables import LOADS_SCHEMA
 
 _TICK = timedelta(microseconds=1)
@@ -134,15 +134,15 @@ class Marks:
             "at": at.isoformat(),
             "load": load.id,
         }
-        self._jobs.append(row, self._address.table(LOADS), _config(), load.sending)
+        self._jobs.append(row, self._address.table(LOADS), _config(self._jobs), load.sending)
         return at
 
 
-def _config() -> bigquery.LoadJobConfig:
+def _config(jobs: Jobs) -> bigquery.LoadJobConfig:
     return bigquery.LoadJobConfig(
         source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
         schema=LOADS_SCHEMA,
         write_disposition="WRITE_APPEND",
         create_disposition="CREATE_NEVER",
-        labels=LABELS,
+        labels=jobs.labels,
     )

@@ -55,14 +55,14 @@ class Replacement:
         self._revoke_mark()
         decorator = f"${load.month.replace('-', '')}" if load.month else ""
         # WRITE_TRUNCATE replaces the schema, so the columns that the owner added must be listed
-        config = tables.load_config([*tables.schema(load.table), *self._owner_columns], truncate=True)
+        config = tables.load_config(self._jobs, [*tables.schema(load.table), *self._owner_columns], truncate=True)
         self._jobs.load(file, self._address.table(load.table.name) + decorator, config, load.sending)
 
     def _merge(self, file: str) -> None:
         """A load into a staging table, then one statement that exchanges the month's rows for its rows."""
         load = self._load
         with tables.staging(self._jobs, self._address, load.table) as staging:
-            config = tables.load_config(tables.schema(load.table), truncate=False)
+            config = tables.load_config(self._jobs, tables.schema(load.table), truncate=False)
             self._jobs.load(file, self._address.table(staging), config, load.sending)
             self._revoke_mark()
             statement = _MERGE.format(

@@ -16,7 +16,7 @@ from taxi_ingest.google_cloud import reason_of
 from taxi_ingest.warehouses import Table, column_comment
 from taxi_ingest.warehouses.bigquery import expiry
 from taxi_ingest.warehouses.bigquery.address import LOADS, Address, check_column
-from taxi_ingest.warehouses.bigquery.jobs import LABELS, Jobs, call_options
+from taxi_ingest.warehouses.bigquery.jobs import SIGN, Jobs, call_options
 from taxi_ingest.warehouses.bigquery.locations import BucketLocation, bucket_location, location_for
 from taxi_ingest.warehouses.ownership import Found, refuse_foreign
 
@@ -56,14 +56,14 @@ def schema(table: Table) -> list[bigquery.SchemaField]:
     return [*fields, month] if table.monthly else fields
 
 
-def load_config(fields: Sequence[bigquery.SchemaField], *, truncate: bool) -> bigquery.LoadJobConfig:
+def load_config(jobs: Jobs, fields: Sequence[bigquery.SchemaField], *, truncate: bool) -> bigquery.LoadJobConfig:
     """A load of Parquet with this schema into an existing table: over its rows, or only if it is empty."""
     return bigquery.LoadJobConfig(
         source_format=bigquery.SourceFormat.PARQUET,
         schema=fields,
         write_disposition="WRITE_TRUNCATE" if truncate else "WRITE_EMPTY",
         create_disposition="CREATE_NEVER",
-        labels=LABELS,
+        labels=jobs.labels,
     )
 
 
@@ -73,9 +73,9 @@ def ensure_dataset(jobs: Jobs, address: Address, bucket: str) -> bigquery.Datase
         return jobs.client.get_dataset(address.dataset_id, **call_options())
     except answers.NotFound:
         new = bigquery.Dataset(address.dataset_id)
-    new.location = address.location or location_of_new(address, bucket, bucket_location(bucket, address.project))
+    new.location = address.location or location_of_new(address, bucket, bucket_location(bucket, address.payer))
     new.description = "New York's taxi trips, loaded by taxi-ingest"
-    new.labels = LABELS
+    new.labels = jobs.labels
     try:
         return jobs.client.create_dataset(new, exists_ok=True, **call_options())
     except answers.Forbidden as error:
@@ -96,22 +96,10 @@ def ensure_table(
     table or view of one of these names that is not ours, and for a table that is partitioned otherwise or that BigQuery
     will drop; also for one that would drop `month` at once.
     """
-    loads, existing = get(jobs, address, LOADS), get(jobs, address, table.name)
-    wanted = _described(address, table)
-    if loads is not None:
-        refuse_foreign(found(address, loads, is_known=_is_ours(loads)), types(LOADS_SCHEMA))
-    if existing is not None:
-        _refuse_external(address, existing)
-        is_known = is_labelled(existing) or (loads is not None and _is_recorded(jobs, address, table.name))
-        refuse_foreign(found(address, existing, is_known=is_known), types(wanted.schema))
-        _refuse_other_partitions(address, existing, month)
-    for there, partitioned in ((loads, True), (existing, table.monthly)):
-        if there is None:
-            expiry.refuse_new(address, dataset, partitioned=partitioned)
-        else:
-            expiry.refuse_existing(address, there)
+    loads, existing = usable_tables(jobs, address, table, dataset)
+    wanted = _described(jobs, address, table)
     if loads is None:
-        jobs.client.create_table(_loads(address), exists_ok=True, **call_options())
+        jobs.client.create_table(_loads(jobs, address), exists_ok=True, **call_options())
     if existing is None:
         existing = jobs.client.create_table(wanted, exists_ok=True, **call_options())
     expiry.refuse_month(address, existing, month, dataset)
@@ -123,6 +111,30 @@ def ensure_table(
         existing.schema = [*existing.schema, *missing]
         jobs.client.update_table(existing, ["schema"], **call_options())
     return of_the_owner
+
+
+def usable_tables(
+    jobs: Jobs, address: Address, table: Table, dataset: bigquery.Dataset
+) -> tuple[bigquery.Table | None, bigquery.Table | None]:
+    """The table of loads and `table` as they are there, None for one that is not. Changes nothing.
+
+    Raises WarehouseError for one that a load must leave alone.
+    """
+    loads, existing = get(jobs, address, LOADS), get(jobs, address, table.name)
+    if loads is not None:
+        refuse_foreign(found(address, loads, is_known=_is_ours(loads)), types(LOADS_SCHEMA))
+    if existing is not None:
+        _refuse_external(address, existing)
+        is_known = is_labelled(existing) or (loads is not None and _is_recorded(jobs, address, table.name))
+        refuse_foreign(found(address, existing, is_known=is_known), types(schema(table)))
+        if table.monthly:
+            _refuse_other_partitions(address, existing)
+    for there, partitioned in ((loads, True), (existing, table.monthly)):
+        if there is None:
+            expiry.refuse_new(address, dataset, partitioned=partitioned)
+        else:
+            expiry.refuse_existing(address, there)
+    return loads, existing
 
 
 def are_loads_ours(jobs: Jobs, address: Address) -> bool:
@@ -168,7 +180,7 @@ def types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
 
 def is_labelled(table: bigquery.Table) -> bool:
     """Whether a table bears the label that we give to tables."""
-    return LABELS.items() <= (table.labels or {}).items()
+    return SIGN.items() <= (table.labels or {}).items()
 
 
 def _is_recorded(jobs: Jobs, address: Address, name: str) -> bool:
@@ -185,8 +197,8 @@ def _refuse_external(address: Address, table: bigquery.Table) -> None:
         )
 
 
-def _refuse_other_partitions(address: Address, table: bigquery.Table, month: str | None) -> None:
-    if month and address.method == "partition" and not is_partitioned_by_file_month(table):
+def _refuse_other_partitions(address: Address, table: bigquery.Table) -> None:
+    if address.method == "partition" and not is_partitioned_by_file_month(table):
         raise WarehouseError(
             f"The table {address}.{table.table_id} is not partitioned by MONTH({FILE_MONTH}). "
             f"Use ?method=merge, or rename it and run again."
@@ -205,7 +217,7 @@ def staging(jobs: Jobs, address: Address, table: Table) -> Iterator[str]:
     name = f"_staging_{table.name}_{uuid.uuid4().hex}"
     new = bigquery.Table(address.table(name), schema=schema(table))
     new.expires = datetime.now(UTC) + timedelta(hours=STAGING_HOURS)
-    new.labels = LABELS
+    new.labels = jobs.labels
     jobs.client.create_table(new, **call_options())
     try:
         yield name
@@ -215,10 +227,10 @@ def staging(jobs: Jobs, address: Address, table: Table) -> Iterator[str]:
             jobs.client.delete_table(address.table(name), not_found_ok=True, **call_options())
 
 
-def _described(address: Address, table: Table) -> bigquery.Table:
+def _described(jobs: Jobs, address: Address, table: Table) -> bigquery.Table:
     new = bigquery.Table(address.table(table.name), schema=schema(table))
     new.description = table.title
-    new.labels = LABELS
+    new.labels = jobs.labels
     if table.monthly:
         new.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field=FILE_MONTH)
     if table.cluster_by:
@@ -226,13 +238,13 @@ def _described(address: Address, table: Table) -> bigquery.Table:
     return new
 
 
-def _loads(address: Address) -> bigquery.Table:
+def _loads(jobs: Jobs, address: Address) -> bigquery.Table:
     new = bigquery.Table(address.table(LOADS), schema=LOADS_SCHEMA)
     # a table without partitions takes 5 changes in 10 seconds and 1,500 a day, one with them 50 and 30,000:
     # https://docs.cloud.google.com/bigquery/quotas#partitioned_tables
     new.time_partitioning = bigquery.TimePartitioning(type_="MONTH", field="at")
     new.description = "Which months were loaded, and from which rows; written by taxi-ingest"
-    new.labels = LABELS
+    new.labels = jobs.labels
     return new
 
 

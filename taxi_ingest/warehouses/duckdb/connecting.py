@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 from taxi_ingest.errors import MAKE_ROOM, InUseError, WarehouseError, has_no_room
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Options
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -49,6 +52,8 @@ _OF_QUERIES: _Config = {**_CONFIG, "python_enable_replacements": False}
 
 _MEGABYTES_A_THREAD = 48
 """Megabytes that a thread needs to write rows; with less than half of it, it ends for want of memory."""
+
+_SQL_BELOW = re.compile(r"\n+LINE [0-9]+:")
 
 _HOLDER = re.compile(r"held in (.+?) \(PID ([0-9]+)\)")
 
@@ -93,7 +98,7 @@ class Connections:
                 yield db
             except duckdb.Error as error:
                 remedy = f". {MAKE_ROOM}" if has_no_room(error) else ""
-                raise WarehouseError(f"{self._place}: DuckDB refused: {error}{remedy}") from error
+                raise WarehouseError(f"{self._place}: DuckDB refused: {_in_one_line(error)}{remedy}") from error
 
     def _connect(self, config: _Config, *, read_only: bool, patient: bool) -> DuckDBPyConnection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +126,7 @@ class Connections:
                 raise InUseError(
                     f"{self._place} is held by another program{_holder(str(error))}. Close it and run again."
                 ) from error
-            raise WarehouseError(f"{self._place} cannot be opened as a DuckDB file: {error}") from error
+            raise WarehouseError(f"{self._place} cannot be opened as a DuckDB file: {_in_one_line(error)}") from error
         if not read_only:
             self._keep_blocks(db)
         return db
@@ -154,9 +159,18 @@ class Connections:
             )
 
 
+def _in_one_line(error: Exception) -> str:
+    """What DuckDB says, without the SQL that it quotes below."""
+    return " ".join(_SQL_BELOW.split(str(error))[0].split())
+
+
+def _alone_in(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Let processes that make a file in `folder` take turns, where system and filesystem have locks for folders."""
+    return contextlib.nullcontext() if sys.platform == "win32" else _locked(folder)
+
+
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Let processes that make a file in `folder` take turns, where its filesystem has locks for folders."""
+def _locked(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         patient_until = time.monotonic() + _PATIENCE_FOR_A_FOLDER
@@ -169,6 +183,8 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 def _is_locked(handle: int) -> bool:
     """Whether the lock of an open folder is ours now, or there is no such lock to be had."""
+    if sys.platform == "win32":
+        return True
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

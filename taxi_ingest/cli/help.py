@@ -1,0 +1,122 @@
+"""How help is laid out: options and verbs in groups, with defaults, environment names and examples. Needs no rich."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from taxi_ingest.settings import Settings
+
+_ARGUMENTS, _OTHERS = "Arguments", "Other options"
+
+_MONTHS = re.compile(r"latest|[0-9]{4}(-[0-9]{1,2})?(\.\.\S+)?(,\S+)?")
+
+_UsageError: Any = typer.BadParameter.__base__  # typer does not export it by itself
+
+
+class Verb(TyperCommand):
+    """A verb. Its options stand in the groups that they name as their `rich_help_panel`."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, group by group in the order in which a first one of each was declared."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for option in self.get_params(ctx):
+            if record := option.get_help_record(ctx):
+                names, text = record
+                if option.param_type_name == "argument":
+                    groups.setdefault(_ARGUMENTS, []).append((names.partition(" <")[0], text))
+                else:
+                    group = getattr(option, "rich_help_panel", None) or _OTHERS
+                    groups.setdefault(group, []).append((names, text + _note(option.opts)))
+        groups[_OTHERS] = groups.pop(_OTHERS, [])
+        for group, records in groups.items():
+            if records:
+                with formatter.section(group):
+                    formatter.write_dl(records)
+
+    def format_epilog(self, _ctx: Any, formatter: Any) -> None:
+        """Write the examples as they are: they are there to be copied."""
+        if self.epilog:
+            with formatter.section("Examples"):
+                for line in self.epilog.splitlines():
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; of a month or dataset that was typed without its option, the refusal says which one that is."""
+        typed = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as error:
+            error.message += _guess(typed, error.message)
+            raise
+
+
+class Verbs(TyperGroup):
+    """All verbs, in the groups that they name as their `rich_help_panel`."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each verb with all of its sentence."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            command: Any = self.get_command(ctx, name)
+            groups.setdefault(command.rich_help_panel or "Verbs", []).append((name, command.help or ""))
+        widest = max(len(name) for records in groups.values() for name, _ in records)
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl([(f"{name:{widest}}", text) for name, text in records])
+
+
+SETTINGS: Mapping[str, str] = {
+    "--month": "shared.month",
+    "--dataset": "shared.dataset",
+    "--source": "global.source",
+    "--store": "global.store",
+    "--warehouse": "global.warehouse",
+    "--jobs": "global.jobs",
+    "--data-dir": "global.data_dir",
+    "--strict": "global.strict",
+    "--wait": "global.wait",
+    "--quiet": "global.quiet",
+    "--no-disk-check": "global.check_disk",
+    "--allow-empty": "parquetize.allow_empty",
+    "--on-failure": "operate.on_failure",
+}
+"""Option → the setting that it is for this one time."""
+
+
+def _note(names: Iterable[str]) -> str:
+    """The default of an option's setting, if it has one, and the environment variable."""
+    from taxi_ingest.settings import Settings, environment_name
+
+    setting = next((SETTINGS[name] for name in names if name in SETTINGS), "")
+    if not setting:
+        return ""
+    default = _default(Settings(), setting)
+    shown = f"default: {default}; " if default and not isinstance(default, bool) else ""
+    return f" [{shown}{environment_name(setting)}]"
+
+
+def _default(settings: Settings, name: str) -> object:
+    from taxi_ingest.settings import SECTIONS
+
+    section, _, key = name.partition(".")
+    return getattr(getattr(settings, SECTIONS[section]), key)
+
+
+def _guess(typed: list[str], message: str) -> str:
+    """Which option was left out before a word; "" unless that is clear."""
+    if "unexpected extra argument" not in message:
+        return ""
+    from taxi_ingest.catalog.reading import datasets
+
+    for word in typed:
+        if word in message and _MONTHS.fullmatch(word):
+            return f". Did you mean --month {word}?"
+        if word in message and word in {*datasets(), "all"}:
+            return f". Did you mean --dataset {word}?"
+    return ""

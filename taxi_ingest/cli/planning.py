@@ -1,0 +1,55 @@
+"""What a verb would do, and why: the verb `plan`, and --dry-run of those that work."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from taxi_ingest import exits
+from taxi_ingest.cli.documents import print_json
+
+if TYPE_CHECKING:
+    from taxi_ingest.cli.options import Given
+    from taxi_ingest.state.plan import Plan
+
+
+def foresee(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
+    """Show the plan of `verb` and do nothing; returns the exit code."""
+    from taxi_ingest import report
+    from taxi_ingest.job import make_job
+    from taxi_ingest.report import plans
+    from taxi_ingest.state.plan import make_plan
+
+    job, notices = make_job(given.settings(), verb=verb, force=force, refresh=given.refresh)
+    planned = make_plan(job)
+    report.say(report.console(stderr=as_json), notices)
+    if as_json:
+        print_json(_document(planned))
+    else:
+        plans.plan(report.console(), planned)
+    for name, sentence in job.unanswered.items():
+        report.error(f"{name}: {sentence}")
+    return exits.FAILED if job.unanswered or (given.refresh and planned.refreshed.unanswered) else exits.OK
+
+
+def _document(planned: Plan) -> dict[str, object]:
+    parts = [
+        {
+            "dataset": one.part.dataset,
+            "month": one.part.month,
+            "source": one.source,
+            "rows": one.rows,
+            "download_bytes": one.download_bytes,
+            "disk_bytes": one.disk_bytes,
+            "cloud_bytes": asdict(one.cloud),
+            "steps": {step: asdict(foreseen) for step, foreseen in one.steps.items()},
+        }
+        for one in planned.parts
+    ]
+    sums = {name: getattr(planned, name) for name in ("rows", "download_bytes", "disk_bytes", "disk_free")}
+    refreshed = planned.refreshed
+    cloud = {"cloud_bytes": asdict(planned.cloud), "costs": list(planned.costs)}
+    gone = [{"dataset": part.dataset, "month": part.month, "note": note} for part, note in refreshed.gone.items()]
+    asked = {"asked": refreshed.asked, "gone": gone, "unanswered": refreshed.unanswered}
+    disks = [asdict(disk) for disk in planned.disks]
+    return {"parts": parts} | sums | cloud | {"disks": disks, "refresh": asked, "refusals": planned.refusals}

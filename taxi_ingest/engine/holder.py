@@ -1,0 +1,35 @@
+"""The lock of a data directory together with its history, which tells what run holds it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from datetime import datetime
+
+from taxi_ingest.engine.lock import locked
+from taxi_ingest.errors import HistoryError
+from taxi_ingest.history.reading import past_runs
+from taxi_ingest.layout import Layout
+
+
+def locked_data_dir(
+    layout: Layout, *, wait: bool, announce: Callable[[str], None]
+) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock. Raises LockedError when another run has it, unless `wait` is set: then `announce` hears of it."""
+    return locked(layout.lock, wait=wait, holder=lambda: _holder(layout), announce=announce)
+
+
+def locked_if_used(
+    layout: Layout, *, wait: bool, announce: Callable[[str], None]
+) -> contextlib.AbstractContextManager[None]:
+    """As `locked_data_dir`; nothing is held, and no file made, where no run has worked."""
+    return locked_data_dir(layout, wait=wait, announce=announce) if layout.state.is_dir() else contextlib.nullcontext()
+
+
+def _holder(layout: Layout) -> str:
+    """The run at work, in brackets; "" for one that has only just begun, and where the history cannot be read."""
+    with contextlib.suppress(HistoryError), past_runs(layout.history, at_work=True) as past:
+        if at_work := past.at_work():
+            began = datetime.fromisoformat(at_work.started).astimezone()
+            return f" ({at_work.request}; process {at_work.pid}, since {began:%Y-%m-%d %H:%M})"
+    return ""
