@@ -93,7 +93,7 @@ def _write(answer: Answer, *, as_csv: bool, as_json: bool, parquet: Path | None)
         try:
             # not sys.stdout, which lets what nobody reads pass: a query would go on for ever behind `| head`
             with open(sys.stdout.fileno(), "wb", closefd=False) as out:
-                write(out, answer)
+                write(answers.writing(out), answer)
         except BrokenPipeError:
             return
 

@@ -36,6 +36,7 @@ def report(
     from taxi_ingest.job import job_for
     from taxi_ingest.page.document import document
     from taxi_ingest.page.facts import gather
+    from taxi_ingest.printable import printable
     from taxi_ingest.report import console
     from taxi_ingest.report.past import nothing_yet
     from taxi_ingest.state.observe import Observer
@@ -50,7 +51,7 @@ def report(
         return
     path = Path(output).absolute() if output else job.layout.page
     write_text(path, document(facts, _way(path.parent, job.layout.data_dir)))
-    sys.stdout.write(f"{path}\n")
+    sys.stdout.write(f"{printable(str(path)) if sys.stdout.isatty() else path}\n")
     if open_:
         _show(path)
 

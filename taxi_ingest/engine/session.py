@@ -30,6 +30,7 @@ from taxi_ingest.errors import (
     WarehouseError,
     machine_refused,
 )
+from taxi_ingest.files import make_private
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Note, Streak
 from taxi_ingest.history.writing import History
@@ -83,7 +84,8 @@ class Session:
         warehouse raise when they cannot be asked what they hold.
         """
         job = self.job
-        job.layout.state.mkdir(parents=True, exist_ok=True)
+        for folder in (job.layout.state, job.layout.logs):
+            make_private(folder)
         self._open.enter_context(locked_data_dir(job.layout, wait=self._wait, announce=self.view.waiting))
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.text import Text
 
+from taxi_ingest.printable import printable
 from taxi_ingest.redaction import redacted
-from taxi_ingest.report import say, words
+from taxi_ingest.report import console, say, words
 from taxi_ingest.verification import Verdict, Watcher
 
 if TYPE_CHECKING:
@@ -83,19 +84,17 @@ class _Lines:
         if not lines and not self._quiet:
             lines = [_outcome(verdict)]
         for line in lines:
-            self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(line)}\n")
         self._out.flush()
 
 
 class _Bar(AbstractContextManager["_Bar"]):
     def __init__(self, out: TextIO) -> None:
-        from rich.console import Console
-
         from taxi_ingest.report.drawing import Drawing
 
         self._parts = self._ended = 0
         self._begun = time.monotonic()
-        self._drawing = Drawing(Console(file=out, highlight=False, emoji=False, soft_wrap=True), self)
+        self._drawing = Drawing(console(out), self)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw how many of the parts were looked at."""
