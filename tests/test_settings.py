@@ -116,6 +116,7 @@ NUMBERS = {
     "upload.tries": "1 to 100",
     "upload.backoff_seconds": "0 to 300",
     "load.memory_limit_mb": "100 to 1,000,000",
+    "load.maximum_bytes_billed": "0 to 1,000,000,000,000,000",
     "load.tries": "1 to 100",
     "load.backoff_seconds": "0 to 300",
     "demo.rows": "1 to 5,000,000",
@@ -287,3 +288,10 @@ def test_the_config_verb_is_readable(taxi: Command) -> None:
     (line,) = [line for line in lines if line.split()[:1] == ["download.backoff_seconds"]]
     name = "TAXI_INGEST_DOWNLOAD__BACKOFF_SECONDS"
     assert line.split() == ["download.backoff_seconds", "2.0", name, name]
+
+
+@pytest.mark.parametrize("label", ["team", "Team=data", "team=Data", "=data", "1=data", f"{'k' * 64}=data"])
+def test_a_label_that_google_does_not_take_is_refused(tmp_path: Path, label: str) -> None:
+    (tmp_path / "config.toml").write_text(f'[load]\nlabels = ["{label}"]\n')
+    with pytest.raises(UsageError, match="each key=value in lower-case letters, digits, _ and -"):
+        config.read({})
