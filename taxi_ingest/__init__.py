@@ -29,6 +29,7 @@ The way of a request, from the command line down. A module imports only from lin
     place, retrying         what a URL names and what of it may be shown; passing faults are waited out
     graph, exits            the steps in order and how they end; the exit codes
     files, redaction        files that appear whole or not at all; URLs without secrets
+    printable               text without what would steer a terminal
     values                  what a setting may be: its type, its range or its choices
     process                 what the command's process may import, and how it ends
     errors                  what can go wrong, as one tree

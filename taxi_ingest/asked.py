@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,11 +19,19 @@ from taxi_ingest.settings import Settings, given_explicitly
 from taxi_ingest.sources.newest import Latest, newest_month
 
 
-def part_filter(*, months: list[str], datasets: list[str]) -> Callable[[Part], bool]:
-    """Whether a part is among those that `--month` and `--dataset` name; all are when nothing is named."""
-    chosen = set(parse_months(months)) if months else set()
+def chosen(parts: Iterable[Part], *, months: list[str], datasets: list[str]) -> list[Part]:
+    """Those of `parts` that `--month` and `--dataset` name, all when nothing is named.
+
+    `latest` is the newest of `parts` of each dataset. Raises UsageError for what is no month or dataset.
+    """
+    parse_months(months, newest=lambda: "")
     names = {known.name for known in datasets_named(",".join(datasets))} if datasets else set()
-    return lambda part: (not chosen or part.month in chosen) and (not names or part.dataset in names)
+    found = [part for part in parts if not names or part.dataset in names]
+    if not months:
+        return found
+    newest = {part.dataset: part.month or "" for part in sorted(found)}
+    wanted = {name: set(parse_months(months, functools.partial(newest.__getitem__, name))) for name in newest}
+    return [part for part in found if part.month in wanted[part.dataset]]
 
 
 @dataclass(frozen=True)

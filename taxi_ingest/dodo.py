@@ -27,6 +27,7 @@ def tasks() -> dict[str, Any]:
         flags = {f"shared.{key}": value for key in ("month", "dataset") if (value := variable(key))}
         job, notices = make_job(settings.read(flags), verb="run")
     ignore_broken_pipes()
+    notices += [f"{name}: {sentence}" for name, sentence in job.unanswered.items()]
     session = Session(job, plain(notices), "doit", wait=False)
     return namespace(session, Reporter(session, plain_doit=True))
 

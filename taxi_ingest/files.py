@@ -9,12 +9,18 @@ import os
 import re
 import secrets
 import shutil
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 _CHUNK = 1 << 20
+PRIVATE = 0o700
+"""The permissions of a folder that is nobody's but its owner's."""
+_OTHERS = 0o077
+"""The permissions of the group and of all others."""
 _OWNED_SCRATCH = re.compile(r"\..+\.([0-9a-f]{16})\.[a-z0-9_]+\.tmp")
 
 
@@ -41,6 +47,20 @@ def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None, mo
         sync_folder(path.parent)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """Make `folder` if it is missing, and let nobody but its owner look into it.
+
+    One of another user is left as it is, and so is one on a system or filesystem without such permissions.
+    """
+    folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        return
+    found = folder.stat()
+    if found.st_uid == os.geteuid() and found.st_mode & _OTHERS:
+        with contextlib.suppress(OSError):
+            folder.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
 
 
 def distrust(path: Path) -> None:
@@ -119,7 +139,9 @@ def sha256(path: Path) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` last."""
+    """Make renames in `folder` last. Windows opens no folder, and its file system keeps a journal of renames."""
+    if sys.platform == "win32":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -167,7 +167,8 @@ def is_passing(error: Exception) -> bool:
         return isinstance(error, TooManyRequests | ServerError) or error.code == 408
     if isinstance(error, GoogleAuthError):
         return bool(error.retryable)
-    return isinstance(error, requests.ConnectionError | requests.Timeout | ConnectionError | TimeoutError)
+    cut = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    return isinstance(error, (*cut, ConnectionError, TimeoutError))
 
 
 def is_billing_off(error: GoogleAPICallError) -> bool:

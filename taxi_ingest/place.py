@@ -12,7 +12,8 @@ from typing import Self
 from taxi_ingest.errors import UsageError
 from taxi_ingest.redaction import is_well_formed, public_text, public_url, remember
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?")
+"""A single letter is no scheme but a drive of Windows."""
 _WEB = {"http", "https"}
 
 _SYNONYMS = {"postgres": "postgresql"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -59,17 +60,25 @@ def _occupy_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
 
 
+_NOBODY_READS = {errno.EPIPE, errno.EINVAL} if sys.platform == "win32" else {errno.EPIPE}
+"""What the system says when the reader of a pipe has left."""
+
+
 class _Pipe(io.FileIO):
     def write(self, data: Buffer, /) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
-            return memoryview(data).nbytes
+        except OSError as error:
+            if error.errno in _NOBODY_READS:
+                return memoryview(data).nbytes
+            raise
 
 
 def _without_broken_pipes(stream: TextIO | None, number: int) -> TextIO:
     if stream is not None:  # None when the shell closed it
         stream.flush()
+        if sys.platform == "win32" and stream.isatty():
+            return stream  # its console takes text, not bytes in the stream's encoding
     return io.TextIOWrapper(
         io.BufferedWriter(_Pipe(number if stream is None else stream.fileno(), "w", closefd=False)),
         encoding=stream.encoding if stream else "utf-8",

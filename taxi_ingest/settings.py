@@ -287,7 +287,9 @@ def _typed(name: str, raw: Any, origin: Origin) -> Value:
     try:
         return kind.parsed(raw) if origin.kind == "environment" else kind.checked(raw)
     except ValueError:
-        raise UsageError(f"{origin}: {name} must be {kind}, not {_as_shown(raw)}.") from None
+        in_words = kind.is_list and origin.kind == "environment"
+        how = " Write the texts with commas between them, and an empty list as nothing." if in_words else ""
+        raise UsageError(f"{origin}: {name} must be {kind}, not {_as_shown(raw)}.{how}") from None
 
 
 def _as_shown(raw: Any) -> str:

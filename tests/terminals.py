@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,20 +30,30 @@ class Shown:
 
 
 Terminal = Callable[..., Shown]
+Watch = Callable[[bytes], None]
+
+
+def _ignore(_: bytes) -> None:
+    pass
 
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Terminal:
     """The command line on a terminal of so many columns: `terminal(80, "status")`."""
 
-    def run(columns: int, *arguments: str, **environment: str) -> Shown:
-        return on_a_terminal([sys.executable, "-m", "taxi_ingest", *arguments], tmp_path, columns, **environment)
+    def run(columns: int, *arguments: str, watch: Watch = _ignore, **environment: str) -> Shown:
+        command = [sys.executable, "-m", "taxi_ingest", *arguments]
+        return on_a_terminal(command, tmp_path, columns, watch, **environment)
 
     return run
 
 
-def on_a_terminal(command: list[str], folder: Path, columns: int, **environment: str) -> Shown:
-    """Run `command` to its end on a terminal of so many columns and 24 rows."""
+def on_a_terminal(command: list[str], folder: Path, columns: int, watch: Watch = _ignore, **environment: str) -> Shown:
+    """Run `command` to its end on a terminal of so many columns and 24 rows; `watch` hears all drawn so far."""
+    import fcntl  # these three are not there on Windows, where the other tests run
+    import pty
+    import termios
+
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
     settings = os.environ | {"TERM": "xterm-256color", "TAXI_INGEST_DEMO__ROWS": "20000"} | environment
@@ -56,6 +63,7 @@ def on_a_terminal(command: list[str], folder: Path, columns: int, **environment:
         while True:
             try:
                 drawn += os.read(ours, 1 << 16)
+                watch(drawn)
             except OSError:  # the other end is closed
                 break
     os.close(ours)

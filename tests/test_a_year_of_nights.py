@@ -177,7 +177,7 @@ def check_what_was_said(year: Year) -> None:
     failing = {*THROTTLED, *PAGES["2025-04"], *BROKEN["2025-07"]}
     unasked = {night: year.said[night] for night in loud - busy - failing}
     assert (loud, unasked) == (busy | failing, {})
-    assert all("holding us back (403)" in year.said[night].err for night in THROTTLED)
+    assert all("holding us back (403)" in year.said[night].out for night in THROTTLED)
     republished = "yellow-2025-03: the publisher republished it: 58 → 60 rows (was of 2025-05-25, is of 2025-08-05)"
     assert republished in year.said[CORRECTED[1]].out
     assert "same bytes: nothing is reloaded (was of 2025-10-25, is of 2025-11-05)" in year.said[SAME_BYTES[1]].out

@@ -476,6 +476,16 @@ def test_a_run_leaves_what_keep_names(
     assert ((data / RAW).exists(), (data / PARQUET).exists()) == (raw, parquet)
 
 
+def test_what_a_run_was_not_to_keep_counts_as_done_when_all_is_kept_again(
+    taxi: Command, publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
+    arguments = ("run", "--month", "2020-01", "--source", publisher.template, "--json")
+    assert taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP="").code == 0
+    assert (taxi(*arguments).steps, len(publisher.requests)) == ([ALL_UP_TO_DATE], 1)
+    assert not (tmp_path / "data" / PARQUET).exists()
+
+
 def test_a_run_removes_nothing_that_an_earlier_one_kept(loaded: Loaded) -> None:
     before = tree(loaded.data / "raw") | tree(loaded.data / "parquet")
     assert loaded.run(TAXI_INGEST_GLOBAL__KEEP="").code == 0

@@ -172,6 +172,13 @@ def test_a_view_takes_no_disk_in_the_plan(lake: Lake) -> None:
     assert make_plan(lake.job("external")).disk_bytes == 0 < make_plan(lake.job("table")).disk_bytes
 
 
+def test_months_that_are_copied_along_are_counted_in_the_plan(lake: Lake) -> None:
+    lake.run("external")
+    all_months, one_month = make_plan(lake.job("table")), make_plan(lake.job("table", shared__month=MONTHS[0]))
+    assert [part.part.month for part in one_month.parts] == [MONTHS[0]]
+    assert one_month.disk_bytes == all_months.disk_bytes > 0
+
+
 def test_several_months_at_once_switch_once(taxi: Command, lake: Lake) -> None:
     lake.run("table")
     place = ("--data-dir", lake.given["global.data_dir"], "--warehouse", lake.given["global.warehouse"])
@@ -391,11 +398,11 @@ def test_a_switch_killed_at_any_moment_leaves_the_old_or_the_new(lake: Lake) -> 
         assert lake.kind in {"VIEW", "BASE TABLE"}
 
 
-def test_bigquery_and_gs_are_refused_before_any_work(lake: Lake) -> None:
+def test_a_store_that_the_warehouse_cannot_show_is_refused_before_any_work(lake: Lake) -> None:
     with pytest.raises(UsageError, match="Use a store it reads: a folder"):
         lake.job("external", global__store="gs://bucket/lake")
-    with pytest.raises(UsageError, match=r"Possible: load\.method = table or partition or merge\.$"):
-        lake.job("external", global__store="gs://bucket/lake", global__warehouse="bigquery://project-1/taxi")
+    with pytest.raises(UsageError, match=r"Possible: load\.method = table\.$"):
+        lake.job("external", global__warehouse="postgresql://host/taxi")
     assert list(lake.folder.iterdir()) == []
 
 

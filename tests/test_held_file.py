@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import sys
 import time
@@ -48,6 +49,7 @@ def test_a_file_that_stays_held_fails_every_load_after_one_wait(
     assert (ran.code, ran.steps) == (1, [dict.fromkeys(done, "up_to_date") | {"load": "failed"}, done, done])
     assert 30 <= waited < 45
     assert ran.err.count(f"waiting up to 30 s for {file}, which another program has open") == 1
+    assert re.search(r"which another program has open \(.+, process \d+\)", ran.err)
     assert ran.err.count("load: failed: duckdb:") == 3
     assert "Try 2 of" not in ran.err
     attempts = taxi("history", "latest", "--json").document["attempts"]

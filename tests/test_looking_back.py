@@ -20,6 +20,8 @@ import duckdb
 import pytest
 from conftest import MONTH, Command, Loaded, Publisher
 
+from taxi_ingest.history.schema import SCHEMA_VERSION
+
 STEPS = ("download", "parquetize", "upload", "load")
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
 
@@ -277,6 +279,7 @@ def as_version_1(database: Path) -> None:
         db.execute("ALTER TABLE attempts DROP COLUMN settled")
         db.execute("DROP TABLE notes")
         db.execute("DROP TABLE folded")
+        db.execute("DROP TABLE latest")
         db.execute("DROP INDEX failed_outcomes")
         db.execute("PRAGMA user_version = 1")
 
@@ -293,7 +296,7 @@ def test_a_run_brings_a_history_of_version_1_up_to_date_and_loses_nothing(loaded
     assert loaded.run().code == 0
     assert len(loaded.look("history")["runs"]) == 2
     with sqlite3.connect(database) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (4,)
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
         assert db.execute("SELECT count(*) FROM attempts WHERE settled = 1").fetchone() == (4,)
 
 

@@ -109,12 +109,12 @@ def test_a_time_minus_a_time_can_be_read_and_kept(loaded: Loaded, tmp_path: Path
 
 def test_a_terminal_gets_a_table_as_wide_as_it_is(loaded: Loaded, tmp_path: Path) -> None:
     shown = on_a_terminal(tmp_path, "query", "FROM yellow_tripdata ORDER BY ALL")
-    lines = shown.splitlines()
-    assert max(len(line) for line in lines[:52]) <= 80
+    lines, words = shown.splitlines(), " ".join(shown.split())
+    assert max(map(len, lines)) <= 80
     assert lines[0].split()[:2] == ["VendorID", "tpep_pickup_datetime"]
-    assert "more columns: " in lines[-2]
-    assert lines[-2].endswith("file_month. --csv gives all.")
-    assert lines[-1] == "50 rows shown, 949 left out. --csv, --json and --parquet FILE give all."
+    assert " more columns: " in words
+    assert "file_month. --csv gives all." in words
+    assert words.endswith("50 rows shown, 949 left out. --csv, --json and --parquet FILE give all.")
 
 
 def test_what_would_steer_the_terminal_is_shown_as_an_escape(loaded: Loaded, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_rows_are_counted_beside_those_of_tlc(loaded: Loaded) -> None:
             {
                 "dataset": "yellow",
                 "month": "2020-01",
-                "source": (DATA / "yellow_tripdata_2020-01.csv").as_uri(),
+                "source": "file:yellow_tripdata_2020-01.csv",
                 "rows": 999,
                 "loaded": 999,
                 "known": 6_405_008,

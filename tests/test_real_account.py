@@ -18,6 +18,6 @@ def test_what_emulators_can_stand_in_for_is_as_expected(gcs_server: str, bigquer
     command = [sys.executable, str(FOLDER), "demo-project", "US", "--months", "3", "--rows", "300"]
     ran = process(command, REPOSITORY, environment)
     assert (ran.code, ran.out.splitlines()[-1]) == (0, "all as expected"), ran.out + ran.err
-    shown = [line[5:30].strip() for line in ran.out.splitlines() if line.startswith("ok ")]
+    shown = [line[5:34].strip() for line in ran.out.splitlines() if line.startswith("ok ")]
     assert shown == list(SHOWN_HERE)
     assert "STILL THERE" not in ran.out

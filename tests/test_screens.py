@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from conftest import MONTH, Publisher, Terminal
+from filelock import FileLock
 from publishing import answer, one_after_another, sends
 
 from taxi_ingest.report.past import without_tracebacks
@@ -148,23 +148,23 @@ def test_bytes_of_how_many_and_the_percentage_are_shown(terminal: Terminal, publ
 
 
 def test_a_run_that_waits_for_another_says_at_once_for_which(terminal: Terminal, tmp_path: Path) -> None:
-    from subprocess import Popen
-
     state = tmp_path / "demo-data" / "state"
-    assert terminal(80, "run", "--source", "demo", "--month", "2021-01").code == 0
-    code = f"from filelock import FileLock; import time\nwith FileLock({str(state / 'lock')!r}): time.sleep(4)"
+    run = ("run", "--source", "demo", "--month", "2021-01")
+    assert terminal(80, *run).code == 0
     with sqlite3.connect(state / "history.sqlite") as db:
-        db.execute(
-            "INSERT INTO runs VALUES ('r', '2021-05-06T07:08:09+00:00', NULL, 4711, '1', 'run --month all', NULL)"
-        )
-    with Popen([sys.executable, "-c", code]):
-        time.sleep(1)
-        again = ("run", "--source", "demo", "--month", "2021-01")
-        refused = terminal(80, *again)
-        waited = terminal(80, *again, "--wait")
-    assert refused.code == 75
+        other = ("r", "2021-05-06T07:08:09+00:00", None, 4711, "1", "run --month all", None)
+        db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, ?)", other)
+    lock = FileLock(state / "lock")
+
+    def release_when_told(drawn: bytes) -> None:
+        if b"waiting for another run" in drawn:
+            lock.release()
+
+    with lock:
+        refused = terminal(80, *run)
+        waited = terminal(80, *run, "--wait", watch=release_when_told)
     said = " ".join(line.strip() for line in refused.lines)
-    assert "Another run (run --month all; process 4711, since 2021-05-0" in said
+    assert (refused.code, "Another run (run --month all; process 4711, since 2021-05-0" in said) == (75, True)
     assert "waiting for another run (run --month all; process 4711, since" in " ".join(map(str.strip, waited.lines))
     assert (waited.code, "steps" in waited.text) == (0, False)
 
@@ -193,3 +193,16 @@ def test_logs_after_an_idle_run_are_those_of_the_last_that_worked(terminal: Term
     terminal(80, *run)
     assert "1 up to date" in terminal(80, *run).text
     assert terminal(80, "logs").text.count("==> ") == 4
+
+
+def test_logs_tell_why_a_run_could_not_begin(terminal: Terminal, mixed: Publisher, tmp_path: Path) -> None:
+    run = ("run", "--month", "2020-01", "--source", mixed.template)
+    terminal(80, *run)
+    (tmp_path / "data" / "taxi.duckdb").write_bytes(b"no database" * 1000)
+    refused = terminal(80, *run)
+    shown = terminal(80, "logs")
+    assert (refused.code, ", failed: run --month 2020-01" in shown.text, "taxi.duckdb" in "".join(shown.lines)) == (
+        1,
+        True,
+        True,
+    )

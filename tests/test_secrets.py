@@ -68,6 +68,7 @@ def test_no_secret_is_kept_or_shown(
         taxi("history", "latest", "--json"),
         taxi("logs"),
         taxi("status"),
+        taxi("report"),
         taxi("plan", "--month", "2020-01", *how, **environment),
         taxi("config", "--json", **environment),
         taxi("config", **environment),

@@ -90,6 +90,14 @@ def test_a_wrong_setting_is_refused_with_what_would_be_right(tmp_path: Path, tex
     assert sentence in str(raised.value)
 
 
+def test_a_list_in_the_environment_is_told_how_to_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAXI_INGEST_GLOBAL__KEEP", "[]")
+    with pytest.raises(UsageError, match="with commas between them, and an empty list as nothing"):
+        config.read({})
+    monkeypatch.setenv("TAXI_INGEST_GLOBAL__KEEP", "")
+    assert config.read({}).global_.keep == ()
+
+
 NUMBERS = {
     "global.jobs": "1 to 64",
     "global.history_days": "0 to 36,500",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import DATA, Command, Loaded
+
+from taxi_ingest.state.receipts import Downloaded, from_json, to_json
 
 TEMPLATES = [
     "https://host.invalid/{month.x}",
@@ -62,7 +65,9 @@ def test_dataset_and_month_are_filled_in_wherever_they_stand(taxi: Command, tmp_
 def forget_the_file(data: Path, source: Any) -> None:
     """Change what a receipt says of its source, and remove what makes the download unnecessary."""
     (receipt,) = data.glob("state/receipts/yellow/*/download.json")
-    receipt.write_text(json.dumps({**json.loads(receipt.read_text()), "source": source}))
+    known = from_json("download", receipt.read_bytes())
+    assert isinstance(known, Downloaded)
+    receipt.write_text(to_json(replace(known, source=source)))
     shutil.rmtree(data / "raw")
     shutil.rmtree(data / "parquet")
 

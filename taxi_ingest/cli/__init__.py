@@ -149,12 +149,13 @@ def _exit_code() -> int:
 def _complain(message: str) -> None:
     """Print what went wrong, without colours where there is no memory left for them."""
     from taxi_ingest import report
+    from taxi_ingest.printable import printable
     from taxi_ingest.redaction import redacted
 
     try:
         report.error(message)
     except (MemoryError, ImportError):
-        sys.stderr.write(f"error: {redacted(message)}\n")
+        sys.stderr.write(f"error: {printable(redacted(message))}\n")
 
 
 def _run_app() -> int:

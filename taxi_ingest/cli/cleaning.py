@@ -46,7 +46,7 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 ) -> None:
     """Show what may go, ask, and remove it; what was removed counts as done."""
     from taxi_ingest import report
-    from taxi_ingest.asked import part_filter
+    from taxi_ingest.asked import chosen
     from taxi_ingest.engine import cleaning
     from taxi_ingest.engine.holder import locked_if_used
     from taxi_ingest.job import job_for
@@ -56,7 +56,6 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     artefacts: list[Artefact] = [*(("raw",) if raw else ()), *(("parquet",) if parquet else ())]
     _check(artefacts, orphans=orphans, chosen=bool(month or dataset), asks=not (dry_run or yes))
     settings = Given(store=store, warehouse=warehouse, wait=wait, config=config, data_dir=data_dir).settings()
-    is_wanted = part_filter(months=month or [], datasets=dataset or [])
     job = job_for(settings, ())
     removed = False
     with (
@@ -65,7 +64,7 @@ def clean(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         else locked_if_used(job.layout, wait=settings.global_.wait, announce=report.tell)
     ):
         observer = Observer(job, "everything")
-        parts = [part for part in known_parts(job, ()) if is_wanted(part)] if artefacts else []
+        parts = chosen(known_parts(job, ()), months=month or [], datasets=dataset or []) if artefacts else []
         findings = cleaning.look(job, observer, parts, artefacts, orphans=orphans)
         out = report.console(stderr=as_json)
         cleanings.findings(out, findings, job.layout.data_dir)

@@ -134,9 +134,8 @@ def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     given = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir)
     settings = given.settings()
     check_settings(settings)
-    nights = nightly(settings, ",".join(month or []), refresh=refresh)
     options = {
-        "--month": nights.months,
+        "--month": ",".join(month or []),
         "--dataset": ",".join(dataset or []),
         "--source": source,
         "--store": store,
@@ -145,6 +144,8 @@ def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         "--data-dir": data_dir,
     }
     _refuse_secrets(options)
+    nights = nightly(settings, ",".join(month or []), refresh=refresh)
+    options["--month"] = nights.months
     arguments = [word for name, value in options.items() if value for word in (name, value)]
     arguments += ["--refresh"] if refresh else []
     line = units(at, arguments, Path.cwd()) if systemd else f"{crontab_line(at, arguments, Path.cwd())}\n"

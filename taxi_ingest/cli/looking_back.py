@@ -44,7 +44,7 @@ def status(
 ) -> None:
     """Show how far every part is."""
     from taxi_ingest import report
-    from taxi_ingest.asked import part_filter
+    from taxi_ingest.asked import chosen
     from taxi_ingest.errors import HistoryError
     from taxi_ingest.job import job_for
     from taxi_ingest.report import grids
@@ -52,17 +52,19 @@ def status(
     from taxi_ingest.state.status import grid
 
     settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
-    is_wanted = part_filter(months=month or [], datasets=dataset or [])
     job = job_for(settings, ())
     attempts: Mapping[tuple[Part, str], PastAttempt] = {}
+    failed: frozenset[tuple[Part, str]] = frozenset()
     try:
         with _past_runs(job.layout) as past:
-            attempts = past.last_attempts()
+            attempts, failed = past.last_attempts(), past.still_failed()
     except HistoryError as error:  # receipts and this disk tell what is done
         report.error(str(error))
-    parts = [part for part in known_parts(job, (part for part, _ in attempts)) if is_wanted(part)]
+    known = known_parts(job, (part for part, _ in attempts))
+    parts = chosen(known, months=month or [], datasets=dataset or [])
     # receipts are believed when a run, or somebody at a prompt, has the database open
-    cells = grid(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0.0)), parts, attempts)
+    observer = Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0.0))
+    cells = grid(job, observer, parts, attempts, failed)
     if as_json:
         rows = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in cells[p].items()} for p in parts]
         print_json({"parts": rows})
@@ -127,8 +129,12 @@ def logs(
     run, part, step = _sorted_out(what or [])
     layout, out = _layout(config, data_dir), report.console()
     with _past_runs(layout) as past:
-        attempts = past.attempts(past.named(run) if run else past.newest_with_attempts(), failed=failed)
+        one = past.named(run) if run else past.newest_eventful()
+        attempts, notes = past.attempts(one, failed=failed), past.notes(one)
     chosen = [a for a in attempts if part in {"", str(a.part), a.dataset} and step in {"", a.step}]
+    if not chosen and notes and one.left_undone and not (part or step):
+        reporting.reasons(out, one, notes)  # no step failed: the publisher did not answer, say
+        return
     if not chosen:
         raise UsageError("No attempt fits. `taxi-ingest history latest` lists those of the newest run.")
     for attempt in chosen:

@@ -93,7 +93,7 @@ def _write(answer: Answer, *, as_csv: bool, as_json: bool, parquet: Path | None)
         try:
             # not sys.stdout, which lets what nobody reads pass: a query would go on for ever behind `| head`
             with open(sys.stdout.fileno(), "wb", closefd=False) as out:
-                write(out, answer)
+                write(answers.writing(out), answer)
         except BrokenPipeError:
             return
 
@@ -110,15 +110,15 @@ def rows(
     from dataclasses import asdict
 
     from taxi_ingest import report
-    from taxi_ingest.asked import datasets_named, part_filter
+    from taxi_ingest.asked import chosen, datasets_named
     from taxi_ingest.report import counts
     from taxi_ingest.state.counts import count_months
 
     settings = Given(warehouse=warehouse, config=config, data_dir=data_dir).settings()
-    is_wanted = part_filter(months=month or [], datasets=dataset or [])
     opened = _opened(settings)
-    chosen = datasets_named(",".join(dataset or ["all"]))
-    found: list[Counted] = [one for one in count_months(opened, chosen) if is_wanted(one.part)]
+    counted: list[Counted] = list(count_months(opened, datasets_named(",".join(dataset or ["all"]))))
+    wanted = set(chosen([one.part for one in counted], months=month or [], datasets=dataset or []))
+    found = [one for one in counted if one.part in wanted]
     if as_json:
         months = [{"dataset": one.part.dataset, "month": one.part.month} | _without_part(asdict(one)) for one in found]
         sys.stdout.write(json.dumps({"months": months, "rows": sum(one.rows for one in found)}, indent=2) + "\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import webbrowser
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,27 +11,38 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taxi_ingest.cli.options import Config, DataDir, Given
+from taxi_ingest.cli.options import Config, DataDir, Given, Store, Warehouse
 
 if TYPE_CHECKING:
     from taxi_ingest.layout import Layout
     from taxi_ingest.page.facts import Past
 
 Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]
-Output = Annotated[str | None, typer.Option(help="Write it to this file instead of report.html in the data directory.")]
+Output = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Write it to this file instead of report.html in the data directory.")
+]
 
 
-def report(open_: Open = False, output: Output = None, config: Config = None, data_dir: DataDir = None) -> None:
+def report(
+    open_: Open = False,
+    output: Output = None,
+    store: Store = None,
+    warehouse: Warehouse = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
     """Write one HTML file with everything that is there and that happened; it needs no network to be read."""
     from taxi_ingest.files import write_text
     from taxi_ingest.job import job_for
     from taxi_ingest.page.document import document
     from taxi_ingest.page.facts import gather
+    from taxi_ingest.printable import printable
     from taxi_ingest.report import console
     from taxi_ingest.report.past import nothing_yet
     from taxi_ingest.state.observe import Observer
 
-    job = job_for(Given(config=config, data_dir=data_dir).settings(), ())
+    settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
+    job = job_for(settings, ())
     # receipts are believed when a run, or somebody at a prompt, has the database open
     observer = Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0.0))
     facts = gather(job, observer, _past(job.layout), datetime.now(UTC))
@@ -41,7 +51,7 @@ def report(open_: Open = False, output: Output = None, config: Config = None, da
         return
     path = Path(output).absolute() if output else job.layout.page
     write_text(path, document(facts, _way(path.parent, job.layout.data_dir)))
-    sys.stdout.write(f"{path}\n")
+    sys.stdout.write(f"{printable(str(path)) if sys.stdout.isatty() else path}\n")
     if open_:
         _show(path)
 
@@ -74,6 +84,8 @@ def _way(folder: Path, data_dir: Path) -> str:
 
 
 def _show(path: Path) -> None:
+    import webbrowser
+
     from taxi_ingest.errors import TaxiError
 
     if not webbrowser.open(path.as_uri()):

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -67,8 +68,8 @@ def verify(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 ) -> None:
     """Compare every copy with its receipt.
 
-    Without --month, all parts that have receipts. What is found is noted in the receipts, under the lock, so that the
-    next `run` redoes those steps. Only a repair is a run of the history.
+    All parts that have receipts, or those of --month and --dataset; latest is the newest held. What is found is noted
+    in the receipts, under the lock, so that the next `run` redoes those steps. Only a repair is a run of the history.
 
     DuckDB and Postgres compare all values at no charge. BigQuery bills for the bytes it reads, so there rows are only
     counted unless --content asks for more; what a repair loaded is counted.
@@ -106,8 +107,7 @@ def _verify(given: Given, *, repair: bool, content: bool, yes: bool, as_json: bo
         request = f"{given.request('verify', force=False, as_json=as_json)} --repair"
         sessions.append(_repair(replace(job, parts=parts), request, stream, quiet=quiet))
         report.say(out, [*sessions[-1].notes, *results.notes(sessions[-1].results())])
-        again = _look(replace(job, parts=parts), stream, {}, quiet=quiet, wait=True)
-        left = [*(verdict for verdict in left if verdict.part not in parts), *again]
+        left = _looked_at_again(job, left, stream, quiet=quiet)
     code = _exit_code(left, sessions)
     if sessions and not quiet:
         reporting.summary(out, left, time.monotonic() - begun, repairs=True)
@@ -117,23 +117,50 @@ def _verify(given: Given, *, repair: bool, content: bool, yes: bool, as_json: bo
 
 
 def _job(given: Given, settings: Settings) -> tuple[Job, list[str]]:
-    """The job of the parts that are looked at: those of --month, else all that have receipts."""
-    from taxi_ingest.asked import part_filter
+    """The job of the parts that are looked at: those with receipts, as far as --month and --dataset name them; notices.
+
+    Raises UsageError when there are none, so that nobody takes that for a month that is intact.
+    """
+    from taxi_ingest.asked import chosen
     from taxi_ingest.errors import UsageError
-    from taxi_ingest.job import job_for, make_job
+    from taxi_ingest.job import job_for
     from taxi_ingest.state.observe import known_parts
     from taxi_ingest.warehouses import check_pair
 
-    if given.month:
-        job, notices = make_job(settings, verb="run")
-    else:
-        job, notices = job_for(settings, ()), []
-        check_pair(job.store, job.warehouse, job.warehouse_options)
-        is_wanted = part_filter(months=[], datasets=given.dataset or [])
-        job = replace(job, parts=tuple(filter(is_wanted, known_parts(job, ()))))
-    if not job.parts:
+    job = job_for(settings, ())
+    check_pair(job.store, job.warehouse, job.warehouse_options)
+    known = known_parts(job, ())
+    parts = chosen(known, months=given.month or [], datasets=given.dataset or [])
+    if not known:
         raise UsageError(f"Nothing to verify: no receipts in {job.layout.data_dir}. Name another one with --data-dir.")
-    return replace(job, source_given=False), notices  # a part that is repaired keeps its source
+    if not parts:
+        wanted = " ".join([*(given.dataset or []), *(given.month or [])])
+        raise UsageError(
+            f"Nothing to verify: no receipts of {wanted} in {job.layout.data_dir}, only of {_in_words(known)}."
+        )
+    job = replace(job, parts=tuple(parts), source_given=False)  # a part that is repaired keeps its source
+    return job, _not_held(given.month or [], parts)
+
+
+def _not_held(months: list[str], parts: Sequence[Part]) -> list[str]:
+    """A sentence about the months that were named and of which nothing is here, if there are any."""
+    from taxi_ingest.catalog.months import parse_months
+
+    held = {part.month for part in parts}
+    missing = [month for month in parse_months(months, newest=lambda: "") if month not in held]
+    if not missing:
+        return []
+    several = f"{len(missing):,} of the months, such as " if len(missing) > 1 else ""
+    return [f"No receipts are here of {several}{missing[0]}."]
+
+
+def _in_words(parts: Sequence[Part]) -> str:
+    """The first and last of the parts of each dataset."""
+    spans = []
+    for _, of_dataset in groupby(parts, key=lambda part: part.dataset):
+        theirs = list(of_dataset)
+        spans.append(str(theirs[0]) if len(theirs) == 1 else f"{theirs[0]}..{theirs[-1].month}")
+    return ", ".join(spans)
 
 
 def _agreed_bytes(job: Job, *, yes: bool, as_json: bool) -> dict[Part, int]:
@@ -168,6 +195,15 @@ def _look(job: Job, stream: TextIO, agreed: Mapping[Part, int], *, quiet: bool, 
         reporting.watching(stream, quiet=quiet) as watcher,
     ):
         return look(job, watcher, agreed)
+
+
+def _looked_at_again(job: Job, before: Sequence[Verdict], stream: TextIO, *, quiet: bool) -> list[Verdict]:
+    """The verdicts `before` a repair, with those that found anything made anew: one repair may mend several parts."""
+    parts = tuple(verdict.part for verdict in before if verdict.findings and not verdict.is_of_no_part)
+    datasets = {part.dataset for part in parts}
+    again = _look(replace(job, parts=parts), stream, {}, quiet=quiet, wait=True)
+    stay = (v for v in before if (v.part.dataset not in datasets if v.is_of_no_part else not v.findings))
+    return [*stay, *again]
 
 
 def _repairable(verdicts: Sequence[Verdict]) -> tuple[Part, ...]:

@@ -105,14 +105,17 @@ def _with_options_of(verb: str, work: Callable[..., None]) -> Callable[..., None
 
 def keep(text: str, logs: Path) -> str:
     """Write a traceback to a log file in the folder `logs` and say where it is."""
+    from taxi_ingest.files import PRIVATE
+    from taxi_ingest.printable import printable
     from taxi_ingest.redaction import redacted
 
+    text = printable(redacted(text))
     path = logs / f"bug-{time.strftime('%Y%m%dT%H%M%S')}.log"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(redacted(text), encoding="utf-8", errors="backslashreplace")
+        path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError:
-        return f"its log could not be written to {path}, so here it is:\n{redacted(text)}"
+        return f"its log could not be written to {path}, so here it is:\n{text}"
     return f"its log is {path.resolve()}"
 
 

@@ -35,8 +35,12 @@ from taxi_ingest.process import block_heavy_imports; block_heavy_imports()
 from taxi_ingest.engine.conversion import serve; serve()
 """
 
-_FAULTS = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
-"""The signals by which a process ends of its own fault."""
+_FAULTS = {getattr(signal, name, None) for name in ("SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE")}
+"""The signals by which a process ends of its own fault; Windows lacks SIGBUS."""
+
+_WINDOWS_ABORT = 3
+_WINDOWS_FAULT = 0xC0000000
+"""On Windows abort() ends a process with 3, and a fault such as an access violation with a code from here on."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ class _Process:
         what = words[-1].strip() if words else f"exit {code}"
         if refused := machine_refused(Exception(what)):
             return TaxiError(f"The conversion ended: {refused}")
-        if -code in _FAULTS:
+        if _is_own_fault(code):
             return ContentError(f"{downloaded.url} is a damaged Parquet file (Arrow gave up: {what}): {GET_IT_AGAIN}.")
         return TaxiError(
             f"The conversion was ended from outside ({what}), as systems do when memory runs out. Run again."
@@ -199,6 +203,11 @@ def _answer(conversion: Conversion, answers: IO[bytes]) -> None:
         send(_Failure(error, ""))
     except BaseException:  # noqa: BLE001 - the edge of this process: the run shows it as the bug it is
         send(_Failure(None, traceback.format_exc()))
+
+
+def _is_own_fault(code: int) -> bool:
+    """Whether a process that ended with exit code `code` did so by a fault in it; nobody ended it from outside."""
+    return -code in _FAULTS or code == _WINDOWS_ABORT or code >= _WINDOWS_FAULT
 
 
 def _remove_scratch_files(conversion: Conversion) -> None:

@@ -27,6 +27,7 @@ from taxi_ingest.engine.session import Session
 from taxi_ingest.errors import LockedError, UsageError
 from taxi_ingest.graph import STEPS, Step, before
 from taxi_ingest.layout import Layout
+from taxi_ingest.printable import printable
 from taxi_ingest.state.observe import is_original
 from taxi_ingest.state.receipts import Receipts
 
@@ -188,7 +189,7 @@ class _UpToDate:
     def __repr__(self) -> str:
         session, part, step = self._ask
         decision = session.decision(part, step)
-        return f"{decision.action}: {decision.why}" if decision.why else decision.action
+        return printable(f"{decision.action}: {decision.why}") if decision.why else decision.action
 
 
 def _clean(layout: Layout, part: Part, step: Step, dryrun: bool) -> None:
@@ -201,7 +202,7 @@ def _clean(layout: Layout, part: Part, step: Step, dryrun: bool) -> None:
     }.get(step, [])
     for path in [*files, Path(layout.receipt(part, step))]:
         if path.exists():
-            sys.stdout.write(f"{step}:{part} - removing file '{path}'\n")
+            sys.stdout.write(printable(f"{step}:{part} - removing file '{path}'\n"))
             if not dryrun:
                 path.unlink()
 
@@ -239,7 +240,7 @@ class Reporter:
         """Doit gives up: because the run could not begin, or because of a fault in our tasks."""
         self.said.append(message)
         if self._plain_doit:
-            sys.stderr.write(f"{message}\n")
+            sys.stderr.write(printable(f"{message}\n"))
             raise SystemExit(exits.LOCKED if isinstance(self.refusal, LockedError) else exits.USAGE)
 
     def complete_run(self) -> None:

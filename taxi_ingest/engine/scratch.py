@@ -1,18 +1,22 @@
 """A data directory that lives as long as one task, for workers that keep nothing.
 
 Each is a folder that its process holds locked. A killed process releases its lock and leaves the folder; the next
-process that asks for one removes it.
+process that asks for one removes it. Windows locks no folder: there it is left to the system, which clears away old
+temporary files.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
 
 _PREFIX = "taxi-ingest-"
 
@@ -31,19 +35,24 @@ def scratch_folder(within: Path | None = None) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
 def sweep(root: Path) -> None:
     """Remove the scratch folders in `root` whose processes have ended; those of other users are left to them."""
+    if sys.platform == "win32":
+        return
     for folder in root.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if not folder.is_symlink() and folder.stat().st_uid == os.getuid():
                 _remove_if_left(folder)
 
 
-def _locked_folder(root: Path) -> tuple[Path, int]:
-    """A new folder, and the handle that keeps it locked."""
+def _locked_folder(root: Path) -> tuple[Path, int | None]:
+    """A new folder, and the handle that keeps it locked; None where folders cannot be locked."""
+    if sys.platform == "win32":
+        return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root)), None
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
         with contextlib.suppress(FileNotFoundError):
@@ -55,6 +64,8 @@ def _locked_folder(root: Path) -> tuple[Path, int]:
 
 
 def _remove_if_left(folder: Path) -> None:
+    if sys.platform == "win32":
+        return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError while its process is alive

@@ -30,6 +30,7 @@ from taxi_ingest.errors import (
     WarehouseError,
     machine_refused,
 )
+from taxi_ingest.files import make_private
 from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Note, Streak
 from taxi_ingest.history.writing import History
@@ -62,6 +63,7 @@ class Session:
         self.run_id = ""
         self._unrecorded = False
         self._refusal = ""
+        self._doubt = ""
         self._costs: list[str] = []
         self._refreshed = Refreshed()
         self._before: dict[Part, PartReceipts] = {}
@@ -82,7 +84,8 @@ class Session:
         warehouse raise when they cannot be asked what they hold.
         """
         job = self.job
-        job.layout.state.mkdir(parents=True, exist_ok=True)
+        for folder in (job.layout.state, job.layout.logs):
+            make_private(folder)
         self._open.enter_context(locked_data_dir(job.layout, wait=self._wait, announce=self.view.waiting))
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
@@ -115,10 +118,13 @@ class Session:
         self.view.waiting(redacted(message))
 
     def _check_disks(self) -> None:
-        """Refuse a run that is too large for its disks."""
-        if self.job.check_disk:
-            with self._noted_refusal():
-                check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
+        """Refuse a run that is too large for its disks; one that may be too large begins, and that is said once."""
+        if not self.job.check_disk:
+            return
+        with self._noted_refusal():
+            self._doubt = check_disks(self.job, self._workplace.observer, self._refreshed.sizes)
+        if self._doubt:
+            self.view.noted(self._doubt)
 
     @contextlib.contextmanager
     def _noted_refusal(self) -> Iterator[None]:
@@ -131,10 +137,12 @@ class Session:
 
     def _foresee(self) -> None:
         """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
-        loads = "load" in self.job.steps
-        if loads and any(self.decision(part, "load").action == "run" for part in self.job.parts):
+        warehouse, job = self._workplace.observer.warehouse, self.job
+        if "load" not in job.steps or not isinstance(warehouse, warehouses.Foresees):
+            return
+        if any(self.decision(part, "load").action == "run" for part in job.parts):
             with self._noted_refusal():
-                self._costs = warehouses.foresee(self._workplace.observer.warehouse, self.job.store)
+                self._costs = warehouse.foresee(job.store)
 
     def _settle_recorded_jobs(self, history: History) -> None:
         """Wait for, or cancel, the jobs that killed runs left behind in a warehouse that works on without us.
@@ -170,11 +178,12 @@ class Session:
                 self._streaks[part] = Streak(earlier.runs + 1, earlier.since)
         for dataset, sentence in self.job.unanswered.items():
             earlier = history.unanswered(dataset)
-            if earlier.runs + 1 >= LOUD_FAILURES:
-                self._unanswered[dataset] = f"{sentence} So in {earlier.runs + 1} runs in a row, since {earlier.since}."
+            if (runs := earlier.runs + 1) >= LOUD_FAILURES:
+                self._unanswered[dataset] = f"{sentence} That failed in {runs} runs in a row, since {earlier.since}."
 
     def _all_notes(self) -> list[Note]:
-        of_run = [Note(None, note) for note in (*self._refusals, *self._refreshed.unanswered)]
+        told = (*self._refusals, self._doubt, *self._costs, *self._refreshed.unanswered)
+        of_run = [Note(None, note) for note in told if note]
         of_datasets = [Note(Part(name), sentence) for name, sentence in self._unanswered.items()]
         return of_run + of_datasets + [Note(result.part, note) for result in self.results() for note in result.told]
 

@@ -42,6 +42,13 @@ class PastRun:
     parts: int
     outcomes: dict[str, int]
 
+    @property
+    def left_undone(self) -> bool:
+        """Whether it failed or was stopped."""
+        if self.state == "finished":
+            return self.exit not in {exits.OK, exits.NOT_PUBLISHED}
+        return self.state == "interrupted"
+
 
 @dataclass(frozen=True)
 class RunAtWork:
@@ -77,6 +84,16 @@ class PastAttempt:
         return Part(self.dataset, self.month)
 
 
+_STILL_FAILED = """
+SELECT dataset, month, step FROM attempts AS a
+WHERE rowid IN (SELECT max(rowid) FROM attempts GROUP BY dataset, month, step) AND outcome = 'failed' AND NOT EXISTS (
+    SELECT 1 FROM outcomes AS o JOIN runs USING (run)
+    WHERE o.dataset = a.dataset AND o.month IS a.month AND o.step = a.step AND o.outcome IN ('up_to_date', 'done')
+    AND runs.rowid > (SELECT rowid FROM runs WHERE run = a.run)
+)
+"""
+
+
 class PastRuns:
     """The runs of one data directory."""
 
@@ -87,7 +104,7 @@ class PastRuns:
     def newest(self, count: int, *, failed: bool = False) -> list[PastRun]:
         """The newest `count` runs (0: all), the newest first; with `failed` those that left something undone."""
         runs = [self._run(row) for row in self._ask("SELECT * FROM runs ORDER BY rowid DESC")]
-        wanted = [run for run in runs if not failed or _left_undone(run)]
+        wanted = [run for run in runs if not failed or run.left_undone]
         return wanted[:count] if count else wanted
 
     def named(self, name: str) -> PastRun:
@@ -115,10 +132,14 @@ class PastRuns:
         found = next((row["ended"] for row in ends if row["exit"] in codes), None)
         return datetime.fromisoformat(found).timestamp() if found else None
 
-    def newest_with_attempts(self) -> PastRun:
-        """The newest run that tried anything. Raises UsageError when there is none."""
-        tried = self._ask("SELECT run FROM attempts ORDER BY rowid DESC LIMIT 1")
-        return self.named(tried[0]["run"] if tried else LATEST)
+    def newest_eventful(self) -> PastRun:
+        """The newest run that tried anything, or failed without that. Raises UsageError when there is none."""
+        eventful = self._ask(
+            "SELECT run FROM runs WHERE run IN (SELECT run FROM attempts) OR exit NOT IN (?, ?, ?)"
+            " ORDER BY rowid DESC LIMIT 1",
+            *map(str, (exits.OK, exits.NOT_PUBLISHED, exits.INTERRUPTED)),
+        )
+        return self.named(eventful[0]["run"] if eventful else LATEST)
 
     def attempts(self, run: PastRun, *, failed: bool = False) -> list[PastAttempt]:
         """The attempts of a run as they began; with `failed` those that did not end well."""
@@ -150,6 +171,11 @@ class PastRuns:
         )
         found = (self._attempt(row, running=row["run"] == running) for row in rows)
         return {(attempt.part, attempt.step): attempt for attempt in found}
+
+    def still_failed(self) -> frozenset[tuple[Part, str]]:
+        """The steps whose last attempt failed, and that no later run found, or left, as they should be."""
+        rows = self._ask(_STILL_FAILED)
+        return frozenset((Part(row["dataset"], row["month"]), row["step"]) for row in rows)
 
     def _run(self, row: sqlite3.Row) -> PastRun:
         parts, outcomes = self._counts(row["run"])
@@ -229,10 +255,6 @@ def past_runs(database: Path, *, at_work: bool) -> Iterator[PastRuns]:
             yield PastRuns(db, at_work=at_work)
         except sqlite3.Error as error:
             raise as_history_error(error, database) from error
-
-
-def _left_undone(run: PastRun) -> bool:
-    return run.state == "interrupted" or (run.state == "finished" and run.exit not in {exits.OK, exits.NOT_PUBLISHED})
 
 
 def _seconds(started: str, ended: str | None) -> float:

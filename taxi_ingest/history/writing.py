@@ -27,6 +27,7 @@ from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
 from taxi_ingest.history.folding import fold
 from taxi_ingest.history.schema import open_for_writing
 from taxi_ingest.history.trouble import DamagedHistoryError, as_history_error, set_aside
+from taxi_ingest.printable import printable
 from taxi_ingest.redaction import redacted
 
 log = logging.getLogger("taxi_ingest")
@@ -183,7 +184,7 @@ class History:
             attempt.number,
             _now(),
             attempt.why,
-            str(path.relative_to(self._logs.parent)),
+            path.relative_to(self._logs.parent).as_posix(),
         )
         record = AttemptRecord(lambda job: self._record_job(rowid, job))
         outcome, error = "done", None
@@ -273,11 +274,11 @@ def _storable(text: str) -> str:
 
 
 class _Redacting(logging.Formatter):
-    """Whatever a library puts into its errors, no secret of a URL reaches a log."""
+    """Whatever a library puts into its errors, no secret of a URL reaches a log, nor what would steer a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, or lines with a traceback, without secrets."""
-        return redacted(super().format(record))
+        return printable(redacted(super().format(record)))
 
 
 class _LogFile(logging.FileHandler):

@@ -37,6 +37,9 @@ _NOT_A_TABLE = (
     (b"\xfe\xff", "text in UTF-16", _SAVE_AS_CSV),
 )
 
+_LONGEST_HEADER = 16 << 10
+"""Bytes; no publisher's has a twentieth of it, and with a million columns each block would take minutes."""
+
 _OTHER_SEPARATORS = {b";": "semicolons", b"\t": "tabs", b"|": "vertical bars"}
 
 
@@ -83,6 +86,11 @@ def _csv_columns(name: str, start: bytes) -> tuple[str, ...]:
         raise ContentError(f"{name} contains only blank lines: {GET_IT_AGAIN}.")
     if b"," not in header:
         raise ContentError(_without_comma(name, header))
+    if len(header) > _LONGEST_HEADER:
+        raise ContentError(
+            f"{name} is not a CSV file of trips, its first line has more than {_LONGEST_HEADER:,} bytes: "
+            f"{GET_IT_AGAIN}."
+        )
     if b"\r" in header.removesuffix(b"\r"):
         raise ContentError(f"{name} has lines that end in CR alone, which no publisher uses: {_SAVE_AS_CSV}.")
     return header_names(header)

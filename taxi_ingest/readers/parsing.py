@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -20,9 +21,6 @@ from taxi_ingest.readers.canonical import arrow_type
 
 MAX_SPARES = 2
 """How many empty fields a row may have beyond those named in the header."""
-
-_STRIDE = 8 << 10
-"""Bytes between the entries of the line index; finding a line searches at most this much."""
 
 _EMPTY_FIELD = re.compile(rb',[ \t\v\f]*(?:"[ \t\v\f]*"[ \t\v\f]*)?$')
 
@@ -111,17 +109,12 @@ class Lines:
     def line(self, ordinal: int) -> BytesLike:
         """Line `ordinal`, counted from 0 without blank lines; without its line end."""
         index = self._indices[ordinal]
-        stride = max(bisect_left(self._lines_above, index) - 1, 0)
-        start = stride * _STRIDE
-        for _ in range(index - self._lines_above[stride]):
-            start = self.published.index(b"\n", start) + 1
-        return self.published[start : self.published.index(b"\n", start)].removesuffix(b"\r")
+        return self.published[self._starts[index] : self._starts[index + 1] - 1].removesuffix(b"\r")
 
     @cached_property
-    def _lines_above(self) -> list[int]:
-        """The number of line ends before each stride of the block."""
-        starts = range(0, len(self.published), _STRIDE)
-        return list(accumulate((self.published.count(b"\n", s, s + _STRIDE) for s in starts), initial=0))
+    def _starts(self) -> array[int]:
+        """Where each line begins, blank ones too, and where the last one ends."""
+        return array("I", chain([0], (found.end() for found in re.finditer(b"\n", self.published))))
 
     @cached_property
     def _indices(self) -> Sequence[int]:
@@ -146,11 +139,12 @@ class Parsed:
 
     def ordinal(self, row: int) -> int:
         """The ordinal of a row's line, from 0, without blank lines."""
-        for left_out in self.ragged:  # in file order
-            if left_out > row:
-                break
-            row += 1
-        return row
+        return row + bisect_right(self._rows_before, row)
+
+    @cached_property
+    def _rows_before(self) -> list[int]:
+        """For each line left out, the number of rows before it."""
+        return [ordinal - number for number, ordinal in enumerate(self.ragged)]
 
 
 class Parser:

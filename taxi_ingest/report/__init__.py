@@ -1,9 +1,9 @@
-"""Everything a person sees. The only importer of rich.
+"""Everything a person sees on a terminal. The only importer of rich.
 
 `plain` and `live` are the views that show a run as it happens, `live` with `bars` and `drawing`; `results` shows what
 came of it; `past` the history, `grids` the status, `plans` the plan, `verdicts` what verify finds, `cleanings` what may
 be removed, `answers` what a query gives, `counts` how many rows there are, `listing` settings, catalog and checks;
-`words` how amounts and outcomes are put, `fitting` how text fits its line.
+`words` how amounts and outcomes are put, `fitting` how text fits its line, `screen` what all of them write through.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console that wraps nothing, colours only terminals and takes no `:x:` for an emoji; rich honours NO_COLOR."""
-    from rich.console import Console
+def console(file: TextIO | None = None, *, stderr: bool = False) -> Console:
+    """A console on stdout, on stderr or on `file`; see `screen`."""
+    from taxi_ingest.report.screen import Screen
 
-    return Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
+    return Screen(file, stderr=stderr)
 
 
 def say(out: Console, sentences: Iterable[str]) -> None:
@@ -38,10 +38,9 @@ def tell(sentence: str) -> None:
 
 def error(message: str, file: TextIO | None = None) -> None:
     """Print what went wrong to stderr (or `file`), whatever it quotes without secrets."""
-    from rich.console import Console
     from rich.text import Text
 
-    out = Console(file=file, highlight=False, emoji=False, soft_wrap=True) if file else console(stderr=True)
+    out = console(file) if file else console(stderr=True)
     text = Text(wrapped(out, f"error: {redacted(message)}"))
     text.stylize("bright_red", 0, len("error:"))
     out.print(text)

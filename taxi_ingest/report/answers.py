@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taxi_ingest.files import replacing
+from taxi_ingest.printable import on_one_line, printable
 from taxi_ingest.report.fitting import wrapped
 from taxi_ingest.report.words import count
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from taxi_ingest.warehouses import Answer
+
+Write = Callable[[bytes], object]
 
 MOST_ROWS = 50
 """Rows that are shown on a terminal."""
@@ -39,10 +42,17 @@ _ROW_GROUP_ROWS = 131_072
 _SCALES = (0, 2, 4, 6, 8, 12, 16)
 
 
+def writing(out: BinaryIO) -> Write:
+    """What writes to `out`: every byte as it is, but what would steer a terminal as an escape, if it is one."""
+    if not out.isatty():
+        return out.write
+    return lambda whole_lines: out.write(printable(whole_lines.decode(errors="backslashreplace")).encode())
+
+
 def table(out: Console, answer: Answer) -> None:
     """The first rows, in as many columns as fit side by side, and what was left out."""
     shown, more = _first(answer.batches)
-    names = [_printable(name) for name in answer.schema.names]
+    names = [on_one_line(name) for name in answer.schema.names]
     cells = [[_cell(value) for value in row] for row in shown]
     widths = [max(len(text) for text in column) for column in zip(names, *cells, strict=True)]
     fitting = _fitting(widths, out.width)
@@ -59,23 +69,24 @@ def table(out: Console, answer: Answer) -> None:
     out.print(_row_count(len(shown), more), style="dim")
 
 
-def write_csv(out: BinaryIO, answer: Answer) -> None:
+def write_csv(write: Write, answer: Answer) -> None:
     """A line of names and a line a row; every text is quoted, so that an empty one is told from null."""
     header = csv.WriteOptions(include_header=True)
-    out.write(_csv(pa.RecordBatch.from_pylist([], schema=_for_csv(answer.schema)), header))
+    write(_csv(pa.RecordBatch.from_pylist([], schema=_for_csv(answer.schema)), header))
     without = csv.WriteOptions(include_header=False)
-    out.writelines(_csv(_as_csv_takes_it(batch), without) for batch in answer.batches)
+    for batch in answer.batches:
+        write(_csv(_as_csv_takes_it(batch), without))
 
 
-def write_json(out: BinaryIO, answer: Answer) -> None:
+def write_json(write: Write, answer: Answer) -> None:
     """One list with an object a row and line. Numbers are exact; what JSON has no number for (NaN) is null."""
     encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
     names, separator = _unique(answer.schema.names), b"[\n"
     for batch in answer.batches:
         for row in _rows(batch):
-            out.write(separator + encoder.encode(dict(zip(names, row, strict=True))))
+            write(separator + encoder.encode(dict(zip(names, row, strict=True))))
             separator = b",\n"
-    out.write(b"[]\n" if separator == b"[\n" else b"\n]\n")
+    write(b"[]\n" if separator == b"[\n" else b"\n]\n")
 
 
 def write_parquet(path: Path, answer: Answer) -> int:
@@ -152,13 +163,8 @@ _NULL = "null"
 def _cell(value: Any) -> str:
     if value is None:
         return _NULL
-    text = _printable(_digits(value) if isinstance(value, Decimal) else str(value))
+    text = on_one_line(_digits(value) if isinstance(value, Decimal) else str(value))
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
-
-
-def _printable(text: str) -> str:
-    """The text on one line, with what would steer the terminal as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _fitting(widths: Sequence[int], width: int) -> int:

@@ -80,7 +80,14 @@ def run(
     for attempt in attempts:
         _attempt(out, attempt, wide, len(head))
     say(out, _unreached(outcomes))
-    say(out, [f"{note.part}: {note.sentence}" if note.part else note.sentence for note in notes])
+    say(out, _in_words(notes))
+
+
+def reasons(out: Console, one: PastRun, notes: Sequence[Note]) -> None:
+    """Why a run failed in which no step did, under a line that says whose it is."""
+    word, colour = _ending(one)
+    out.print(Text.assemble(f"==> {one.run}, ", (word, colour), f": {one.request}"))
+    say(out, _in_words(notes))
 
 
 def log(out: Console, attempt: PastAttempt, text: str) -> None:
@@ -112,6 +119,10 @@ def _attempt(out: Console, attempt: PastAttempt, wide: int, width: int) -> None:
     out.print(line.append(_fitting(out, attempt.why, width)))
     if attempt.error:
         say(out, [f"    {attempt.error}"])
+
+
+def _in_words(notes: Sequence[Note]) -> list[str]:
+    return [f"{note.part}: {note.sentence}" if note.part else note.sentence for note in notes]
 
 
 def _unreached(outcomes: Sequence[tuple[Part, str, str]]) -> Iterator[str]:

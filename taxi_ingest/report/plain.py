@@ -9,6 +9,7 @@ from typing import TextIO
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import Outcome, Step
+from taxi_ingest.printable import printable
 from taxi_ingest.report import console, say, words
 
 _NEEDS_ATTENTION = {"failed", "blocked"}
@@ -72,7 +73,7 @@ class PlainView:
             self._say(message)
 
     def _say(self, text: str) -> None:
-        self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(text)}\n")
         self._out.flush()
 
 

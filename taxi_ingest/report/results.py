@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine.results import PartResult
 from taxi_ingest.graph import STEPS, Outcome, Step
+from taxi_ingest.printable import printable
 from taxi_ingest.report import say, words
 from taxi_ingest.report.fitting import bounded
 
@@ -45,7 +46,7 @@ def summary(out: Console, results: Sequence[PartResult], seconds: float, hints: 
     say(out, bounded(out, notes(results), hints.details))
     say(out, [_total(results, seconds), *([hints.failures] if any(map(_has_failed, results)) else [])])
     if hints.preview:
-        out.file.write(f"Look at it: {hints.preview}\n")  # to be pasted into a shell: rich would expand tabs
+        out.file.write(f"Look at it: {printable(hints.preview)}\n")  # to be pasted into a shell: rich would expand tabs
 
 
 def _worth_showing(out: Console, worked: Sequence[PartResult]) -> tuple[Sequence[PartResult], int]:

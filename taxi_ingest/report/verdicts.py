@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.text import Text
 
+from taxi_ingest.printable import printable
 from taxi_ingest.redaction import redacted
-from taxi_ingest.report import say, words
+from taxi_ingest.report import console, say, words
 from taxi_ingest.verification import Verdict, Watcher
 
 if TYPE_CHECKING:
@@ -50,24 +51,22 @@ def cost(most_bytes: Mapping[Part, int], warehouse: Place) -> str:
 
 def summary(out: Console, verdicts: Sequence[Verdict], seconds: float, *, repairs: bool) -> None:
     """How many parts were looked at, how many are not as they should be and, unless it `repairs`, what mends them."""
-    known = [verdict for verdict in verdicts if verdict.is_known]
-    found = sum(len(verdict.findings) for verdict in known)
-    unknown = len(verdicts) - len(known)
-    left_out = f" Nothing is here of {words.count(unknown, 'other part')}." if unknown else ""
+    parts = [verdict for verdict in verdicts if not verdict.is_of_no_part]
+    found = [finding for verdict in verdicts for finding in verdict.findings]
     if not found:
-        say(out, [f"{words.count(len(known), 'part')} intact, {words.took(seconds)}.{left_out}"])
+        say(out, [f"{words.count(len(parts), 'part')} intact, {words.took(seconds)}."])
         return
-    bad = sum(bool(verdict.findings) for verdict in known)
-    parts = f"{bad:,} of {words.count(len(known), 'part')}"
-    mendable = any(one.step for verdict in known for one in verdict.findings)
+    bad = sum(bool(verdict.findings) for verdict in parts)
+    where = f"{bad:,} of {words.count(len(parts), 'part')}"
+    if len(parts) < len(verdicts):
+        where += " and in rows that are of no part"
+    mendable = any(one.step for one in found)
     hint = " The next `run` of these parts mends them, and so does --repair." if mendable and not repairs else ""
-    say(out, [f"{words.count(found, 'finding')} in {parts}, {words.took(seconds)}.{left_out}{hint}"])
+    say(out, [f"{words.count(len(found), 'finding')} in {where}, {words.took(seconds)}.{hint}"])
 
 
 def _outcome(verdict: Verdict) -> str:
     """A part that is as it should be, in a line."""
-    if not verdict.is_known:
-        return f"{verdict.part}: nothing of it is here"
     return "; ".join([f"{verdict.part}: intact", *verdict.notes])
 
 
@@ -85,19 +84,17 @@ class _Lines:
         if not lines and not self._quiet:
             lines = [_outcome(verdict)]
         for line in lines:
-            self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            self._out.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {printable(line)}\n")
         self._out.flush()
 
 
 class _Bar(AbstractContextManager["_Bar"]):
     def __init__(self, out: TextIO) -> None:
-        from rich.console import Console
-
         from taxi_ingest.report.drawing import Drawing
 
         self._parts = self._ended = 0
         self._begun = time.monotonic()
-        self._drawing = Drawing(Console(file=out, highlight=False, emoji=False, soft_wrap=True), self)
+        self._drawing = Drawing(console(out), self)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw how many of the parts were looked at."""

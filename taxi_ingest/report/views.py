@@ -14,8 +14,7 @@ def view(stream: TextIO, *, quiet: bool) -> PlainView | LiveView:
     """Bars on a terminal, lines elsewhere and when `quiet`."""
     if quiet or not stream.isatty():
         return PlainView(stream, quiet=quiet)
-    from rich.console import Console
-
+    from taxi_ingest.report import console
     from taxi_ingest.report.live import LiveView
 
-    return LiveView(Console(file=stream, highlight=False, emoji=False, soft_wrap=True))
+    return LiveView(console(stream))

@@ -16,6 +16,7 @@ through `http`, which follows redirects:
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ DEMO = "demo"
 
 _PATH = re.compile(r"[/{]|\.(csv|parquet)")
 _PLACEHOLDER = re.compile(r"\{dataset\}|\{month\}")
+_DRIVE = re.compile(r"/[A-Za-z]:")
 _EXAMPLE = "https://host/{dataset}_tripdata_{month}.csv.gz"
 _DEMO_IDENTITY = re.compile(r"demo:(?P<part>[a-z]+/[0-9-]+)\?rows=(?P<rows>[0-9]{1,7})&seed=(?P<seed>[0-9]{1,9})")
 _NAME_ANOTHER = "Name another with --source, or add --force."
@@ -106,7 +108,10 @@ def is_named(source: str) -> bool:
 def local_path(url: str) -> Path | None:
     """The file on this disk that `url` names; None when it names none."""
     parts = urlsplit(url)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+    if parts.scheme != "file":
+        return None
+    path = unquote(parts.path)
+    return Path(path[1:] if _DRIVE.match(path) and os.name == "nt" else path)
 
 
 def check_source(source: Place, parts: Sequence[Part]) -> None:

@@ -171,8 +171,8 @@ def _why_converted_again(have: Parquetized, now: Observed, wanted: Wanted) -> st
 
 def _missing_parquet(now: Observed, wanted: Wanted) -> Decision:
     had = now.receipts.parquetize
-    pruned = had is not None and had.pruned
-    if "parquetize" in wanted.targets or ("parquet" in wanted.kept and not pruned):
+    removed = had is not None and had.was_removed
+    if "parquetize" in wanted.targets or ("parquet" in wanted.kept and not removed):
         return Decision("run", "the Parquet file is missing" if had else "not converted yet")
     if wanted.strict and had is not None and not had.passes_strict:
         return Decision("run", STRICT)
@@ -182,7 +182,7 @@ def _missing_parquet(now: Observed, wanted: Wanted) -> Decision:
             continue
         if _is_needed(step, wanted) and decide(step, now, wanted).action == "run":
             return Decision("run", f"the Parquet file is missing and {step} needs it")
-    return Decision("up_to_date", f"{'pruned' if pruned else 'not kept'}, and no later step needs it")
+    return Decision("up_to_date", f"{'removed on purpose' if removed else 'not kept'}, and no later step needs it")
 
 
 def _is_in_store(now: Observed) -> bool:

@@ -6,9 +6,11 @@ whose answer hangs on bytes still to come reads `maybe`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from taxi_ingest import sources as publishers
@@ -23,7 +25,7 @@ from taxi_ingest.state.decide import IN_USE, RAW_MISSING, Observed, Wanted, deci
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Parquetized, PartReceipts
 from taxi_ingest.state.refresh import Refreshed, refresh
-from taxi_ingest.state.room import Disk, Home, Writes, check_room, disks, shares_disk
+from taxi_ingest.state.room import Disk, Home, Writes, check_room, disks, doubt_about_room, shares_disk
 from taxi_ingest.state.wanted import wanted
 
 DEPENDS = "depends on the file that is downloaded"
@@ -79,6 +81,11 @@ class PlannedPart:
     def disk_bytes(self) -> int:
         """Bytes that will be written and stay on disks of this machine."""
         return sum(self.writes.adds.values())
+
+    @property
+    def loads(self) -> bool:
+        """Whether its month will be loaded, or may be."""
+        return "load" in self.steps and self.steps["load"].action != "up_to_date"
 
     @property
     def idle(self) -> bool:
@@ -137,15 +144,14 @@ def make_plan(job: Job) -> Plan:
     publisher = publishers.Publisher(job.source)
     refreshed = refresh(job, job.parts, observer.receipts_of, publisher, lambda sentence: None)
     observer.note_republished(refreshed.reasons)
-    linked, sizes = shares_disk(job), refreshed.sizes
-    parts = tuple(_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts)
+    parts = _planned_parts(job, observer, refreshed.sizes)
     refusals, costs = _foreseen(job, observer, parts)
     return Plan(parts, disks(job, (one.writes for one in parts)), refreshed, tuple(refusals), tuple(costs))
 
 
 def _foreseen(job: Job, observer: Observer, parts: Iterable[PlannedPart]) -> tuple[list[str], list[str]]:
     """Why loads would be refused, and what they cost; nothing while another program has the warehouse open."""
-    names = {one.part.dataset for one in parts if "load" in one.steps and one.steps["load"].action != "up_to_date"}
+    names = {one.part.dataset for one in parts if one.loads}
     if not names:
         return [], []
     tables = [warehouses.table_of(dataset_named(name)) for name in sorted(names)]
@@ -158,17 +164,39 @@ def _foreseen(job: Job, observer: Observer, parts: Iterable[PlannedPart]) -> tup
         return [str(error)], []
 
 
-def check_disks(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> None:
-    """Raise SpaceError when a disk has too little room for what `job` would do, as far as that can be known.
+def check_disks(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> str:
+    """A doubt whether the disks have room for what `job` would do; "" if there is none.
 
-    `sizes`: bytes of the files that were republished, where told.
+    Raises SpaceError where there is too little room as far as sizes are known. `sizes`: bytes of the files that were
+    republished, where told.
     """
-    linked = shares_disk(job)
     try:
-        parts = [_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts]
+        parts = _planned_parts(job, observer, sizes)
     except (TaxiError, OSError):  # the steps will tell, each for itself
-        return
+        return ""
     check_room(disks(job, [one.writes for one in parts if one.certain]))
+    return doubt_about_room(disks(job, [one.writes for one in parts]))
+
+
+def _planned_parts(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> tuple[PlannedPart, ...]:
+    linked = shares_disk(job)
+    parts = [_planned(job, observer, part, sizes.get(part), linked=linked) for part in job.parts]
+    for dataset in dict.fromkeys(part.dataset for part in job.parts):
+        first = next((i for i, one in enumerate(parts) if one.part.dataset == dataset and one.loads), None)
+        if first is not None and (more := _copied_along(job, observer, dataset)):
+            parts[first] = dataclasses.replace(parts[first], writes=parts[first].writes.and_table(more))
+    return tuple(parts)
+
+
+def _copied_along(job: Job, observer: Observer, dataset: str) -> int:
+    """Bytes of table for months that nobody asked for: the first load copies all months of a view, which is to go."""
+    share = observer.warehouse.traits.disk_per_parquet
+    asked_for = {part.month for part in job.parts if part.dataset == dataset}
+    with contextlib.suppress(InUseError):
+        months = observer.held_months(dataset).items()
+        files = [Path(held.file) for month, held in months if held.file and month not in asked_for]
+        return round(share * sum(file.stat().st_size for file in files if file.exists()))
+    return 0
 
 
 def foresee(now: Observed, want: Wanted, steps: tuple[Step, ...]) -> dict[Step, Foreseen]:

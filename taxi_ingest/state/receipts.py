@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
@@ -131,6 +131,11 @@ class Parquetized(Provenance):
     distrusted: bool = False
 
     @property
+    def was_removed(self) -> bool:
+        """Whether a file that is missing was removed on purpose: by `clean`, or by a run that was not to keep it."""
+        return self.pruned or self.temporary
+
+    @property
     def passes_strict(self) -> bool:
         """Whether it is known that --strict has nothing against it."""
         oddities = self.unknown_columns or self.unknown_codes or (self.shares and not self.shares.are_usual)
@@ -173,8 +178,8 @@ TYPES: Mapping[Step, type[Receipt]] = {
 _DECODERS = {step: msgspec.json.Decoder(kind) for step, kind in TYPES.items()}
 
 _CHECKSUM = b',\n "checksum": "'
-_NOT_OF_0_1 = (b"distrusted", b"checksum")
-"""Fields that a receipt of version 0.1 does not have; at most a few bytes of a receipt are damaged."""
+_ONLY_IN_0_1 = {"size"}
+"""Fields that receipts had, and have no more."""
 
 _LARGEST = 2**63 - 1
 """No count, size or time is larger; a receipt that says so is damaged."""
@@ -212,14 +217,20 @@ def from_json(step: Step, text: bytes | str) -> Receipt | None:
     body, found, checksum = text.rpartition(_CHECKSUM)
     if found and checksum[:8] != b"%08x" % zlib.crc32(body):
         return None
-    if not found and any(mark in text for mark in _NOT_OF_0_1):
-        return None  # the name of the checksum is damaged
     try:
         receipt = _DECODERS[step].decode(text)
+        if not found and not _may_be_of_0_1(step, text):
+            return None  # the name of the checksum is damaged
     except (ValueError, RecursionError):
         return None
     numbers = (value for value in vars(receipt).values() if isinstance(value, int))
     return receipt if all(0 <= number <= _LARGEST for number in numbers) else None
+
+
+def _may_be_of_0_1(step: Step, text: bytes) -> bool:
+    """Whether `text`, a JSON object, has only fields of version 0.1, whose receipts have no checksum."""
+    known = {field.name for field in fields(TYPES[step])} - {"distrusted"} | _ONLY_IN_0_1
+    return msgspec.json.decode(text, type=dict[str, object]).keys() <= known
 
 
 class Receipts:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from taxi_ingest.errors import SpaceError
 from taxi_ingest.job import Job
@@ -22,6 +22,10 @@ class Writes:
 
     adds: Mapping[Home, int]
     passing: int = 0
+
+    def and_table(self, more: int) -> Self:
+        """The same with so many more bytes of table."""
+        return replace(self, adds={**self.adds, "warehouse": self.adds.get("warehouse", 0) + more})
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,18 @@ def check_room(needed: Iterable[Disk]) -> None:
                 f"{_size(disk.free)} free. Take fewer months, make room (see `taxi-ingest clean --help` and `keep` in "
                 "config.toml), name another --data-dir, or go on with --no-disk-check."
             )
+
+
+def doubt_about_room(needed: Iterable[Disk]) -> str:
+    """A sentence about the first disk that seems to have too little room, by sizes that are estimates; "" for none."""
+    for disk in needed:
+        if not disk.fits:
+            return (
+                f"This run may write about {_size(disk.needs)} to the disk of {disk.folder}, which has "
+                f"{_size(disk.free)} free. It begins all the same, because that is an estimate: nobody knows the size "
+                "of files that --source names by a template, and TLC's stand in for them."
+            )
+    return ""
 
 
 def _size(number: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,24 +27,32 @@ class Cell:
 
 Grid = Mapping[Part, Mapping[Step, Cell]]
 Attempts = Mapping[tuple[Part, str], PastAttempt]
+Failed = Set[tuple[Part, str]]
 
 _UNDONE: Mapping[str, State] = {"failed": "failed", "interrupted": "interrupted", "not_published": "not_published"}
 
 
-def grid(job: Job, observer: Observer, parts: Iterable[Part], attempts: Attempts) -> Grid:
-    """The state of every step of `parts`; `attempts` holds the last attempt of each step."""
-    return {part: _steps(observer.observe(part), wanted(job, part), attempts) for part in parts}
+def grid(job: Job, observer: Observer, parts: Iterable[Part], attempts: Attempts, failed: Failed = frozenset()) -> Grid:
+    """The state of every step of `parts`; `attempts` holds the last attempt of each step.
+
+    The steps in `failed` were tried in vain although their work is there: to replace it by what was republished, say.
+    """
+    return {part: _steps(observer.observe(part), wanted(job, part), attempts, failed) for part in parts}
 
 
-def _steps(now: Observed, want: Wanted, attempts: Attempts) -> dict[Step, Cell]:
-    return {step: cell(step, now, want, attempts.get((now.part, step))) for step in STEPS}
+def _steps(now: Observed, want: Wanted, attempts: Attempts, failed: Failed) -> dict[Step, Cell]:
+    return {
+        step: cell(step, now, want, attempts.get((now.part, step)), failed=(now.part, step) in failed) for step in STEPS
+    }
 
 
-def cell(step: Step, now: Observed, want: Wanted, last: PastAttempt | None) -> Cell:
-    """The state of one step; `last` is its last attempt."""
+def cell(step: Step, now: Observed, want: Wanted, last: PastAttempt | None, *, failed: bool = False) -> Cell:
+    """The state of one step; `last` is its last attempt, and `failed` tells that it was tried in vain."""
     if last is not None and last.outcome == "running":
         return Cell("running", last.why)
     decision = decide(step, now, want)
+    if decision.action != "run" and failed and last is not None:
+        return Cell("failed", f"what is here stays: {last.error or last.why}")
     if decision.action != "run":
         return Cell("done")
     if last is not None and last.outcome in _UNDONE:

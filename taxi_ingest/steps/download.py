@@ -132,7 +132,7 @@ def _accept(
     return Downloaded(
         source=origin.source,
         url=origin.source if is_demo(origin.source) else public_url(origin.url),
-        file=str(target.relative_to(layout.data_dir)),
+        file=target.relative_to(layout.data_dir).as_posix(),
         bytes=size,
         mtime_ns=target.stat().st_mtime_ns,
         sha256=checksums.sha256,

@@ -167,7 +167,7 @@ class GCSStore:
         with contextlib.closing(google_cloud.storage_session()) as transport:
             try:
                 begun = notes.session_of(upload)
-                if not (begun and self._goes_on(Sending(transport, begun, file, upload.size, progress))):
+                if not (begun and self._goes_on(name, upload, Sending(transport, begun, file, upload.size, progress))):
                     session = open_session(
                         transport, self._sessions_url(name), self._described(name, upload), upload.size
                     )
@@ -179,16 +179,19 @@ class GCSStore:
                 raise
         notes.forget()
 
-    @staticmethod
-    def _goes_on(sending: Sending) -> bool:
-        """Finish the upload of an earlier process. Returns False if Google no longer knows its session."""
+    def _goes_on(self, name: str, upload: Unfinished, sending: Sending) -> bool:
+        """Finish the upload of an earlier process. Returns False if the server no longer knows its session.
+
+        Also if it took what had arrived for the whole, as an emulator does when it is asked how much that is.
+        """
         try:
             sending.go_on()
         except answers.GoogleAPICallError as error:
             if error.code in {404, 410, 499}:
                 return False
             raise
-        return True
+        stored = self._stored(name)
+        return stored is not None and (stored.crc32c, stored.size) == (upload.crc32c, upload.size)
 
     def _sessions_url(self, name: str) -> str:
         """Where an upload to the object `name` is begun, which fails if another writer replaces it meanwhile."""

@@ -12,6 +12,7 @@ import errno
 import hashlib
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -149,7 +150,7 @@ class LocalStore:
 
 def _owner(folder: Path) -> str:
     """A name for `folder` of this machine: on another one, the same path is another folder."""
-    return hashlib.sha256(os.fsencode(f"{os.uname().nodename}:{folder.absolute()}")).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(f"{socket.gethostname()}:{folder.absolute()}")).hexdigest()[:16]
 
 
 def _recorded(mark_file: Path, sidecar: str) -> marks.Recorded | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
 from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.graph import Step
 
 Copy = Literal["receipt", "raw", "parquet", "object", "table"]
@@ -81,9 +82,9 @@ class Verdict:
         return tuple(one.note for one in self.checked if one.note)
 
     @property
-    def is_known(self) -> bool:
-        """Whether there is anything of the part, be it a damaged receipt."""
-        return any(one.state != "absent" or one.wrong for one in self.checked)
+    def is_of_no_part(self) -> bool:
+        """Whether it tells of rows in the table that belong to no part."""
+        return self.part.month is None and dataset_named(self.part.dataset).monthly
 
 
 class Watcher(Protocol):

@@ -91,13 +91,14 @@ def table_in(warehouse: Warehouse, part: Part) -> str:
 def unusable(warehouse: Warehouse, part: Part, error: WarehouseError) -> Checked:
     """A table that cannot be looked at; a damaged file is beyond what a load can mend."""
     where = table_in(warehouse, part)
+    said = str(error).rstrip(".")
     if isinstance(error, InUseError):
-        remedy = "verify again when the other program has closed it"
+        remedy = "then verify again"
     elif warehouse.traits.needs_network:
         remedy = "verify again when that is mended"
     else:
         remedy = "restore it from a backup, or move it away: `run` then loads every month anew"
-    return Checked("table", "changed", None, where, f"cannot be verified: {error}", remedy)
+    return Checked("table", "changed", None, where, f"cannot be verified: {said}", remedy)
 
 
 def _wrong_with_record(held: HeldMonth, expected: Loaded | None) -> str:

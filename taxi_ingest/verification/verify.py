@@ -48,6 +48,9 @@ def verify(job: Job, watcher: Watcher, most_bytes: Mapping[Part, int] | None = N
     return verdicts
 
 
+_SHOWS_OBJECT = "the view shows the object in the store as it is"
+
+
 class _Looking:
     """Looks at the parts of one job; store and warehouse are asked once for what they hold."""
 
@@ -63,7 +66,7 @@ class _Looking:
         parquet = check_parquet(job.layout.parquet(part), part, expected.parquetize, must_exist=False)
         stored = self._object(part, expected.upload, must_exist=now.stored is not None)
         original = _original(expected, parquet, stored, is_file=isinstance(self._observer.store, ReadsBack))
-        month = self._month(part, expected.load, original, must_exist=now.month is not None)
+        month = self._month(part, expected.load, original, stored, must_exist=now.month is not None)
         if parquet.state == "absent" and self._needs_parquet(now, expected, stored, month):
             parquet = Checked.absent("parquet", str(job.layout.parquet(part)), must_exist=True)
         copies = (raw, parquet, stored, month)
@@ -110,13 +113,17 @@ class _Looking:
         listed = self._observer.held_objects(part.dataset).get(name)
         return check_object(store, name, listed, expected, must_exist=must_exist)
 
-    def _month(self, part: Part, expected: Loaded | None, original: Original, *, must_exist: bool) -> Checked:
+    def _month(
+        self, part: Part, expected: Loaded | None, original: Original, stored: Checked, *, must_exist: bool
+    ) -> Checked:
         warehouse = self._observer.warehouse
         compare = comparison(warehouse, part, original, most_bytes=self._most_bytes.get(part))
         try:
             held = self._observer.held_months(part.dataset).get(part.month)
             if held and (elsewhere := self._observer.shown_from_elsewhere(part, held)):
                 return Checked.present("table", table_in(warehouse, part), elsewhere)
+            if held and held.file and stored.wrong:
+                return Checked("table", "counted", "load", table_in(warehouse, part), note=_SHOWS_OBJECT)
             return check_month(warehouse, part, held, expected, compare, must_exist=must_exist)
         except WarehouseError as error:
             return unusable(warehouse, part, error)

@@ -277,7 +277,7 @@ class AnswersQueries(Protocol):
 
 @runtime_checkable
 class TellsForeignTables(Protocol):
-    """The capability of a warehouse that can tell beforehand, at no charge, whose tables there are."""
+    """The capability of a warehouse that can tell beforehand whose tables there are."""
 
     def refusal(self, table: Table) -> str:
         """The sentence with which a load into `table` would be refused, as it is somebody else's; "" if it is not."""
@@ -293,7 +293,9 @@ class LeavesRemains(Protocol):
         ...
 
 
-class JobWarehouse(Warehouse, SettlesJobs, Foresees, AnswersQueries, ComparesAtCost, CountsUnrecorded, Protocol):
+class JobWarehouse(
+    Warehouse, SettlesJobs, Foresees, TellsForeignTables, AnswersQueries, ComparesAtCost, CountsUnrecorded, Protocol
+):
     """A warehouse that works through jobs somewhere else, some of which it bills."""
 
 

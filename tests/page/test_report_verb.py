@@ -87,6 +87,14 @@ def test_runs_are_listed_newest_first_with_what_was_asked_for(loaded: Loaded, re
     assert [line.children[2].text for line in table.children] == ["✕ failed", "✓ ok"]
 
 
+def test_the_warehouse_that_is_named_is_looked_at(loaded: Loaded) -> None:
+    assert loaded.taxi("report", "--warehouse", "duckdb:data/other.duckdb").code == 0
+    grid = page_of(loaded.data / "report.html").one("table", **{"aria-label": "yellow"})
+    assert grid.one("a").attributes["title"] == (
+        "2020-01: download done, parquetize done, upload done, load out of date"
+    )
+
+
 def test_a_damaged_history_is_told_and_the_page_shows_what_receipts_say(loaded: Loaded) -> None:
     (loaded.data / "state" / "history.sqlite").write_bytes(b"no database" * 1000)
     ran = loaded.taxi("report")
@@ -122,3 +130,14 @@ def test_open_shows_it_in_the_browser(loaded: Loaded, tmp_path: Path) -> None:
 def test_open_without_a_browser_says_where_the_page_is(loaded: Loaded, tmp_path: Path) -> None:
     ran = loaded.taxi("report", "--open", PATH=str(tmp_path), DISPLAY="", WAYLAND_DISPLAY="", BROWSER="")
     assert (ran.code, f"Open {loaded.data / 'report.html'} in one" in ran.err) == (1, True), ran.err
+
+
+def test_a_hostile_file_name_and_log_line_stand_as_text(taxi: Command, tmp_path: Path) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    (tmp_path / f"{name}_2020-01.csv").write_text("<script>alert(2)</script>\n1\n", encoding="utf-8")
+    taxi("run", "--month", "2020-01", "--source", f"file://{tmp_path}/{name}_{{month}}.csv")
+    assert taxi("report").code == 0
+    page = page_of(tmp_path / "data" / "report.html")
+    assert [one.name for one in page.all() if one.name in {"script", "img"}] == ["script"]
+    trouble = page.one("ul", **{"class": "trouble"})
+    assert name in trouble.one("pre").text

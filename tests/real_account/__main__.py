@@ -29,14 +29,14 @@ def main() -> int:
 def _show(check: Check, there: Account) -> bool:
     """Run a check and print a line of the table; returns whether all was as expected."""
     if there.emulated and not check.emulators:
-        print(f"-    {check.name:24}  only a real account can show it", flush=True)
+        print(f"-    {check.name:29}  only a real account can show it", flush=True)
         return True
     begun = time.monotonic()
     try:
         seen, right = check.look(there), True
     except NotAsSeenBeforeError as error:
         seen, right = str(error), False
-    print(f"{'ok  ' if right else 'FAIL'} {check.name:24}  {time.monotonic() - begun:5.0f} s  {seen}", flush=True)
+    print(f"{'ok  ' if right else 'FAIL'} {check.name:29}  {time.monotonic() - begun:5.0f} s  {seen}", flush=True)
     return right
 
 

@@ -97,9 +97,24 @@ class Account:
         self.datasets.append(f"{self.dataset}_{name}")
         return self.datasets[-1]
 
+    def differences(self, table: str, one: str, other: str, where: str = "TRUE") -> int:
+        """How many rows, each counted once, one dataset's table has and the other's has not, either way."""
+        first, second = (
+            f"SELECT * FROM `{self.asked.project}`.`{name}`.`{table}` WHERE {where}" for name in (one, other)
+        )
+        either = f"({first} EXCEPT DISTINCT {second}) UNION ALL ({second} EXCEPT DISTINCT {first})"
+        ((rows,),) = self.ask(f"SELECT COUNT(*) FROM ({either})")
+        return int(rows)
+
+    def rows(self, table: str, dataset: str, where: str = "TRUE") -> int:
+        """How many rows a table has."""
+        ((rows,),) = self.ask(f"SELECT COUNT(*) FROM $.`{table}` WHERE {where}", dataset)
+        return int(rows)
+
     def command(self, verb: str, months: list[str], *more: str, dataset: str = "", **settings: str) -> Any:
-        """The arguments of a process that works on made-up months, as subprocess takes them."""
-        options = ["--month", ",".join(months), "--data-dir", str(self.folder), "--json", *self.where(dataset), *more]
+        """The arguments of a process that works on made-up months, unless told otherwise, as subprocess takes them."""
+        month = ["--month", ",".join(months)] if months else []
+        options = [*month, "--data-dir", str(self.folder), "--json", *self.where(dataset), *more]
         environment = {
             "TAXI_INGEST_GLOBAL__SOURCE": "demo",
             "TAXI_INGEST_DEMO__ROWS": str(self.asked.rows),

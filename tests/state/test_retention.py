@@ -57,6 +57,11 @@ def test_a_pruned_part_is_up_to_date() -> None:
     assert actions(PRUNED) == all_but()
 
 
+def test_what_a_run_was_not_to_keep_counts_as_pruned() -> None:
+    temporary = replace(PARQUET, temporary=True)
+    assert actions(replace(PRUNED, receipts=replace(RECEIPTS, parquetize=temporary))) == actions(PRUNED)
+
+
 def test_a_pruned_part_is_made_again_when_a_later_step_needs_it_or_it_is_asked_for() -> None:
     lost = replace(PRUNED, stored=None, month=None)
     assert actions(lost) == all_but(download="run", parquetize="run", upload="run", load="run")

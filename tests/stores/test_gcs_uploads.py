@@ -163,6 +163,16 @@ def test_a_session_that_google_lost_is_begun_anew(
     assert (google.begun, google.received, google.objects[NAME][1]) == (2, 20 * MIB, path.read_bytes())
 
 
+def test_a_session_that_ends_when_it_is_asked_is_begun_anew(
+    google: Bucket, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = large(tmp_path, 20)
+    cut_short(google, store, path, monkeypatch)
+    google.ends_when_asked = True
+    put(store, path)
+    assert (google.begun, google.objects[NAME][1]) == (2, path.read_bytes())
+
+
 @pytest.mark.parametrize("other", ["bytes", "mark"])
 def test_an_upload_of_another_file_does_not_go_on_where_the_first_was_cut(
     google: Bucket, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str

@@ -28,13 +28,16 @@ from taxi_ingest.warehouses import (
     ComparesAtCost,
     ComparesContent,
     CountsUnrecorded,
+    Foresees,
     HeldMonth,
     Options,
     SettlesJobs,
     Table,
     TellsForeignTables,
     Warehouse,
+    bill,
     check_pair,
+    foresee,
     foreseen_refusals,
     open_warehouse,
     settle,
@@ -463,6 +466,17 @@ def test_a_refusal_is_foreseen_in_the_words_of_the_load(bench: Bench) -> None:
     bench.load(None, [9], table=ZONES)
     bench.query("CREATE TABLE trips AS SELECT 7 AS VendorID, 'mine' AS note")
     assert foreseen_refusals(bench.warehouse, [TRIPS, ZONES]) == [bench.warehouse.refusal(TRIPS)] == [refused(bench)]
+
+
+def test_what_a_load_costs_is_told_beforehand(bench: Bench) -> None:
+    if not isinstance(bench.warehouse, Foresees):
+        assert (foresee(bench.warehouse, bench.store), bill(bench.warehouse, TRIPS, 10)) == ([], None)
+        return
+    once, twice = bench.warehouse.bill(TRIPS, 1_000_000), bill(bench.warehouse, TRIPS, 2_000_000)
+    assert twice is not None
+    assert (twice.stored, twice.billed >= once.billed) == (2 * once.stored, True)
+    assert bench.warehouse.foresee(bench.store) == foresee(bench.warehouse, bench.store) == []
+    assert bench.warehouse.held("trips") == {"trips": {}}
 
 
 def test_sweeping_leaves_what_was_loaded(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from recording_server import DATASET, PROJECT, Recording, refusal
 
 from taxi_ingest.errors import UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import Options, Warehouse, open_warehouse
+from taxi_ingest.warehouses import Options, Warehouse, foreseen_refusals, open_warehouse
 
 
 def test_a_partition_that_would_be_dropped_at_once_is_not_loaded(google: Recording, warehouse: Warehouse) -> None:
@@ -111,6 +112,27 @@ def test_a_table_that_is_not_ours_is_refused_before_it_is_touched(
         load(there)
     assert "Rename or drop it, or name another dataset" in str(raised.value)
     assert {request.name for request in google.requests} & CHANGES == set()
+
+
+@pytest.mark.parametrize("method", ["partition", "merge", "external"])
+@pytest.mark.parametrize("table", [{"labels": {}}, {"type": "VIEW"}])
+def test_a_table_that_is_not_ours_is_foreseen_and_nothing_is_changed(
+    google: Recording, table: dict[str, Any], method: str
+) -> None:
+    google.recorded = False
+    google.table |= table
+    there = open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}"), Options(method=method))
+    (refusal,) = foreseen_refusals(there, [TRIPS])
+    assert re.search("did not make|Rows were copied|not as it was made", refusal)
+    assert {request.name for request in google.requests} & CHANGES == set()
+
+
+def test_nothing_is_foreseen_of_a_table_of_ours_and_of_a_dataset_to_come(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    assert foreseen_refusals(warehouse, [TRIPS]) == []
+    google.always["datasets.get"] = lambda _: refusal(404, "notFound", f"Not found: Dataset {PROJECT}:{DATASET}")
+    assert foreseen_refusals(warehouse, [TRIPS]) == []
 
 
 def test_a_foreign_table_is_refused_before_a_table_of_loads_is_made(google: Recording, warehouse: Warehouse) -> None:

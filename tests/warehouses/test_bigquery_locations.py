@@ -7,6 +7,7 @@ from bigquery_wire import *  # noqa: F403 - its fixtures
 from commands import DATA, Command, Ran
 from recording_server import DATASET, PROJECT, Recording, refuse
 
+from taxi_ingest.errors import WarehouseError
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Warehouse, foresee
 from taxi_ingest.warehouses.bigquery.locations import BucketLocation, Distance, distance, location_for
@@ -80,6 +81,14 @@ def test_a_pair_of_regions_is_asked_of_the_bucket(google: Recording, warehouse: 
 def test_where_the_bucket_may_not_be_seen_nothing_is_foreseen(google: Recording, warehouse: Warehouse) -> None:
     google.always["buckets.get"] = refuse(403, "forbidden", "a@b.c does not have storage.buckets.get access.")
     assert foresee(warehouse, STORE) == []
+
+
+def test_a_bucket_that_is_refused_for_another_reason_is_told_with_that(google: Recording, warehouse: Warehouse) -> None:
+    google.always["buckets.get"] = refuse(
+        403, "accountDisabled", "The billing account for the owning project is absent"
+    )
+    with pytest.raises(WarehouseError, match="Billing is off"):
+        foresee(warehouse, STORE)
 
 
 def run(taxi: Command, google: Recording) -> Ran:

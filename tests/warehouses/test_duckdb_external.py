@@ -179,10 +179,10 @@ def test_a_store_that_is_no_folder_is_refused_with_what_is_possible(bench: Bench
 
 def test_a_kind_that_cannot_show_objects_names_its_methods() -> None:
     with pytest.raises(UsageError) as raised:
-        open_warehouse(Place.parse("bigquery://project-1/dataset"), EXTERNAL)
+        open_warehouse(Place.parse("postgresql://host/taxi"), EXTERNAL)
     assert str(raised.value) == (
-        "bigquery://project-1/dataset cannot show the store's objects as a table (load.method = external). "
-        "Possible: load.method = table or partition or merge."
+        "postgresql://host/taxi cannot show the store's objects as a table (load.method = external). "
+        "Possible: load.method = table."
     )
 
 

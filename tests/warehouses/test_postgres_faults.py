@@ -185,6 +185,9 @@ def test_a_role_without_the_right_to_make_tables_is_told_what_it_lacks(
     elsewhere = open_warehouse(Place.parse(f"{bench.warehouse.place.url}?schema=mine"))
     failed = [check.sentence for check in elsewhere.checks(bench.store) if not check.ok]
     assert ["CREATE SCHEMA mine AUTHORIZATION" in sentence for sentence in failed] == [True]
+    oddly = open_warehouse(Place.parse(f"{bench.warehouse.place.url}?schema=mine;%20drop%20table%20yours"))
+    failed = [check.sentence for check in oddly.checks(bench.store) if not check.ok]
+    assert ['CREATE SCHEMA "mine; drop table yours" AUTHORIZATION' in sentence for sentence in failed] == [True]
 
 
 def test_a_table_that_another_role_made_is_told(bench: Bench, postgres_server: PostgresServer) -> None:

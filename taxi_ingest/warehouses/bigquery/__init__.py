@@ -199,6 +199,24 @@ class BigQuery:
             return Check(False, str(error))
         return Check(True, billed or f"bucket gs://{bucket} is in a location it can be loaded from: {where}")
 
+    def refusal(self, table: Table) -> str:
+        """Why a load into `table` would be refused; see the contract, `TellsForeignTables.refusal`.
+
+        Only for a table that lost its label, `_loads` is asked, and 10 MB are billed.
+        """
+        with translated_errors(self._address):
+            dataset = self._dataset()
+            if dataset is None:
+                return ""
+            try:
+                if self._external:
+                    self._external.usable_table(table, dataset)
+                else:
+                    tables.usable_tables(self._jobs, self._address, table, dataset)
+            except WarehouseError as refused:
+                return str(refused)
+        return ""
+
     def bill(self, table: Table, rows: int) -> Bill:
         """What a load costs at most; see the contract, `Foresees.bill`."""
         return bill_of(table, rows, self._address.method)

@@ -45,12 +45,10 @@ class ExternalTables:
         Raises WarehouseError for a table of this name that is not ours or holds rows, and where months would go.
         """
         wanted = self._wanted(table, f"{file.rpartition('/')[0]}/")
-        existing = tables.get(self._jobs, self._address, table.name)
+        existing = self.usable_table(table, dataset)
         if existing is None:
-            expiry.refuse_new(self._address, dataset, partitioned=False)
             self._jobs.client.create_table(wanted, exists_ok=True, **call_options())
         else:
-            self._check(existing, wanted)
             self._change(existing, wanted)
         sql = _COUNT.format(table=self._address.quoted(table.name))
         (row,) = self._jobs.query(sql, {"file": ("STRING", file)}, location=str(dataset.location))
@@ -65,8 +63,12 @@ class ExternalTables:
                 blobs = self._objects(folder) if folder else ()
                 yield from (_url(blob) for blob in blobs if not _is_ours(blob, item.table_id))
 
-    def _check(self, existing: bigquery.Table, wanted: bigquery.Table) -> None:
-        """Raise WarehouseError unless the table is an external one of ours, and stays for longer."""
+    def usable_table(self, table: Table, dataset: bigquery.Dataset) -> bigquery.Table | None:
+        """The table as it is there, if it is. Raises WarehouseError for one that a load must leave alone."""
+        existing = tables.get(self._jobs, self._address, table.name)
+        if existing is None:
+            expiry.refuse_new(self._address, dataset, partitioned=False)
+            return None
         name = f"{self._address}.{existing.table_id}"
         if existing.table_type != "EXTERNAL" and tables.is_labelled(existing):
             raise WarehouseError(
@@ -75,8 +77,9 @@ class ExternalTables:
                 "load.method = table."
             )
         there = tables.found(self._address, existing, is_known=tables.is_labelled(existing), kind="EXTERNAL")
-        refuse_foreign(there, tables.types(wanted.schema))
+        refuse_foreign(there, tables.types(tables.schema(table)))
         expiry.refuse_existing(self._address, existing)
+        return existing
 
     def _change(self, existing: bigquery.Table, wanted: bigquery.Table) -> None:
         """Let the table show another folder, and columns that the catalog gained, if it does not yet."""

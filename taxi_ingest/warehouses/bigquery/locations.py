@@ -66,6 +66,8 @@ def bucket_location(bucket: str, project: str) -> BucketLocation:
         except answers.NotFound as error:
             raise WarehouseError(f"There is no bucket gs://{bucket}. {google_cloud.creating_bucket(bucket)}") from error
         except answers.Forbidden as error:
+            if "storage.buckets.get" not in google_cloud.message_of(error):
+                raise  # billing, a perimeter, a key
             raise UnseenBucketError(
                 f"These credentials may not see where gs://{bucket} is (storage.buckets.get). Grant them "
                 "roles/storage.bucketViewer on the bucket, or create the dataset yourself, in the bucket's location."

@@ -96,20 +96,8 @@ def ensure_table(
     table or view of one of these names that is not ours, and for a table that is partitioned otherwise or that BigQuery
     will drop; also for one that would drop `month` at once.
     """
-    loads, existing = get(jobs, address, LOADS), get(jobs, address, table.name)
+    loads, existing = usable_tables(jobs, address, table, dataset)
     wanted = _described(jobs, address, table)
-    if loads is not None:
-        refuse_foreign(found(address, loads, is_known=_is_ours(loads)), types(LOADS_SCHEMA))
-    if existing is not None:
-        _refuse_external(address, existing)
-        is_known = is_labelled(existing) or (loads is not None and _is_recorded(jobs, address, table.name))
-        refuse_foreign(found(address, existing, is_known=is_known), types(wanted.schema))
-        _refuse_other_partitions(address, existing, month)
-    for there, partitioned in ((loads, True), (existing, table.monthly)):
-        if there is None:
-            expiry.refuse_new(address, dataset, partitioned=partitioned)
-        else:
-            expiry.refuse_existing(address, there)
     if loads is None:
         jobs.client.create_table(_loads(jobs, address), exists_ok=True, **call_options())
     if existing is None:
@@ -123,6 +111,30 @@ def ensure_table(
         existing.schema = [*existing.schema, *missing]
         jobs.client.update_table(existing, ["schema"], **call_options())
     return of_the_owner
+
+
+def usable_tables(
+    jobs: Jobs, address: Address, table: Table, dataset: bigquery.Dataset
+) -> tuple[bigquery.Table | None, bigquery.Table | None]:
+    """The table of loads and `table` as they are there, None for one that is not. Changes nothing.
+
+    Raises WarehouseError for one that a load must leave alone.
+    """
+    loads, existing = get(jobs, address, LOADS), get(jobs, address, table.name)
+    if loads is not None:
+        refuse_foreign(found(address, loads, is_known=_is_ours(loads)), types(LOADS_SCHEMA))
+    if existing is not None:
+        _refuse_external(address, existing)
+        is_known = is_labelled(existing) or (loads is not None and _is_recorded(jobs, address, table.name))
+        refuse_foreign(found(address, existing, is_known=is_known), types(schema(table)))
+        if table.monthly:
+            _refuse_other_partitions(address, existing)
+    for there, partitioned in ((loads, True), (existing, table.monthly)):
+        if there is None:
+            expiry.refuse_new(address, dataset, partitioned=partitioned)
+        else:
+            expiry.refuse_existing(address, there)
+    return loads, existing
 
 
 def are_loads_ours(jobs: Jobs, address: Address) -> bool:
@@ -185,8 +197,8 @@ def _refuse_external(address: Address, table: bigquery.Table) -> None:
         )
 
 
-def _refuse_other_partitions(address: Address, table: bigquery.Table, month: str | None) -> None:
-    if month and address.method == "partition" and not is_partitioned_by_file_month(table):
+def _refuse_other_partitions(address: Address, table: bigquery.Table) -> None:
+    if address.method == "partition" and not is_partitioned_by_file_month(table):
         raise WarehouseError(
             f"The table {address}.{table.table_id} is not partitioned by MONTH({FILE_MONTH}). "
             f"Use ?method=merge, or rename it and run again."

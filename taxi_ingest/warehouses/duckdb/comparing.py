@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.warehouses import Compared, Table
+from taxi_ingest.warehouses.duckdb.loads import recorded
 from taxi_ingest.warehouses.duckdb.sql import SQL_TYPES, quoted, rows_in_file
+from taxi_ingest.warehouses.duckdb.tables import is_our_view
+from taxi_ingest.warehouses.duckdb.views import rows_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -22,9 +25,7 @@ if TYPE_CHECKING:
 def compare(db: DuckDBPyConnection, table: Table, day: date | None, file: str) -> Compared:
     """The rows of the month that begins on `day`, all rows if it is None, beside those of `file`."""
     in_file = rows_in_file(file)
-    in_table: tuple[str, list[date]] = (
-        (f"{quoted(table.name)} WHERE {FILE_MONTH} = ?", [day]) if day else (quoted(table.name), [])
-    )
+    in_table = _rows_of_month(db, table, day)
     whole = f"count(*), sum(hash(hash({', '.join(_hashed(table, name) for name in table.column_names)})))"
     of_file, of_table = (db.execute(f"SELECT {whole} FROM {rows}", p).fetchall()[0] for rows, p in (in_file, in_table))  # noqa: S608
     if of_file == of_table:
@@ -33,6 +34,18 @@ def compare(db: DuckDBPyConnection, table: Table, day: date | None, file: str) -
     sums = [db.execute(f"SELECT {each} FROM {rows}", p).fetchall()[0] for rows, p in (in_file, in_table)]  # noqa: S608
     columns = [name for name, a, b in zip(table.column_names, *sums, strict=True) if a != b]
     return Compared(False, of_file[0], of_table[0], tuple(columns))
+
+
+def _rows_of_month(db: DuckDBPyConnection, table: Table, day: date | None) -> tuple[str, list[date]]:
+    """What gives the rows of one month in a FROM, and its parameters.
+
+    Of a view only the file of that month is read: where the file of another one is gone, a query on the view fails.
+    """
+    of_month, parameters = (f" WHERE {FILE_MONTH} = ?", [day]) if day else ("", [])
+    if not is_our_view(db, table.name):
+        return f"{quoted(table.name)}{of_month}", parameters
+    loads = [load for load in recorded(db, table.name) if load.day == day]
+    return f"({rows_of(table, loads)}){of_month}", parameters
 
 
 def _hashed(table: Table, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,10 +16,16 @@ from taxi_ingest.errors import MAKE_ROOM, InUseError, WarehouseError, has_no_roo
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Options
 
+if sys.platform != "win32":
+    import fcntl
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _POLL_SECONDS = 0.2
+_PATIENCE_FOR_A_FOLDER = 5.0
+"""Seconds: to make a file takes a small part of one, and a scratch folder is locked as long as it is used."""
+
 _IN_USE = re.compile(r"(IO Error: )?(Could not set lock on file|Conflicting lock)")
 """How DuckDB's sentence begins. The path comes after it, so that no path can be taken for it."""
 
@@ -45,6 +52,8 @@ _OF_QUERIES: _Config = {**_CONFIG, "python_enable_replacements": False}
 
 _MEGABYTES_A_THREAD = 48
 """Megabytes that a thread needs to write rows; with less than half of it, it ends for want of memory."""
+
+_SQL_BELOW = re.compile(r"\n+LINE [0-9]+:")
 
 _HOLDER = re.compile(r"held in (.+?) \(PID ([0-9]+)\)")
 
@@ -89,7 +98,7 @@ class Connections:
                 yield db
             except duckdb.Error as error:
                 remedy = f". {MAKE_ROOM}" if has_no_room(error) else ""
-                raise WarehouseError(f"{self._place}: DuckDB refused: {error}{remedy}") from error
+                raise WarehouseError(f"{self._place}: DuckDB refused: {_in_one_line(error)}{remedy}") from error
 
     def _connect(self, config: _Config, *, read_only: bool, patient: bool) -> DuckDBPyConnection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,19 +116,33 @@ class Connections:
     def _try_once(self, config: _Config, *, read_only: bool) -> DuckDBPyConnection:
         import duckdb
 
-        if not read_only and not self.has_database:
-            self._path.unlink(missing_ok=True)  # DuckDB takes an empty file for a damaged one
         try:
-            db = duckdb.connect(str(self._path), read_only=read_only, config=config)
+            if read_only or self.has_database:
+                db = duckdb.connect(str(self._path), read_only=read_only, config=config)
+            else:
+                db = self._made(config)
         except duckdb.Error as error:
             if _IN_USE.match(str(error)):
                 raise InUseError(
                     f"{self._place} is held by another program{_holder(str(error))}. Close it and run again."
                 ) from error
-            raise WarehouseError(f"{self._place} cannot be opened as a DuckDB file: {error}") from error
+            raise WarehouseError(f"{self._place} cannot be opened as a DuckDB file: {_in_one_line(error)}") from error
         if not read_only:
             self._keep_blocks(db)
         return db
+
+    def _made(self, config: _Config) -> DuckDBPyConnection:
+        """A connection to a new file, or to the one that another process has made by now.
+
+        DuckDB takes an empty file for a damaged one, so that is removed, but never the one that another of our
+        processes is about to fill.
+        """
+        import duckdb
+
+        with _alone_in(self._path.parent):
+            if not self.has_database:
+                self._path.unlink(missing_ok=True)
+            return duckdb.connect(str(self._path), config=config)
 
     def _keep_blocks(self, db: DuckDBPyConnection) -> None:
         """Let DuckDB keep the memory of its blocks during a load, instead of asking the system for it again."""
@@ -134,6 +157,41 @@ class Connections:
             self._announce(
                 f"waiting up to {self._patience:.0f} s for {self._path}, which another program has open{holder}"
             )
+
+
+def _in_one_line(error: Exception) -> str:
+    """What DuckDB says, without the SQL that it quotes below."""
+    return " ".join(_SQL_BELOW.split(str(error))[0].split())
+
+
+def _alone_in(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Let processes that make a file in `folder` take turns, where system and filesystem have locks for folders."""
+    return contextlib.nullcontext() if sys.platform == "win32" else _locked(folder)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        patient_until = time.monotonic() + _PATIENCE_FOR_A_FOLDER
+        while not _is_locked(handle) and time.monotonic() < patient_until:
+            time.sleep(_POLL_SECONDS / 10)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_locked(handle: int) -> bool:
+    """Whether the lock of an open folder is ours now, or there is no such lock to be had."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network filesystems lock no folder
+        return True
+    return True
 
 
 def _holder(said: str) -> str:

@@ -125,21 +125,22 @@ def _schema_check(session: Session) -> Check:
         SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(schema)s),
             (SELECT has_schema_privilege(oid, 'CREATE') AND has_schema_privilege(oid, 'USAGE')
              FROM pg_namespace WHERE nspname = %(schema)s),
-            has_database_privilege(current_database(), 'CREATE')
+            has_database_privilege(current_database(), 'CREATE'), quote_ident(%(schema)s)
     """
-    exists, may_use, may_create = session.db.execute(rights, {"schema": session.schema}).fetchone() or (False,) * 3
+    found = session.db.execute(rights, {"schema": session.schema}).fetchone()
+    exists, may_use, may_create, typed = found or (False, False, False, session.schema)
     if exists and may_use:
         return Check(True, f"tables may be made in schema {session.schema}")
     if exists:
         return Check(
             False,
             f"this role may not make tables in schema {session.schema}. Let its owner run GRANT CREATE, USAGE ON "
-            f"SCHEMA {session.schema} TO this role, or name another: --warehouse 'postgresql://…?schema=NAME'.",
+            f"SCHEMA {typed} TO this role, or name another: --warehouse 'postgresql://…?schema=NAME'.",
         )
     if may_create:
         return Check(True, f"schema {session.schema} does not exist yet; the first load creates it")
     return Check(
         False,
         f"schema {session.schema} does not exist, and this role may not create it. Let the owner of the database run "
-        f"CREATE SCHEMA {session.schema} AUTHORIZATION this role.",
+        f"CREATE SCHEMA {typed} AUTHORIZATION this role.",
     )
