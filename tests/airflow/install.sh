@@ -19,8 +19,9 @@ if ! { [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; }; then
   echo "$wanted" >"$stamp"
 fi
 
-if [ "$extra" = celery ] && [ ! -f "$stamp-celery" ]; then
+wanted=$(cksum <"$here/requirements-celery.txt")
+if [ "$extra" = celery ] && ! { [ -f "$stamp-celery" ] && [ "$(cat "$stamp-celery")" = "$wanted" ]; }; then
   "$folder/venv/bin/python" -m pip install --quiet --no-deps --requirement "$here/requirements-celery.txt"
   "$folder/venv/bin/python" -m pip check
-  touch "$stamp-celery"
+  echo "$wanted" >"$stamp-celery"
 fi

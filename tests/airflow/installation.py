@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from home import PYTHON, Home
+from home import PYTHON, REPOSITORY, Home
 
 END_STATES = {"success", "failed"}
 
@@ -36,6 +36,15 @@ def until(what: str, found: Callable[[], Any], seconds: float = 600) -> Any:
             return value
         time.sleep(0.3)
     raise TimeoutError(what)
+
+
+def python_for_others() -> tuple[Path, dict[str, str]]:
+    """A Python that every user may run, and what makes it find Airflow: a venv may lead to one in root's home."""
+    real = PYTHON.resolve()
+    if all(folder.stat().st_mode & 0o001 for folder in real.parents):
+        return PYTHON, {}
+    (packages,) = PYTHON.parents[1].glob("lib/python3*/site-packages")
+    return Path("/usr/bin") / packages.parent.name, {"PYTHONPATH": f"{REPOSITORY}:{packages}"}
 
 
 @dataclass
@@ -98,10 +107,10 @@ class Installation(Home):
     def running(self, workers: list[Worker] | None = None) -> Iterator[None]:
         """Have all processes up until the block ends."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._process("api-server", ["api-server"], self.folder))
+            stack.enter_context(self._process("api-server", self._command("api-server"), self.folder))
             until("the API server answers", self._answers)  # tasks that begin before it does fail
             for name in ("scheduler", "dag-processor"):
-                stack.enter_context(self._process(name, [name], self.folder))
+                stack.enter_context(self._process(name, self._command(name), self.folder))
             for worker in workers or []:
                 stack.enter_context(self._worker(worker))
             until("the DAGs are read", lambda: self.ask("SELECT 1 FROM dag"))
@@ -136,6 +145,9 @@ class Installation(Home):
         found = until(f"{task} of {dag_id} is running", lambda: self.ask(sql, dag_id, task, f"%{month}%"))
         return int(found[0][0])
 
+    def _command(self, name: str) -> list[str]:
+        return [str(PYTHON), "-m", "airflow", name]
+
     def _answers(self) -> bool:
         try:
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{self.url}/api/v2/version").close()
@@ -156,24 +168,34 @@ class Installation(Home):
             "TMPDIR": str(worker.folder / "scratch"),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         }
-        command = ["celery", "worker", "--concurrency", "2", "--celery-hostname", f"{worker.user}@%h"]
+        python, found = python_for_others()
+        command = [
+            str(python),
+            "-m",
+            "airflow",
+            "celery",
+            "worker",
+            "--concurrency",
+            "2",
+            "--celery-hostname",
+            f"{worker.user}@%h",
+        ]
         identity = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
-        with self._process(f"worker-{worker.user}", command, worker.folder / "home", own, identity):
+        with self._process(f"worker-{worker.user}", command, worker.folder / "home", own | found, identity):
             yield
 
     @contextlib.contextmanager
     def _process(
         self,
         name: str,
-        arguments: list[str],
+        command: list[str],
         cwd: Path,
         environment: dict[str, str] | None = None,
         identity: dict[str, Any] | None = None,
     ) -> Iterator[None]:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [str(PYTHON), "-m", "airflow", *arguments],
-                env=self.variables | (environment or {}), cwd=cwd, stdout=log, stderr=log, **(identity or {}),
+                command, env=self.variables | (environment or {}), cwd=cwd, stdout=log, stderr=log, **(identity or {}),
             )  # fmt: skip
         try:
             yield

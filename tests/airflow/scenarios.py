@@ -163,9 +163,9 @@ def celery(stage: Stage, keep: float, _scenes: list[str]) -> None:
             stage.compare_postgres("Postgres, by two workers")
             hosts = airflow.ask("SELECT unixname, count(*) FROM task_instance GROUP BY 1")
             seen.check("both workers took part", len(hosts) >= 2, hosts)
-            for worker in workers:
-                seen.check(f"the folder of {worker.user} holds nothing", not worker.left, worker.left)
             stay(airflow, keep)
+        for worker in workers:
+            seen.check(f"the folder of {worker.user} holds nothing", not worker.left, worker.left)
 
 
 @contextlib.contextmanager
