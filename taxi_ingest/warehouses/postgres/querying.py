@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import itertools
 from collections.abc import Generator, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, cast
@@ -103,7 +104,7 @@ def _batches(rows: Iterator[Sequence[Any]], schema: pa.Schema, place: Place) -> 
     with _explained(place):
         ended = False
         while not ended:
-            piece = [row for row, _ in zip(rows, range(_BATCH_ROWS), strict=False)]
+            piece = list(itertools.islice(rows, _BATCH_ROWS))
             ended = len(piece) < _BATCH_ROWS
             if piece:
                 columns = zip(*piece, strict=True)
