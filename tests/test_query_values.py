@@ -86,6 +86,15 @@ def test_nanoseconds_are_not_cut(ask: Command) -> None:
     assert rows(ask("query", exact, "--csv").out) == [["2021-01-01 00:00:00.123456789"]]
 
 
+@pytest.mark.parametrize(
+    "value", ["TIMETZ '10:00:00+02'", "[TIMETZ '10:00:00+02']", "{'a': '101'::BIT}", "5::BIGNUM", "5::UHUGEINT"]
+)
+def test_a_value_that_would_be_changed_is_refused_unless_it_is_text(ask: Command, value: str) -> None:
+    ran = ask("query", f"SELECT {value} AS v")
+    assert (ran.code, "CAST(" in ran.err) == (2, True)
+    assert ask("query", f"SELECT CAST({value} AS text) AS v").code == 0
+
+
 def test_bytes_are_hexadecimal_in_csv(ask: Command) -> None:
     assert rows(ask("query", r"SELECT '\x00\xFF'::BLOB AS b", "--csv").out) == [[r"\x00ff"]]
 

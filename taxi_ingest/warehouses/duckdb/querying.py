@@ -16,10 +16,14 @@ from taxi_ingest.warehouses.refusals import may_only_read, refused
 if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
+    from duckdb.sqltypes import DuckDBPyType
 
 _Result = TypeVar("_Result")
 
 _BATCH_ROWS = 10_000
+
+_CHANGED_IN_ARROW = {"time with time zone", "bit", "bignum", "uhugeint"}
+"""Types whose values Arrow would get without their zone, as other bytes, or with another sign."""
 
 _BEGIN_A_QUERY = {"SELECT", "FROM", "WITH", "PIVOT", "("}
 """How a query can begin that pivots by the values it finds, which DuckDB makes several statements of (kind MULTI). It
@@ -62,8 +66,20 @@ def _reader(db: DuckDBPyConnection, place: Place, sql: str) -> pa.RecordBatchRea
     relation = db.sql(sql)  # unlike a cursor, a relation gives its rows as they are made
     if relation is None:
         raise refused(place, "it gives no rows")
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        if lost := _CHANGED_IN_ARROW.intersection(_ids(kind)):
+            raise refused(place, f"{name} is of the type {lost.pop().upper()}; cast it, as in CAST(… AS text)")
     # DuckDB 1 has the same under another name
     return (getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch)(_BATCH_ROWS)
+
+
+def _ids(kind: DuckDBPyType) -> Iterator[str]:
+    """What DuckDB calls a type, and the types of what is in its values."""
+    yield kind.id
+    if kind.id in {"list", "array", "struct", "map", "union"}:
+        for _, child in kind.children:
+            if isinstance(child, type(kind)):  # an array's size is among them
+                yield from _ids(child)
 
 
 def _check_reads(db: DuckDBPyConnection, place: Place, sql: str) -> None:
