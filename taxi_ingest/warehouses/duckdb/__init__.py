@@ -172,6 +172,12 @@ class DuckDB:
                 return str(refused)
         return ""
 
+    def sweep(self, *_tables: str) -> None:
+        """Take into the file what a killed load left in DuckDB's log beside it."""
+        if self._path.with_name(f"{self._path.name}.wal").exists():
+            with self._connections.open(read_only=False, patient=False) as db:
+                db.execute("CHECKPOINT")
+
     @contextlib.contextmanager
     def query(self, sql: str) -> Iterator[Answer]:
         """Answer SQL in a file that is opened to be read; see the contract, `AnswersQueries.query`."""
