@@ -2,7 +2,8 @@
 
 In this folder: `address` (the URL), `connecting` (sessions, patience), `errors` (sentences), `tables` (whose they are,
 what they lack), `marks` (what was loaded and is there), `copying` (rows), `replacing` (a month, whole), `grants` (on a
-month), `comparing` (a month beside its Parquet file), `querying` (SQL of a user's).
+month), `losses` (what a replacement would lose), `comparing` (a month beside its Parquet file), `querying` (SQL of a
+user's).
 """
 
 from __future__ import annotations

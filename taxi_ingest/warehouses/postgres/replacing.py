@@ -22,7 +22,8 @@ from taxi_ingest.errors import WarehouseError
 from taxi_ingest.warehouses import Table
 from taxi_ingest.warehouses.postgres.connecting import Session, one
 from taxi_ingest.warehouses.postgres.copying import copy_rows
-from taxi_ingest.warehouses.postgres.grants import grant, grants_on
+from taxi_ingest.warehouses.postgres.grants import Grants, grant_only, grants_on
+from taxi_ingest.warehouses.postgres.losses import refuse_loss
 from taxi_ingest.warehouses.postgres.marks import SIGNATURE, LoadedTable, Mark, partitions
 from taxi_ingest.warehouses.postgres.tables import columns_of, prepare, quoted, refuse_stranger
 
@@ -58,7 +59,10 @@ def replace_month(session: Session, load: Load, month: str) -> int:
     with session.turn(load.name, month):
         parent = session.in_transaction(lambda: prepare(session, load.table))
         drop_leftovers(session, load.name)
-        if not _partitions_of_month(session, parent, month):
+        present = _partitions_of_month(session, parent, month)
+        for old in present:
+            refuse_loss(session, old)
+        if not present:
             refuse_stranger(session, _partition_name(load.name, month))
         with _staged(session, load, month) as (staged, counted):
             session.in_transaction(lambda: _swap(session, load.name, parent, month, staged), table=parent)
@@ -116,14 +120,19 @@ def _swap(session: Session, parent_name: str, parent: int, month: str, staged: s
     """Make the table `staged` the partition of its month, in place of the one there is; in a transaction at hand."""
     db, table, name = session.db, quoted(session, parent_name), _partition_name(parent_name, month)
     db.execute(sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE").format(table))
-    grants: list[tuple[str, str, bool]] = []
+    grants: Grants | None = None
     for old in _partitions_of_month(session, parent, month):
-        grants += grants_on(db, old.oid)
+        # in the order of readers, so that nobody puts anything on the month from here on
+        db.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(table))
+        db.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(old.quoted))
+        refuse_loss(session, old)
+        grants = grants_on(db, old.oid)
         db.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(table, old.quoted))
         db.execute(sql.SQL("DROP TABLE {}").format(old.quoted))
     refuse_stranger(session, name)
     db.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(quoted(session, staged), sql.Identifier(name)))
-    grant(db, quoted(session, name), grants)
+    if grants is not None:
+        grant_only(db, quoted(session, name), grants)
     attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})")
     begin, end = sql.Literal(first_day(month)), sql.Literal(first_day(next_month(month)))
     db.execute(attach.format(table, quoted(session, name), begin, end))
