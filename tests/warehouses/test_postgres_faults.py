@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from postgres_server import PASSWORD, ROLE, PostgresServer, serving_postgres
 
 from taxi_ingest.errors import TaxiError, TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import HeldMonth, open_warehouse, sweep
+from taxi_ingest.warehouses import HeldMonth, Options, open_warehouse, sweep
 
 __all__ = ["bench"]
 
@@ -227,8 +228,9 @@ def test_what_the_server_answers_in_the_middle_of_a_load_is_a_sentence(
     bench.load("2021-01", [1])
     with postgres_server.connect(str(bench.warehouse.place).rpartition("/")[2]) as db:
         db.execute(
-            "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN RAISE '{answer} it is' USING ERRCODE = '{answer}'; END $$"
+            "CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE obj_description(objid) LIKE '%\"rows\":2%') "
+            f"THEN RAISE '{answer} it is' USING ERRCODE = '{answer}'; END IF; END $$"
         )
         db.execute("CREATE EVENT TRIGGER refusing ON ddl_command_end WHEN TAG IN ('COMMENT') EXECUTE FUNCTION refuse()")
     kind, sentence = ANSWERS[answer]
@@ -258,12 +260,24 @@ print("ended", flush=True)
 """
 
 
+COMPARER = """
+import sys
+from conformance_of_warehouses import TRIPS
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import open_warehouse
+url, file = sys.argv[1:]
+print("begun", flush=True)
+open_warehouse(Place.parse(url)).compare(TRIPS, "2021-01", file=file)
+print("ended", flush=True)
+"""
+
+
 @contextlib.contextmanager
-def loader(url: str, file: Path, rows: int, mark: str) -> Iterator[subprocess.Popen[str]]:
-    """Another process that loads 2021-01; it has begun when the block does, and is dead when it ends."""
+def running(program: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that runs `program`; it has begun when the block does, and is dead when it ends."""
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     process = subprocess.Popen(
-        [sys.executable, "-c", LOADER, url, str(file), str(rows), mark],
+        [sys.executable, "-c", program, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     with process:
@@ -273,6 +287,11 @@ def loader(url: str, file: Path, rows: int, mark: str) -> Iterator[subprocess.Po
             yield process
         finally:
             process.kill()
+
+
+def loader(url: str, file: Path, rows: int, mark: str) -> contextlib.AbstractContextManager[subprocess.Popen[str]]:
+    """Another process that loads 2021-01."""
+    return running(LOADER, url, str(file), str(rows), mark)
 
 
 def wait_until(holds: Any) -> None:
@@ -288,7 +307,12 @@ def tables(bench: Bench) -> list[str]:
     ]
 
 
-def test_a_load_killed_while_it_copies_leaves_nothing(bench: Bench) -> None:
+FILLED = """
+    SELECT 1 FROM pg_class WHERE relname LIKE 'trips_2021_01__%' AND obj_description(oid, 'pg_class') LIKE '%"rows"%'
+"""
+
+
+def test_a_load_killed_while_it_copies_leaves_the_old_month_and_the_next_one_cleans_up(bench: Bench) -> None:
     bench.load("2021-01", [1])
     write(bench.folder / "large.parquet", TRIPS, "2021-01", list(range(400_000)))
     copying = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%'"
@@ -296,17 +320,40 @@ def test_a_load_killed_while_it_copies_leaves_nothing(bench: Bench) -> None:
         wait_until(lambda: bench.query(copying))
         process.send_signal(signal.SIGKILL)
     wait_until(lambda: not bench.query(copying))
-    assert (bench.vendors(), tables(bench)) == ([1], ["trips_2021_01"])
+    assert bench.vendors() == [1]
     assert bench.warehouse.held("trips")["trips"] == {"2021-01": HeldMonth("m1", 1, 1, "csv")}
+    sweep(bench.warehouse, "trips")
+    assert tables(bench) == ["trips_2021_01"]
+
+
+@pytest.mark.parametrize("other", ["load", "compare"])
+def test_a_month_is_replaced_while_the_file_of_another_is_copied(bench: Bench, other: str) -> None:
+    bench.load("2021-01", [1])
+    bench.load("2021-02", [2])
+    url, large = bench.warehouse.place.url, bench.folder / "large.parquet"
+    write(large, TRIPS, "2021-01", [7] * 400_000)
+    beside = replace(bench, warehouse=open_warehouse(bench.warehouse.place, Options(lock_timeout=1)))
+    copying = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%'"
+    with loader(url, large, 400_000, "m2") if other == "load" else running(COMPARER, url, str(large)) as process:
+        wait_until(lambda: bench.query(copying))
+        process.send_signal(signal.SIGSTOP)
+        assert bench.query(copying)
+        beside.load("2021-02", [3, 4], mark="m2")
+        assert (bench.vendors(), len(bench.query(copying))) == ([1, 3, 4], 1)
+        process.send_signal(signal.SIGCONT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ended\n"
+    first = (7, 400_000) if other == "load" else (1, 1)
+    assert bench.query("SELECT vendorid, count(*) FROM trips GROUP BY 1 ORDER BY 1") == sorted([first, (3, 1), (4, 1)])
 
 
 def test_a_load_killed_between_its_transactions_leaves_the_old_month_and_the_next_one_cleans_up(bench: Bench) -> None:
     bench.load("2021-01", [1])
     write(bench.folder / "new.parquet", TRIPS, "2021-01", [2, 3])
     with psycopg.connect(bench.warehouse.place.url) as reader:
-        reader.execute("SELECT * FROM trips")  # in the way of the second transaction
+        reader.execute("SELECT * FROM trips")  # in the way of the last transaction
         with loader(bench.warehouse.place.url, bench.folder / "new.parquet", 2, "m2") as process:
-            wait_until(lambda: len(tables(bench)) == 2)
+            wait_until(lambda: bench.query(FILLED))
             process.send_signal(signal.SIGKILL)
     assert (bench.vendors(), len(tables(bench))) == ([1], 2)
     assert bench.warehouse.held("trips")["trips"] == {"2021-01": HeldMonth("m1", 1, 1, "csv")}
@@ -330,9 +377,9 @@ def test_kills_between_the_transactions_lose_and_double_nothing(tmp_path: Path, 
             mark = f"m{number}"
             warehouse.replace(TRIPS, "2021-01", file=str(tmp_path / "old.parquet"), rows=1, mark=mark, source="csv")
             with contextlib.suppress(psycopg.OperationalError), psycopg.connect(place.url) as reader:
-                reader.execute("SELECT * FROM trips")  # in the way of the second transaction
+                reader.execute("SELECT * FROM trips")  # in the way of the last transaction
                 with loader(place.url, tmp_path / "new.parquet", 2, "new") as process:
-                    wait_until(lambda: _left(place, staged) > 0)
+                    wait_until(lambda: _left(place, FILLED) > 0)
                     if victim == "server":
                         server.kill()
                         server.start()

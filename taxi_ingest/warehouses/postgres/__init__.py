@@ -2,7 +2,8 @@
 
 In this folder: `address` (the URL), `connecting` (sessions, patience), `errors` (sentences), `tables` (whose they are,
 what they lack), `marks` (what was loaded and is there), `copying` (rows), `replacing` (a month, whole), `grants` (on a
-month), `comparing` (a month beside its Parquet file), `querying` (SQL of a user's).
+month), `losses` (what a replacement would lose), `comparing` (a month beside its Parquet file), `querying` (SQL of a
+user's).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import date
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from taxi_ingest.errors import InUseError, TransientError, WarehouseError
+from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
 from taxi_ingest.warehouses import Answer, Compared, Months, Options, Table, Traits
 from taxi_ingest.warehouses.postgres import comparing, marks
@@ -107,7 +108,7 @@ class Postgres:
             with self._sessions.open() as session:
                 yield Check(True, f"{self.place} is {_version(session)}")
                 yield _schema_check(session)
-        except (InUseError, WarehouseError, TransientError) as error:
+        except (UsageError, WarehouseError, TransientError) as error:
             yield Check(False, str(error))
             return
         if not has_pgpq():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -38,9 +38,10 @@ def parse_address(place: Place) -> Address:
     if not place.has_host:
         raise UsageError(f"'{place}' is not a database. {_GRAMMAR}")
     parts = urlsplit(place.url)
-    query = parse_qsl(parts.query, keep_blank_values=True, errors="surrogateescape")
-    schemas = [value for name, value in query if name == "schema"]
-    others = urlencode([pair for pair in query if pair[0] != "schema"], errors="surrogateescape")
+    named = [pair for pair in parts.query.split("&") if _is_schema(pair)]
+    schemas = [value for pair in named for _, value in parse_qsl(pair, keep_blank_values=True)]
+    # as they were written: libpq takes a + for itself, where forms of the web mean a space
+    others = "&".join(pair for pair in parts.query.split("&") if pair and not _is_schema(pair))
     # without a host, urlunsplit would leave out the //
     rest = urlunsplit(("", "", parts.path, others, parts.fragment))
     try:
@@ -48,6 +49,10 @@ def parse_address(place: Place) -> Address:
     except (psycopg.Error, UnicodeError):
         raise UsageError(f"'{place}' has something that libpq does not understand. {_GRAMMAR}") from None
     return Address({name: str(value) for name, value in parameters.items()}, _schema(place, schemas))
+
+
+def _is_schema(pair: str) -> bool:
+    return unquote(pair.partition("=")[0]) == "schema"
 
 
 def _schema(place: Place, named: list[str]) -> str:

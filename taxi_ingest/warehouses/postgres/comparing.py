@@ -18,7 +18,7 @@ from taxi_ingest.warehouses import Compared, Table
 from taxi_ingest.warehouses.postgres.connecting import Session, one
 from taxi_ingest.warehouses.postgres.copying import copy_rows
 from taxi_ingest.warehouses.postgres.marks import partitions
-from taxi_ingest.warehouses.postgres.tables import quoted
+from taxi_ingest.warehouses.postgres.tables import column_definitions, quoted
 
 _FILE = sql.Identifier("pg_temp", "taxi_ingest_file")
 
@@ -28,13 +28,13 @@ def compare(session: Session, table: Table, month: str | None, file: str) -> Com
     if _oid(session, table) is None:
         raise WarehouseError(f"{session.place} has no table {table.name.lower()}. Run load for this month.")
     with session.db.transaction(force_rollback=True):
-        like = quoted(session, table.name.lower())
-        session.db.execute(sql.SQL("CREATE TEMPORARY TABLE {} (LIKE {})").format(_FILE, like))
+        # not LIKE the table, which would be locked while the file is copied
+        session.db.execute(sql.SQL("CREATE TEMPORARY TABLE {} ({})").format(_FILE, column_definitions(table)))
         copy_rows(session.db, _FILE, table, file, frozen=False)
         of_month = sql.SQL("WHERE {} = {}").format(
             sql.Identifier(FILE_MONTH), sql.Literal(first_day(month or "1970-01"))
         )
-        in_table = sql.SQL("{} {}").format(like, of_month if month else sql.SQL(""))
+        in_table = sql.SQL("{} {}").format(quoted(session, table.name.lower()), of_month if month else sql.SQL(""))
         return _compared(session, table.column_names, in_table)
 
 

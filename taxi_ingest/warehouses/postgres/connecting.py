@@ -15,7 +15,7 @@ from psycopg import errors as answers
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from taxi_ingest.errors import InUseError, WarehouseError
+from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Options
 from taxi_ingest.warehouses.postgres.address import Address
@@ -183,13 +183,22 @@ class Sessions:
             yield session
 
     def _connect(self) -> Database:
-        return psycopg.connect(
-            # the address comes last: it may ask for another name or time-out
-            **{"fallback_application_name": "taxi-ingest", **self._address.parameters},  # type: ignore[arg-type]
-            client_encoding="UTF8",
-            autocommit=True,
-            prepare_threshold=None,  # a pooler may give every statement to another server process
-        )
+        parameters = {
+            "fallback_application_name": "taxi-ingest",  # the address may ask for another
+            **self._address.parameters,
+            "client_encoding": "UTF8",
+        }
+        try:
+            return psycopg.connect(
+                **parameters,  # type: ignore[arg-type]
+                autocommit=True,
+                prepare_threshold=None,  # a pooler may give every statement to another server process
+            )
+        except UnicodeError as error:
+            raise UsageError(
+                f"{self._place} has a host that cannot exist ({error}). Correct its name: between dots it has 1 to 63 "
+                "characters."
+            ) from error
 
     def _schema(self, db: Database) -> str:
         schema = self._address.schema or one(db, "SELECT current_schema()")

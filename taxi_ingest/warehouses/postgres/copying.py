@@ -29,7 +29,7 @@ def copy_rows(db: Database, target: sql.Composable, table: Table, file: str, *, 
     """Append the rows of `file` to `target`, which has the columns of `table`.
 
     `frozen` makes them visible to transactions that began before, and is possible only for a table that was created
-    in this very transaction. Raises WarehouseError when the file cannot be read.
+    or truncated in this very transaction. Raises WarehouseError when the file cannot be read.
     """
     kind, encode = _ENCODERS["pgpq" if has_pgpq() else "csv"]
     names = sql.SQL(", ").join(sql.Identifier(name.lower()) for name in table.column_names)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 
 import psycopg
 from psycopg import errors as answers
 
-from taxi_ingest.errors import InUseError, TaxiError, TransientError, WarehouseError
+from taxi_ingest.errors import InUseError, TaxiError, TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Place
 
 
 @contextlib.contextmanager
 def translated_errors(place: Place) -> Iterator[None]:
-    """Turn what psycopg raises into WarehouseError, or into TransientError where another try may help."""
+    """Turn what psycopg raises into a TaxiError.
+
+    It is a UsageError for a wrong parameter, a TransientError where another try may help, else a WarehouseError.
+    """
     try:
         yield
     except psycopg.Error as error:
@@ -25,10 +29,23 @@ def _explained(place: Place, error: psycopg.Error) -> TaxiError:
     for answer, (kind, sentence) in _ONCE_CONNECTED.items():
         if isinstance(error, answer):
             return kind(f"{place}{sentence.format(said=_said(error), details=_details(error))}")
+    if error.sqlstate is None and _WRONG_PARAMETER.search(str(error)):
+        return UsageError(
+            f"{place}: a parameter of the connection is wrong ({_said(error)}). Correct it in the address, or in the "
+            "variable PG… or the service it comes from."
+        )
     if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
         return _not_connected(place, error)
     return WarehouseError(f"{place}: Postgres refused: {_said(error)}. The table was left as it was.")
 
+
+_WRONG_PARAMETER = re.compile(
+    r"invalid \S+ value|invalid (port number|integer value|ssl protocol version range|connection option"
+    r"|value for parameter|command-line argument)|bad value for|unrecognized configuration parameter"
+    r"|could not match \d+|could not parse network address",
+    re.IGNORECASE,
+)
+"""What libpq and psycopg, and the server before it lets anybody in, say of a parameter that can never be right."""
 
 _OVERLAPPING = (
     WarehouseError,
@@ -130,7 +147,7 @@ def _not_connected(place: Place, error: psycopg.Error) -> TaxiError:
 def _said(error: psycopg.Error) -> str:
     """The server's own message, or the first line of libpq's."""
     lines = (error.diag.message_primary or str(error)).strip().splitlines() or [type(error).__name__]
-    return lines[0].removeprefix("connection failed: ").rstrip(".")
+    return lines[0].removeprefix("connection failed: ").removeprefix("connection is bad: ").rstrip(".")
 
 
 def _details(error: psycopg.Error) -> str:

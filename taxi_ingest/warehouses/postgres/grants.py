@@ -26,8 +26,11 @@ def grants_on(db: Database, table: int) -> Grants:
     return db.execute(_GRANTS, [table]).fetchall()
 
 
-def grant(db: Database, table: sql.Composable, grants: Grants) -> None:
-    """Grant the same on another table."""
+def grant_only(db: Database, table: sql.Composable, grants: Grants) -> None:
+    """Grant the same on another table, and take from it what ALTER DEFAULT PRIVILEGES gave to others."""
+    created = db.execute("SELECT to_regclass(%s)::oid", [table.as_string()]).fetchone()
+    for _, role, _ in grants_on(db, created[0]) if created else ():
+        db.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(table, sql.SQL(role)))
     for right, role, may_grant in grants:
         more = sql.SQL(" WITH GRANT OPTION" if may_grant else "")
         statement = sql.SQL("GRANT {} ON {} TO {}{}").format(sql.SQL(right), table, sql.SQL(role), more)

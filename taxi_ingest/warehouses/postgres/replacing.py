@@ -1,8 +1,9 @@
-"""Replacing: a month in two transactions, a table without months in one.
+"""Replacing: a month in three transactions, a table without months in one.
 
-The first transaction makes a table that nobody looks at, copies the month into it, counts and marks it; the second
-makes it the month's partition, in milliseconds. So readers find the old month or the new one. The rows are frozen:
-otherwise a transaction that began before would find the new partition, and no row in it.
+The first transaction makes a table that nobody looks at; the second copies the month into it, counts and marks it; the
+third makes it the month's partition. Only the first and the third lock the whole table, for milliseconds, so loads of
+other months go on beside the second. Readers find the old month or the new one. The rows are frozen: otherwise a
+transaction that began before would find the new partition, and no row in it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ from taxi_ingest.errors import WarehouseError
 from taxi_ingest.warehouses import Table
 from taxi_ingest.warehouses.postgres.connecting import Session, one
 from taxi_ingest.warehouses.postgres.copying import copy_rows
-from taxi_ingest.warehouses.postgres.grants import grant, grants_on
+from taxi_ingest.warehouses.postgres.grants import Grants, grant_only, grants_on
+from taxi_ingest.warehouses.postgres.losses import refuse_loss
 from taxi_ingest.warehouses.postgres.marks import SIGNATURE, LoadedTable, Mark, partitions
 from taxi_ingest.warehouses.postgres.tables import columns_of, prepare, quoted, refuse_stranger
 
 _CHECK = sql.Identifier("taxi_ingest_month")
 """The constraint that proves to the server, without another look at the rows, that a table fits as a partition."""
+
+_BEING_LOADED = f"{SIGNATURE}: {{}}"
+"""The comment of a table that is not filled yet: a signature with no mark of a load."""
 
 _LEFTOVERS = """
     SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -58,9 +63,13 @@ def replace_month(session: Session, load: Load, month: str) -> int:
     with session.turn(load.name, month):
         parent = session.in_transaction(lambda: prepare(session, load.table))
         drop_leftovers(session, load.name)
-        if not _partitions_of_month(session, parent, month):
+        present = _partitions_of_month(session, parent, month)
+        for old in present:
+            refuse_loss(session, old)
+        if not present:
             refuse_stranger(session, _partition_name(load.name, month))
-        with _staged(session, load, month) as (staged, counted):
+        with _staged(session, load, parent, month) as staged:
+            counted = _filled(session, load, staged)
             session.in_transaction(lambda: _swap(session, load.name, parent, month, staged), table=parent)
     return counted
 
@@ -79,21 +88,34 @@ def _fill(session: Session, load: Load) -> int:
 
 
 @contextlib.contextmanager
-def _staged(session: Session, load: Load, month: str) -> Iterator[tuple[str, int]]:
-    """A table of its own with the month, and its rows as counted; dropped if the block fails."""
+def _staged(session: Session, load: Load, parent: int, month: str) -> Iterator[str]:
+    """The name of a new, empty table that can become the month's partition; dropped if the block fails."""
     name = f"{_partition_name(load.name, month)}__{secrets.token_hex(4)}"
-    target = quoted(session, name)
-    create = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY, CONSTRAINT {} CHECK ({}))")
-    with session.db.transaction():
-        session.db.execute(create.format(target, quoted(session, load.name), _CHECK, _is_of_month(month)))
-        counted = _copied(session, load, target, frozen=True)
-        session.db.execute(sql.SQL("ANALYZE {}").format(target))
+    session.in_transaction(lambda: _create(session, load, name, month), table=parent)
     try:
-        yield name, counted
+        yield name
     except BaseException:
         with contextlib.suppress(psycopg.Error):  # what stays is dropped by the next load
-            session.db.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(target))
+            session.db.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(quoted(session, name)))
         raise
+
+
+def _create(session: Session, load: Load, name: str, month: str) -> None:
+    """Create the table in the transaction at hand, signed, so that the next load drops it if this one is killed."""
+    target = quoted(session, name)
+    create = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY, CONSTRAINT {} CHECK ({}))")
+    session.db.execute(create.format(target, quoted(session, load.name), _CHECK, _is_of_month(month)))
+    session.db.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(target, sql.Literal(_BEING_LOADED)))
+
+
+def _filled(session: Session, load: Load, staged: str) -> int:
+    """Copy the month into the table `staged`, in a transaction that locks no other; returns the rows counted in it."""
+    target = quoted(session, staged)
+    with session.db.transaction():
+        session.db.execute(sql.SQL("TRUNCATE {}").format(target))  # which FREEZE asks for in the same transaction
+        counted = _copied(session, load, target, frozen=True)
+        session.db.execute(sql.SQL("ANALYZE {}").format(target))
+    return counted
 
 
 def _copied(session: Session, load: Load, target: sql.Composable, *, title: str = "", frozen: bool) -> int:
@@ -116,14 +138,19 @@ def _swap(session: Session, parent_name: str, parent: int, month: str, staged: s
     """Make the table `staged` the partition of its month, in place of the one there is; in a transaction at hand."""
     db, table, name = session.db, quoted(session, parent_name), _partition_name(parent_name, month)
     db.execute(sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE").format(table))
-    grants: list[tuple[str, str, bool]] = []
+    grants: Grants | None = None
     for old in _partitions_of_month(session, parent, month):
-        grants += grants_on(db, old.oid)
+        # in the order of readers, so that nobody puts anything on the month from here on
+        db.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(table))
+        db.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(old.quoted))
+        refuse_loss(session, old)
+        grants = grants_on(db, old.oid)
         db.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(table, old.quoted))
         db.execute(sql.SQL("DROP TABLE {}").format(old.quoted))
     refuse_stranger(session, name)
     db.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(quoted(session, staged), sql.Identifier(name)))
-    grant(db, quoted(session, name), grants)
+    if grants is not None:
+        grant_only(db, quoted(session, name), grants)
     attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})")
     begin, end = sql.Literal(first_day(month)), sql.Literal(first_day(next_month(month)))
     db.execute(attach.format(table, quoted(session, name), begin, end))

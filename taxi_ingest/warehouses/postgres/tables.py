@@ -52,6 +52,13 @@ def columns_of(table: Table) -> dict[str, str]:
     return {name.lower(): types.get(name.lower(), "date") for name in table.column_names}
 
 
+def column_definitions(table: Table) -> sql.Composable:
+    """Every column of ours with its type, as CREATE TABLE takes them."""
+    return sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(column), _keyword(kind)) for column, kind in columns_of(table).items()
+    )
+
+
 def prepare(session: Session, table: Table) -> int:
     """Create what is missing: schema, table, comments, columns added to the catalog since. Returns the table's oid.
 
@@ -101,11 +108,8 @@ def _create(session: Session, table: Table) -> None:
     db, name = session.db, quoted(session, table.name.lower())
     if not db.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [session.schema]).fetchone():
         db.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(session.schema)))
-    columns = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(column), _keyword(kind)) for column, kind in columns_of(table).items()
-    )
     by_month = sql.SQL(f" PARTITION BY {_BY_MONTH}" if table.monthly else "")
-    db.execute(sql.SQL("CREATE TABLE {} ({}){}").format(name, columns, by_month))
+    db.execute(sql.SQL("CREATE TABLE {} ({}){}").format(name, column_definitions(table), by_month))
     comment = f"{table.title}. {SIGNATURE}."
     db.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(name, sql.Literal(comment)))
     _comment_columns(session, table, set(columns_of(table)))
