@@ -70,7 +70,7 @@ def _reader(db: DuckDBPyConnection, place: Place, sql: str) -> pa.RecordBatchRea
         if lost := _CHANGED_IN_ARROW.intersection(_ids(kind)):
             raise refused(place, f"{name} is of the type {lost.pop().upper()}; cast it, as in CAST(… AS text)")
     # DuckDB 1 has the same under another name
-    return (getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch)(_BATCH_ROWS)
+    return (getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader)(_BATCH_ROWS)
 
 
 def _ids(kind: DuckDBPyType) -> Iterator[str]:
