@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -91,3 +92,36 @@ def test_with_strict_it_fetches_a_file_that_may_be_odd(machines: Machines) -> No
     machines.run("first", "--source", machines.publisher.template)
     with pytest.raises(AssertionError, match="unknown column"):
         machines.run("second", "--strict")
+
+
+def test_made_up_months_that_the_store_holds_stay_out_of_a_table_of_real_ones(
+    taxi: Command, publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
+    store = ("--store", str(tmp_path / "lake"))
+    rows = {"TAXI_INGEST_DEMO__ROWS": "50"}
+    assert taxi("run", "--month", "2020-02", *store, "--source", "demo", "--data-dir", "demo", **rows).code == 0
+    real = ("--month", "2020-01", "--source", publisher.template)
+    assert taxi("run", *real, *store, "--data-dir", "real").code == 0
+    ran = taxi("run", "--month", "2020-02", *store, "--data-dir", "real", "--json")
+    assert (ran.code, ran.steps[0]["load"]) == (1, "failed")
+    assert "made-up rows stay out of it" in ran.err
+    assert query(tmp_path / "real" / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(999,)]
+
+
+def test_a_damaged_object_is_never_loaded_and_the_next_run_makes_it_anew(
+    taxi: Command, publisher: Publisher, tmp_path: Path
+) -> None:
+    machines = Machines(taxi, publisher, str(tmp_path / "lake"), tmp_path)
+    machines.first()
+    stored = tmp_path / "lake" / "yellow" / "yellow_tripdata_2020-01.parquet"
+    whole, times = stored.read_bytes(), stored.stat()
+    stored.unlink()  # it shares its bytes with the first machine's file
+    stored.write_bytes(whole[:900] + bytes((whole[900] ^ 1,)) + whole[901:])
+    os.utime(stored, ns=(times.st_atime_ns, times.st_mtime_ns))
+    again = ("--month", "2020-01", "--store", str(tmp_path / "lake"), "--data-dir", "second", "--json")
+    ran = taxi("run", *again)
+    assert (ran.code, ran.steps[0]["load"]) == (1, "failed")
+    assert taxi("run", *again).code == 0
+    assert machines.rows("second") == machines.rows("first")
+    assert stored.read_bytes() == whole

@@ -40,7 +40,7 @@ def query(
 
     if as_csv + as_json + (parquet is not None) > 1:
         raise UsageError("One form at a time: --csv, --json or --parquet FILE.")
-    statement = sys.stdin.read() if sql == "-" else sql
+    statement = _statement(sql)
     if not statement.strip():
         raise UsageError('Ask what? Write a statement, such as "SELECT count(*) FROM yellow_tripdata".')
     place = _asked(Given(warehouse=warehouse, config=config, data_dir=data_dir).settings())
@@ -52,6 +52,20 @@ def query(
     except KeyboardInterrupt:
         report.error("interrupted")
         leave(exits.INTERRUPTED)
+
+
+def _statement(sql: str) -> str:
+    """The statement of the command line or of stdin, which must be text."""
+    from taxi_ingest.errors import UsageError
+
+    try:
+        statement = sys.stdin.buffer.read().decode() if sql == "-" else sql
+        statement.encode()  # an argument may have bytes that are none of a character
+    except UnicodeError as error:
+        raise UsageError("The statement is not UTF-8 text. Save or type it as UTF-8.") from error
+    if "\0" in statement:
+        raise UsageError("The statement contains a NUL character, which no warehouse takes. Leave it out.")
+    return statement
 
 
 def _asked(settings: Settings) -> AnswersQueries:

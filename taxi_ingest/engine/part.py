@@ -127,7 +127,7 @@ def run_part(
     """
     if workplace is None:
         with Workplace.of(job) as own:
-            refuse_demo_among_real(job, own.observer)
+            refuse_demo_among_real(job, own.observer, (part,))
             unanswered = own.refresh((part,)).unanswered
             if unanswered and job.refresh:
                 raise TransientError(" ".join(unanswered))
@@ -304,15 +304,20 @@ def _load(work: _Work) -> Loaded:
     from taxi_ingest.steps.load import load
 
     job = work.job
-    return load(
-        work.part,
-        work.parquetized(),
-        job.layout,
-        job.store,
-        job.warehouse,
-        opened=work.workplace.observer.warehouse,  # so that all parts together wait once for another program
-        record=work.record.record_job,
-    )
+    try:
+        return load(
+            work.part,
+            work.parquetized(),
+            job.layout,
+            job.store,
+            job.warehouse,
+            opened=work.workplace.observer.warehouse,  # so that all parts together wait once for another program
+            record=work.record.record_job,
+        )
+    except ContentError:
+        if not job.layout.parquet(work.part).exists():
+            work.workplace.observer.note_damaged_object(work.part)
+        raise
 
 
 _DO: Mapping[Step, Callable[[_Work], Receipt]] = {

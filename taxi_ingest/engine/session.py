@@ -37,7 +37,7 @@ from taxi_ingest.history.writing import History
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.sources import partial
+from taxi_ingest.sources import DEMO, partial
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
@@ -91,7 +91,8 @@ class Session:
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
         with contextlib.suppress(TransientError, WarehouseError):  # asked again, once the history is open
-            refuse_demo_among_real(self.job, self._workplace.observer)
+            if str(job.source) == DEMO:  # of other parts, the load asks
+                refuse_demo_among_real(job, self._workplace.observer, job.parts)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)
         self._open.callback(self._history.close)
         self._relay = Relay(job, self._history, self.view)
@@ -149,9 +150,10 @@ class Session:
 
         A warehouse without jobs cannot answer for those of another one: they stay recorded for the next run there.
         """
-        for attempt, jobs in history.unsettled_jobs():
-            if all(warehouses.settle(self._workplace.observer.warehouse, recorded) for recorded in jobs):
-                history.settled(attempt)
+        with self._noted_refusal():
+            for attempt, jobs in history.unsettled_jobs():
+                if all(warehouses.settle(self._workplace.observer.warehouse, recorded) for recorded in jobs):
+                    history.settled(attempt)
 
     def end(self) -> None:
         """Write how every step ended and release the lock; safe to call when `begin` failed, and more than once.
@@ -160,10 +162,10 @@ class Session:
         """
         history, self._history = self._history, None
         if history is not None and self.run_id:
-            interrupted = sys.exc_info()[0] is KeyboardInterrupt
+            stopped_by = sys.exc_info()[1]
             try:
                 self._count_failures(history)
-                code = exits.INTERRUPTED if interrupted else self.exit_code()
+                code = self.exit_code() if stopped_by is None else _code_of(stopped_by)
                 latest = {name: None if found.unanswered else found.month for name, found in self.job.latest.items()}
                 history.end(self.outcomes, code, self._all_notes(), latest)
             except HistoryError as error:
@@ -218,7 +220,7 @@ class Session:
             self._before[part] = self._workplace.observer.receipts.of(part)
         try:
             if step == "load":
-                refuse_demo_among_real(self.job, self._workplace.observer)
+                refuse_demo_among_real(self.job, self._workplace.observer, (part,))
             ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._relay)
             self._ended(part, step, ran.outcomes[step], "")
         except NotPublishedError as error:
@@ -309,6 +311,14 @@ def _terminate_like_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _code_of(stopped_by: BaseException) -> int:
+    """The exit code of a run that did not come to its end."""
+    if isinstance(stopped_by, KeyboardInterrupt):
+        return exits.INTERRUPTED
+    refused = isinstance(stopped_by, TaxiError) or (isinstance(stopped_by, Exception) and machine_refused(stopped_by))
+    return exits.FAILED if refused else exits.BUG
 
 
 def _remove_scratch_files(workplace: Workplace) -> None:

@@ -19,6 +19,7 @@ from rich.text import Text
 from taxi_ingest.files import replacing
 from taxi_ingest.printable import on_one_line, printable
 from taxi_ingest.report.fitting import wrapped
+from taxi_ingest.report.values import digits, text_beyond_python, values_of
 from taxi_ingest.report.words import count
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _WIDEST = 40
 """Characters of a value that are shown on a terminal."""
 
 _ROW_GROUP_ROWS = 131_072
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 _SCALES = (0, 2, 4, 6, 8, 12, 16)
 
@@ -70,7 +73,10 @@ def table(out: Console, answer: Answer) -> None:
 
 
 def write_csv(write: Write, answer: Answer) -> None:
-    """A line of names and a line a row; every text is quoted, so that an empty one is told from null."""
+    r"""A line of names and a line a row; every text is quoted, so that an empty one is told from null.
+
+    Bytes are in hexadecimal as Postgres writes them (`\x00ff`), lists and structs are JSON.
+    """
     header = csv.WriteOptions(include_header=True)
     write(_csv(pa.RecordBatch.from_pylist([], schema=_for_csv(answer.schema)), header))
     without = csv.WriteOptions(include_header=False)
@@ -79,12 +85,14 @@ def write_csv(write: Write, answer: Answer) -> None:
 
 
 def write_json(write: Write, answer: Answer) -> None:
-    """One list with an object a row and line. Numbers are exact; what JSON has no number for (NaN) is null."""
-    encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+    """One list with an object a row and line. Numbers are exact; what JSON has no number for (NaN) is null.
+
+    Bytes are in base64. What Python has no value for, such as infinity as a day, is the text that DuckDB gives.
+    """
     names, separator = _unique(answer.schema.names), b"[\n"
     for batch in answer.batches:
         for row in _rows(batch):
-            write(separator + encoder.encode(dict(zip(names, row, strict=True))))
+            write(separator + _ENCODER.encode(dict(zip(names, row, strict=True))))
             separator = b",\n"
     write(b"[]\n" if separator == b"[\n" else b"\n]\n")
 
@@ -121,20 +129,7 @@ def _first(batches: Iterator[pa.RecordBatch]) -> tuple[list[list[Any]], int | No
 
 def _rows(batch: pa.RecordBatch) -> list[list[Any]]:
     """The rows as Python's values; decimals without zeros at their end."""
-    columns = [
-        [_shortened(value) for value in column.to_pylist()] if pa.types.is_decimal(column.type) else column.to_pylist()
-        for column in batch.columns
-    ]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _shortened(value: Decimal | None) -> Decimal | None:
-    return None if value is None else Decimal(_digits(value))
-
-
-def _digits(value: Decimal) -> str:
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return [list(row) for row in zip(*map(values_of, batch.columns), strict=True)]
 
 
 def _row_count(shown: int, more: int | None) -> str:
@@ -163,8 +158,17 @@ _NULL = "null"
 def _cell(value: Any) -> str:
     if value is None:
         return _NULL
-    text = on_one_line(_digits(value) if isinstance(value, Decimal) else str(value))
+    text = on_one_line(_as_words(value))
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def _as_words(value: Any) -> str:
+    """A value as text: bytes in hexadecimal, as Postgres writes them, and values of values as JSON."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, dict | list):
+        return _ENCODER.encode(value).decode()
+    return digits(value) if isinstance(value, Decimal) else str(value)
 
 
 def _fitting(widths: Sequence[int], width: int) -> int:
@@ -201,8 +205,14 @@ def _for_csv(schema: pa.Schema) -> pa.Schema:
 
 
 def _as_csv_takes_it(batch: pa.RecordBatch) -> pa.RecordBatch:
-    columns = [_with_fewer_zeros(c) if _is_plain(c.type) else _as_text(c) for c in batch.columns]
+    columns = [_plain(c) if _is_plain(c.type) else _as_text(c) for c in batch.columns]
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """A column whose values CSV has a form for, as text where some of its days or moments are not Python's."""
+    texts = text_beyond_python(column)
+    return _with_fewer_zeros(column) if texts is None else pa.array(texts, pa.string())
 
 
 def _with_fewer_zeros(column: pa.Array) -> pa.Array:
@@ -221,7 +231,7 @@ def _csv(batch: pa.RecordBatch, options: csv.WriteOptions) -> bytes:
 
 
 def _as_text(column: pa.Array) -> pa.Array:
-    return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    return pa.array([None if value is None else _as_words(value) for value in values_of(column)], pa.string())
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -93,6 +93,15 @@ class Observer:
             for part in stale:
                 self._observed[part] = self._with_month(self._observed[part])
 
+    def note_damaged_object(self, part: Part) -> None:
+        """Keep in the receipt that the object of `part` is not what was uploaded: the next run makes it anew."""
+        now = self.observe(part)
+        if now.receipts.upload is None:
+            return
+        noted = replace(now.receipts.upload, distrusted=True)
+        self.receipts.put(part, "upload", noted)
+        self._observed[part] = replace(now, receipts=replace(now.receipts, upload=noted))
+
     def note_refusal(self, part: Part, downloaded: Downloaded, *, refused: bool) -> None:
         """Keep in the receipt whether the file of `part` was refused, so that the next run may fetch it again."""
         if downloaded.refused == refused:

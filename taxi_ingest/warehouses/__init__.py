@@ -299,12 +299,10 @@ class JobWarehouse(
     """A warehouse that works through jobs somewhere else, some of which it bills."""
 
 
-class ComparingWarehouse(Warehouse, ComparesContent, AnswersQueries, CountsUnrecorded, TellsForeignTables, Protocol):
+class ComparingWarehouse(
+    Warehouse, ComparesContent, AnswersQueries, CountsUnrecorded, TellsForeignTables, LeavesRemains, Protocol
+):
     """A warehouse that reads its rows at no charge."""
-
-
-class ServerWarehouse(ComparingWarehouse, LeavesRemains, Protocol):
-    """A warehouse on a server that reads its rows at no charge."""
 
 
 def settle(warehouse: Warehouse, job: str) -> bool:
@@ -350,7 +348,7 @@ def _bigquery(place: Place, options: Options) -> JobWarehouse:
     return BigQuery(place, replace(options, method="") if options.method == TABLE else options)
 
 
-def _postgres(place: Place, options: Options) -> ServerWarehouse:
+def _postgres(place: Place, options: Options) -> ComparingWarehouse:
     try:
         from taxi_ingest.warehouses.postgres import Postgres
     except ImportError as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -43,6 +44,16 @@ class Heard:
 
     def ended(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
         self.ends.append((part, step, outcome))
+
+
+@dataclass
+class Ended:
+    """Ends a session as `with contextlib.closing(…)` does."""
+
+    session: Session
+
+    def close(self) -> None:
+        self.session.end()
 
 
 def session_in(folder: Path, month: str = "2020-01", source: str = f"file://{DATA}") -> Session:
@@ -97,6 +108,19 @@ def test_the_lock_is_released_at_the_end(tmp_path: Path) -> None:
         session.begin()
         session.end()
     assert not is_locked(session.job.layout.lock)
+
+
+def test_a_run_that_a_bug_ended_before_its_first_step_is_no_success_in_the_history(session: Session) -> None:
+    class Broken(Heard):
+        def begun(self, steps: int) -> None:
+            raise RuntimeError(f"no place for {steps} steps")
+
+    session.end()
+    broken = Session(session.job, Broken(), "run", wait=False)
+    with pytest.raises(RuntimeError), contextlib.closing(Ended(broken)):
+        broken.begin()
+    with sqlite3.connect(session.job.layout.history) as db:
+        assert db.execute("SELECT exit FROM runs ORDER BY started DESC LIMIT 1").fetchall() == [(exits.BUG,)]
 
 
 def test_a_job_of_another_warehouse_stays_recorded(session: Session, tmp_path: Path) -> None:

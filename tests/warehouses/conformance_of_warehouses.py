@@ -126,6 +126,14 @@ def test_values_come_through_as_they_are(bench: Bench) -> None:
     ]
 
 
+def test_a_query_gives_every_row_exactly_once(bench: Bench) -> None:
+    assert isinstance(bench.warehouse, AnswersQueries)
+    bench.load("2021-01", list(range(2500)))
+    with bench.warehouse.query("SELECT VendorID FROM trips") as answer:
+        vendors = [vendor for batch in answer.batches for vendor in batch.column(0).to_pylist()]
+    assert sorted(vendors) == list(range(2500))
+
+
 def test_the_same_month_three_times_is_the_same_table(bench: Bench) -> None:
     for _ in range(3):
         bench.load("2021-01", [1, 2, 3])

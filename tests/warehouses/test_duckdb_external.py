@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from conformance_of_warehouses import TRIPS, Bench, refused, write
 
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import HeldMonth, Options, check_pair, open_warehouse
+from taxi_ingest.warehouses import AnswersQueries, HeldMonth, Options, check_pair, open_warehouse
 
 EXTERNAL = Options(method="external")
 
@@ -195,3 +196,33 @@ def test_only_the_file_named_is_shown(bench: Bench, folder: str) -> None:
     bench.warehouse.replace(TRIPS, "2021-01", file=file, rows=2, mark="m1", source="csv")
     assert bench.warehouse.held("trips")["trips"] == {"2021-01": HeldMonth("m1", 2, 2, "csv")}
     assert bench.vendors() == [1, 2]
+
+
+def test_a_query_reads_the_view_whatever_its_files_are_called(bench: Bench) -> None:
+    bench = replace(bench, folder=bench.folder / "a=1 [b] * 'c'")
+    bench.folder.mkdir()
+    bench.load("2021-01", [1, 2])
+    bench.load("2021-02", [3])
+    assert isinstance(bench.warehouse, AnswersQueries)
+    with bench.warehouse.query("SELECT VendorID FROM trips ORDER BY 1") as answer:
+        assert [batch.column(0).to_pylist() for batch in answer.batches] == [[1, 2, 3]]
+
+
+def test_a_query_names_the_missing_file_of_a_view(bench: Bench) -> None:
+    bench.load("2021-01", [1])
+    (file,) = files(bench, "2021-01")
+    file.unlink()
+    assert isinstance(bench.warehouse, AnswersQueries)
+    with pytest.raises(UsageError, match=re.escape(str(file))), bench.warehouse.query("FROM trips") as answer:
+        list(answer.batches)
+
+
+def test_a_query_cannot_write_a_file_of_a_view(bench: Bench) -> None:
+    bench.load("2021-01", [1])
+    (file,) = files(bench, "2021-01")
+    before = file.read_bytes()
+    assert isinstance(bench.warehouse, AnswersQueries)
+    copy = f"COPY (PIVOT (SELECT 1 a, 2 b) ON a USING sum(b)) TO '{file}'"
+    with pytest.raises(UsageError, match="only read"), bench.warehouse.query(copy):
+        pass
+    assert file.read_bytes() == before

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from taxi_ingest.catalog import Column
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import Table, open_warehouse
+from taxi_ingest.warehouses import Table, open_warehouse, sweep
 
 KILLS = int(os.environ.get("TAXI_INGEST_TEST_KILLS", "12"))
 MONTHS = {"a": 300_000, "b": 200_000}
@@ -29,7 +29,7 @@ LOADING = """
 import itertools, sys
 from taxi_ingest.catalog import Column
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import Table, open_warehouse
+from taxi_ingest.warehouses import Table, open_warehouse, sweep
 
 table = Table("trips", "title", (Column("n", "int64", "a number", ""),), True, "n")
 warehouse = open_warehouse(Place.parse(sys.argv[1]))
@@ -81,3 +81,14 @@ def killed_loading(folder: Path, loads: int, seconds: float) -> None:
             assert process.stdout.readline() == f"{word}\n"
         time.sleep(seconds)
         process.kill()
+
+
+def test_the_log_that_a_killed_load_left_is_swept_with_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    dying = f"import duckdb, os; db = duckdb.connect({str(path)!r}); db.execute('CREATE TABLE t AS SELECT 7 AS n')"
+    subprocess.run([sys.executable, "-c", f"{dying}; os._exit(0)"], check=True)
+    assert names(tmp_path) == {"w.duckdb", "w.duckdb.wal"}
+    sweep(open_warehouse(Place.parse(f"duckdb:{path}")), "trips")
+    assert names(tmp_path) == {"w.duckdb"}
+    with duckdb.connect(str(path)) as db:
+        assert db.execute("FROM t").fetchall() == [(7,)]

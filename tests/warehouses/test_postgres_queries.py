@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from datetime import time as clock_time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -12,9 +19,9 @@ from conformance_of_warehouses import Bench
 from postgres_bench import bench
 from postgres_server import PASSWORD, ROLE, PostgresServer
 
-from taxi_ingest.errors import TransientError, UsageError
+from taxi_ingest.errors import InUseError, TransientError, UsageError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import AnswersQueries, open_warehouse
+from taxi_ingest.warehouses import AnswersQueries, Options, open_warehouse
 
 __all__ = ["bench"]
 
@@ -29,7 +36,7 @@ VALUES: dict[str, tuple[Any, str]] = {
     "NULL::bigint": (None, "int64"),
     "true": (True, "bool"),
     "DATE '2021-01-31'": (date(2021, 1, 31), "date32[day]"),
-    "TIME '01:02:03.5'": (time(1, 2, 3, 500000), "time64[us]"),
+    "TIME '01:02:03.5'": (clock_time(1, 2, 3, 500000), "time64[us]"),
     "TIMESTAMP '2021-01-31 23:59:59.999999'": (datetime(2021, 1, 31, 23, 59, 59, 999999), "timestamp[us]"),
     "TIMESTAMPTZ '2021-01-31 23:59:59+01'": (datetime(2021, 1, 31, 22, 59, 59, tzinfo=UTC), "timestamp[us, tz=UTC]"),
     "TIMESTAMP '2021-01-02 03:04' - TIMESTAMP '2021-01-01'": ("1 day 03:04:00", "string"),
@@ -55,7 +62,15 @@ def test_values_keep_their_types(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["10::numeric ^ 30", "'NaN'::numeric", "TIMESTAMP 'infinity'", "DATE '0044-03-15 BC'"]
+    "value",
+    [
+        "10::numeric ^ 30",
+        "123e-22::numeric",
+        "'NaN'::numeric",
+        "TIMESTAMP 'infinity'",
+        "DATE '0044-03-15 BC'",
+        "TIME '24:00:00'",
+    ],
 )
 def test_a_value_that_does_not_fit_is_refused_and_never_changed(bench: Bench, value: str) -> None:
     with pytest.raises(UsageError, match="refused the query"):
@@ -109,8 +124,45 @@ def test_limits_meant_for_people_hold_for_queries(bench: Bench, postgres_server:
     database = str(bench.warehouse.place).rpartition("/")[2]
     with postgres_server.connect() as db:
         db.execute(f"ALTER DATABASE {database} SET statement_timeout = '50ms'")
-    with pytest.raises((UsageError, TransientError), match="statement timeout"):
+    with pytest.raises(TransientError, match="statement timeout"):
         ask(bench, "SELECT pg_sleep(5)")
+
+
+def test_a_lock_of_others_is_no_fault_of_the_statement(bench: Bench, postgres_server: PostgresServer) -> None:
+    bench.load("2021-01", [1])
+    impatient = open_warehouse(bench.warehouse.place, Options(lock_timeout=0))
+    assert isinstance(impatient, AnswersQueries)
+    with postgres_server.connect(str(bench.warehouse.place).rpartition("/")[2]) as db, db.transaction():
+        db.execute("LOCK TABLE trips IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(InUseError, match="lock timeout"), impatient.query("SELECT * FROM trips"):
+            pass
+
+
+def test_an_interrupt_ends_a_query_that_waits_for_a_lock(
+    bench: Bench, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    bench.load("2021-01", [1])
+    asking = [sys.executable, "-m", "taxi_ingest", "query", "SELECT * FROM trips"]
+    asking += ["--warehouse", bench.warehouse.place.url]
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with postgres_server.connect(str(bench.warehouse.place).rpartition("/")[2]) as db, db.transaction():
+        db.execute("LOCK TABLE trips IN ACCESS EXCLUSIVE MODE")
+        with subprocess.Popen(asking, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+            try:
+                wait_until(lambda: bench.query(waiting) == [(1,)])
+                begun = time.monotonic()
+                process.send_signal(signal.SIGINT)
+                assert (process.wait(20), time.monotonic() - begun < 2) == (130, True)
+            finally:
+                process.kill()
+        assert bench.query(waiting) == [(0,)]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_right_that_is_missing_is_told(bench: Bench, postgres_server: PostgresServer) -> None:

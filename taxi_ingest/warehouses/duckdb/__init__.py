@@ -6,7 +6,7 @@ turns a table into a view, or a view into a table, with all of its months.
 
 In this folder: `connecting` (the file, and other programs that have it open), `tables` (whose they are, what they
 lack), `holding` (what is there), `views`, `switching` (from one to the other), `loads` (marks), `comparing` (a month
-beside its Parquet file), `querying` (SQL of a user's), `sql`.
+beside its Parquet file), `querying` (SQL of a user's), `confining` (the files it can open), `sql`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
 from taxi_ingest.warehouses import EXTERNAL, Answer, Compared, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.duckdb.comparing import compare
+from taxi_ingest.warehouses.duckdb.confining import confine
 from taxi_ingest.warehouses.duckdb.connecting import Connections
 from taxi_ingest.warehouses.duckdb.holding import held_months, rows_by_month
 from taxi_ingest.warehouses.duckdb.loads import Load, create_loads, name_of_loads, recorded, tables_with_loads
@@ -171,13 +172,21 @@ class DuckDB:
                 return str(refused)
         return ""
 
+    def sweep(self, *_tables: str) -> None:
+        """Take into the file what a killed load left in DuckDB's log beside it."""
+        if self._path.with_name(f"{self._path.name}.wal").exists():
+            with self._connections.open(read_only=False, patient=False) as db:
+                db.execute("CHECKPOINT")
+
     @contextlib.contextmanager
     def query(self, sql: str) -> Iterator[Answer]:
         """Answer SQL in a file that is opened to be read; see the contract, `AnswersQueries.query`."""
         if not self._connections.has_database:
             raise WarehouseError(f"{self.place} does not exist yet: run or load creates it.")
-        with self._connections.open(read_only=True, for_queries=True) as db, answer(db, self.place, sql) as answered:
-            yield answered
+        with self._connections.open(read_only=True, for_queries=True) as db:
+            confine(db)
+            with answer(db, self.place, sql) as answered:
+                yield answered
 
     def _show(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> bool:
         """Make the view anew with `file` for the month of `load`, and return whether a table became the view."""

@@ -16,16 +16,18 @@ from taxi_ingest.warehouses.refusals import may_only_read, refused
 if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
+    from duckdb.sqltypes import DuckDBPyType
 
 _Result = TypeVar("_Result")
 
 _BATCH_ROWS = 10_000
 
-_READING = {"SELECT", "EXPLAIN", "PRAGMA", "CALL", "MULTI"}
-"""Kinds of statements that a file opened to be read lets change nothing; others write files (COPY, EXPORT), open other
-databases (ATTACH) or answer nothing (SET). PIVOT is of the kind MULTI."""
+_CHANGED_IN_ARROW = {"time with time zone", "bit", "bignum", "uhugeint"}
+"""Types whose values Arrow would get without their zone, as other bytes, or with another sign."""
 
-_EXPLAIN = re.compile(r"\s*explain\b(\s*analyze\b|\s*analyse\b)?(\s*\([^)]*\))?", re.IGNORECASE)
+_BEGIN_A_QUERY = {"SELECT", "FROM", "WITH", "PIVOT", "("}
+"""How a query can begin that pivots by the values it finds, which DuckDB makes several statements of (kind MULTI). It
+makes several of a COPY or CREATE that contains a PIVOT as well."""
 
 
 @contextlib.contextmanager
@@ -64,19 +66,52 @@ def _reader(db: DuckDBPyConnection, place: Place, sql: str) -> pa.RecordBatchRea
     relation = db.sql(sql)  # unlike a cursor, a relation gives its rows as they are made
     if relation is None:
         raise refused(place, "it gives no rows")
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        if lost := _CHANGED_IN_ARROW.intersection(_ids(kind)):
+            raise refused(place, f"{name} is of the type {lost.pop().upper()}; cast it, as in CAST(… AS text)")
     # DuckDB 1 has the same under another name
     return (getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch)(_BATCH_ROWS)
+
+
+def _ids(kind: DuckDBPyType) -> Iterator[str]:
+    """What DuckDB calls a type, and the types of what is in its values."""
+    yield kind.id
+    if kind.id in {"list", "array", "struct", "map", "union"}:
+        for _, child in kind.children:
+            if isinstance(child, type(kind)):  # an array's size is among them
+                yield from _ids(child)
 
 
 def _check_reads(db: DuckDBPyConnection, place: Place, sql: str) -> None:
     statements = db.extract_statements(sql)
     if len(statements) != 1:
         raise refused(place, f"there are {len(statements)} statements where one is expected")
-    kind = statements[0].type.name
-    if kind == "EXPLAIN" and (explained := _EXPLAIN.sub("", sql, count=1)) != sql:
-        _check_reads(db, place, explained)  # EXPLAIN ANALYZE does what it explains
-    elif kind not in _READING:
+    kind, (first, rest) = statements[0].type.name, _first_word(sql)
+    if kind in {"EXPLAIN", "MULTI"} and first == "EXPLAIN":
+        _check_explained(db, place, rest)
+    elif kind != "SELECT" and not (kind == "MULTI" and first in _BEGIN_A_QUERY):
         raise may_only_read(place, f"this is a statement of the kind {kind}")
+
+
+def _check_explained(db: DuckDBPyConnection, place: Place, explained: str) -> None:
+    """Refuse to explain what is no query itself, and ANALYZE, which does what it explains."""
+    import duckdb
+
+    try:
+        _check_reads(db, place, explained)
+    except duckdb.ParserException as error:  # options, such as (ANALYZE)
+        raise may_only_read(place, "of EXPLAIN, only EXPLAIN SELECT is answered") from error
+
+
+def _first_word(sql: str) -> tuple[str, str]:
+    """The first word of a statement in capitals, or its first sign, and what follows: by DuckDB's own reading."""
+    import duckdb
+
+    starts = [start for start, kind in duckdb.tokenize(sql) if kind != duckdb.token_type.comment]
+    whole = sql.encode()  # DuckDB counts bytes
+    first, second = [*starts, len(whole), len(whole)][:2]
+    word = re.match(rb"\w+|.?", whole[first:second], re.DOTALL)
+    return word[0].decode(errors="replace").upper() if word else "", whole[second:].decode()
 
 
 def _batches(query: _Query, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

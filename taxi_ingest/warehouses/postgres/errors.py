@@ -87,6 +87,10 @@ _ONCE_CONNECTED: Mapping[type[psycopg.Error], tuple[type[TaxiError], str]] = {
     ),
     answers.CharacterNotInRepertoire: _NOT_TEXT,
     answers.UntranslatableCharacter: _NOT_TEXT,
+    answers.QueryCanceled: (
+        TransientError,
+        ": the server ended the statement ({said}). Run again, or ask for less; its limit is statement_timeout.",
+    ),
     answers.DeadlockDetected: _FOR_NOW,
     answers.SerializationFailure: _FOR_NOW,
     answers.TooManyConnections: _FOR_NOW,

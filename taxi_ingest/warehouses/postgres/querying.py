@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import itertools
 from collections.abc import Generator, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
 import psycopg
 import pyarrow as pa
-from psycopg import adapters, errors
+from psycopg import adapters, errors, generators
 from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 from psycopg.types.string import TextLoader
 
@@ -43,7 +45,7 @@ _TYPES: dict[str, pa.DataType] = {
 
 _NUMERIC = "numeric"
 _DIGITS, _SCALE = 38, 20
-_EXACT = decimal.Context(prec=1000)
+_EXACT = decimal.Context(prec=1000, traps=[decimal.InvalidOperation, decimal.Inexact])
 
 _LOOKED_IN_FIRST = """
     SELECT set_config(
@@ -51,8 +53,9 @@ _LOOKED_IN_FIRST = """
     )
 """
 
-_NOT_THE_STATEMENT = ("08", "53", "57P", "58", "XX")
-"""How the codes of answers begin that are no fault of the statement: connection, resources, operator, system."""
+_NOT_THE_STATEMENT = ("08", "40", "53", "55", "57", "58", "XX")
+"""How the codes of answers begin that are no fault of the statement: connection, rollback by others, resources, objects
+in use, operator (who may also have cancelled it, or limited its time), system."""
 
 
 @contextlib.contextmanager
@@ -80,13 +83,21 @@ def _leave_as_text(db: Database) -> None:
 
 def _described(db: Database, place: Place, statement: str) -> pa.Schema:
     """The columns that a statement gives; it is parsed for that, and not run."""
-    parsed = db.pgconn.prepare(b"", statement.encode())
-    if parsed.status != ExecStatus.COMMAND_OK:
-        raise errors.error_from_result(parsed)
-    found = db.pgconn.describe_prepared(b"")
+    db.pgconn.send_prepare(b"", statement.encode())
+    _answered(db)
+    db.pgconn.send_describe_prepared(b"")
+    found = _answered(db)
     if not found.nfields:  # such as CREATE; or COPY, whose rows would come by another way
         raise may_only_read(place, "this statement gives no rows")
     return pa.schema([_field(found.fname(i), found.ftype(i), found.fmod(i)) for i in range(found.nfields)])
+
+
+def _answered(db: Database) -> PGresult:
+    """What the server answers, waited for so that an interrupt cancels it there: it may wait for a lock of others."""
+    answered = cast("PGresult", db.wait(generators.execute(db.pgconn))[-1])
+    if answered.status != ExecStatus.COMMAND_OK:
+        raise errors.error_from_result(answered)
+    return answered
 
 
 def _field(name: bytes | None, oid: int, modifier: int) -> pa.Field:
@@ -103,7 +114,7 @@ def _batches(rows: Iterator[Sequence[Any]], schema: pa.Schema, place: Place) -> 
     with _explained(place):
         ended = False
         while not ended:
-            piece = [row for row, _ in zip(rows, range(_BATCH_ROWS), strict=False)]
+            piece = list(itertools.islice(rows, _BATCH_ROWS))
             ended = len(piece) < _BATCH_ROWS
             if piece:
                 columns = zip(*piece, strict=True)
@@ -116,7 +127,7 @@ def _array(values: Sequence[Any], field: pa.Field, place: Place) -> pa.Array:
         if pa.types.is_decimal(field.type):
             values = [None if value is None else _scaled(value, field.type.scale) for value in values]
         return pa.array(values, field.type)
-    except (pa.ArrowException, decimal.InvalidOperation, OverflowError) as error:
+    except (pa.ArrowException, decimal.InvalidOperation, decimal.Inexact, OverflowError) as error:
         raise refused(
             place, f"a value of {field.name} does not fit into {field.type}; cast it, as in CAST(… AS text)"
         ) from error
