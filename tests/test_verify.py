@@ -196,7 +196,7 @@ MENDED: dict[str, tuple[Callable[[Tree], None], tuple[str, ...]]] = {
     "object": (flipped(lambda tree: tree.stored(MARCH)), ("upload",)),
     "record of the object": (lambda tree: flip(tree.mark(MARCH), 99, keep_time=True), ("upload",)),
     "object gone": (lambda tree: tree.stored(MARCH).unlink(), ("upload",)),
-    "receipt of download": (flipped(lambda tree: tree.receipts(MARCH)[0]), ("download",)),
+    "receipt of download": (flipped(lambda tree: tree.receipts(MARCH)[0]), ()),  # the object carries it
     "receipt of parquetize": (flipped(lambda tree: tree.receipts(MARCH)[1]), ()),
     "receipt of upload": (lambda tree: flip(tree.receipts(MARCH)[2], 99, keep_time=True), ()),
     "receipt of load": (lambda tree: flip(tree.receipts(MARCH)[3], 99, keep_time=True), ()),
