@@ -260,3 +260,16 @@ def test_the_demo_stays_out_of_a_table_with_real_months(loaded: Loaded, taxi: Co
     ran = taxi("run", "--source", "demo", "--month", "2021-01", "--data-dir", str(loaded.data))
     assert (ran.code, loaded.table) == (2, before)
     assert "holds real months" in ran.err
+
+
+def test_parquet_that_a_killed_run_left_without_a_receipt_goes_where_it_is_not_kept(
+    taxi: Command, publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
+    month = ("--month", "2020-01", "--source", publisher.template)
+    assert taxi("parquetize", *month, TAXI_INGEST_GLOBAL__KEEP="").code == 0
+    (receipt,) = tmp_path.glob("data/state/receipts/yellow/2020-01/parquetize.json")
+    receipt.unlink()
+    assert taxi("run", *month, TAXI_INGEST_GLOBAL__KEEP="").code == 0
+    assert not list(tmp_path.glob("data/parquet/yellow/*.parquet"))
+    assert set(taxi("run", *month, "--json", TAXI_INGEST_GLOBAL__KEEP="").steps[0].values()) == {"up_to_date"}

@@ -30,6 +30,7 @@ from taxi_ingest.state.decide import IN_USE, Decision, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
 from taxi_ingest.state.refresh import Refreshed, refresh
+from taxi_ingest.state.retention import is_of_an_unfinished_run
 from taxi_ingest.state.wanted import wanted
 
 if TYPE_CHECKING:
@@ -158,6 +159,9 @@ def _found_done(workplace: Workplace, part: Part, step: Step, decision: Decision
         if proven is None:
             raise RuntimeError(f"{part} {step} was adopted, but nothing proves it")
         log.info("%s %s is adopted: %s", part, step, decision.why)
+        if isinstance(proven, Parquetized) and "parquet" not in workplace.job.kept:
+            unfinished = is_of_an_unfinished_run(workplace.observer.receipts.of(part))
+            proven = replace(proven, temporary=proven.temporary or unfinished)
         workplace.observer.finished(part, step, proven)
     remove_unkept(workplace.observer, workplace.job, part, step)
     return "up_to_date"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from taxi_ingest.graph import Artefact, Step
 from taxi_ingest.state.decide import Observed, Wanted, decide
+from taxi_ingest.state.receipts import PartReceipts
 
 
 def why_kept(artefact: Artefact, now: Observed, want: Wanted, original: Path | None) -> str:
@@ -21,6 +22,15 @@ def why_kept(artefact: Artefact, now: Observed, want: Wanted, original: Path | N
     done already, or another run's business.
     """
     return _WHY_KEPT[artefact](now, replace(want, forced=frozenset()), original)
+
+
+def is_of_an_unfinished_run(left: PartReceipts) -> bool:
+    """Whether a Parquet file without a receipt was left by a run that was killed, going by the part's other receipts.
+
+    That run downloaded the file here and came no further. Where more receipts are missing, somebody removed them.
+    """
+    downloaded_here = left.download is not None and left.download.mtime_ns != 0
+    return downloaded_here and not (left.parquetize or left.upload or left.load)
 
 
 def _why_raw_is_kept(now: Observed, want: Wanted, original: Path | None) -> str:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from observed import DONE, PARQUET, RECEIPTS, STORED, WANTED, actions, all_but
+from observed import DONE, DOWNLOADED, PARQUET, RECEIPTS, STORED, WANTED, actions, all_but
 
 from taxi_ingest.graph import ARTEFACTS, STEPS, Artefact
 from taxi_ingest.state.decide import Observed
-from taxi_ingest.state.retention import why_kept
+from taxi_ingest.state.receipts import PartReceipts
+from taxi_ingest.state.retention import is_of_an_unfinished_run, why_kept
 
 GONE = Path("/copies/a.csv")
 PRUNED = replace(
@@ -67,3 +68,18 @@ def test_a_pruned_part_is_made_again_when_a_later_step_needs_it_or_it_is_asked_f
     assert actions(lost) == all_but(download="run", parquetize="run", upload="run", load="run")
     asked = replace(WANTED, targets=frozenset({"parquetize"}))
     assert actions(PRUNED, asked)["parquetize"] == "run"
+
+
+@pytest.mark.parametrize(
+    ("left", "unfinished"),
+    [
+        (PartReceipts(download=RECEIPTS.download), True),
+        (PartReceipts(), False),
+        (PartReceipts(download=RECEIPTS.download, load=RECEIPTS.load), False),
+        (PartReceipts(download=replace(DOWNLOADED, mtime_ns=0)), False),  # told by an object
+    ],
+)
+def test_parquet_without_a_receipt_is_of_a_killed_run_only_where_nothing_else_is_missing(
+    left: PartReceipts, unfinished: bool
+) -> None:
+    assert is_of_an_unfinished_run(left) is unfinished
