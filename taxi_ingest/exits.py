@@ -1,6 +1,8 @@
-"""The exit codes of the command line, and what each means."""
+"""The exit codes of the command line, what each means, and which one an error makes."""
 
 from __future__ import annotations
+
+from taxi_ingest.errors import LockedError, TaxiError, UsageError, machine_refused
 
 OK = 0
 FAILED = 1
@@ -20,3 +22,14 @@ MEANINGS = {
     INTERRUPTED: "interrupted",
 }
 """Every exit code with its meaning, as README shows them."""
+
+_CODES: dict[type[TaxiError], int] = {UsageError: USAGE, LockedError: LOCKED}
+
+
+def code_of(error: Exception | KeyboardInterrupt) -> int:
+    """The exit code of a command that `error` ended."""
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, TaxiError):
+        return next((code for kind, code in _CODES.items() if isinstance(error, kind)), FAILED)
+    return FAILED if machine_refused(error) else BUG

@@ -19,7 +19,6 @@ import typer
 
 from taxi_ingest import __version__, exits
 from taxi_ingest.cli import cleaning, looking, looking_back, querying, reporting, verifying, working
-from taxi_ingest.cli.codes import code_of
 from taxi_ingest.cli.help import Verb, Verbs
 from taxi_ingest.errors import TaxiError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
@@ -139,11 +138,11 @@ def _exit_code() -> int:
         return _run_app()
     except TaxiError as error:
         _complain(str(error))
-        return code_of(error)
+        return exits.code_of(error)
     except Exception as error:  # noqa: BLE001 - the edge: whatever else comes here is a bug, or no fault of ours
         refused = machine_refused(error)
         _complain(refused or f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path('logs'))}")
-        return code_of(error)
+        return exits.code_of(error)
 
 
 def _complain(message: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taxi_ingest import report
-from taxi_ingest.cli.codes import code_of
+from taxi_ingest import exits, report
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.outside import Ended, Outside
@@ -48,7 +47,7 @@ def refused(outside: Outside | None, request: str, seconds: float, error: Except
         return
     from taxi_ingest.engine.outside import Ended
 
-    _tell(outside, Ended("", request, code_of(error), seconds, (str(error),)))
+    _tell(outside, Ended("", request, exits.code_of(error), seconds, (str(error),)))
 
 
 def _tell(outside: Outside, how: Ended) -> None:

@@ -62,6 +62,7 @@ class Session:
         self.bugs: list[str] = []
         self.run_id = ""
         self._unrecorded = False
+        self._stopped_by: BaseException | None = None
         self._refusal = ""
         self._doubt = ""
         self._costs: list[str] = []
@@ -83,6 +84,13 @@ class Session:
         Raises LockedError, UsageError for a mixed-up table, SpaceError for a disk that is too small, and what store or
         warehouse raise when they cannot be asked what they hold.
         """
+        try:
+            self._begin()
+        except BaseException as error:
+            self._stopped_by = error  # doit puts another error in its place
+            raise
+
+    def _begin(self) -> None:
         job = self.job
         for folder in (job.layout.state, job.layout.logs):
             make_private(folder)
@@ -162,10 +170,13 @@ class Session:
         """
         history, self._history = self._history, None
         if history is not None and self.run_id:
-            stopped_by = sys.exc_info()[1]
+            stopped_by = self._stopped_by or sys.exc_info()[1]
             try:
                 self._count_failures(history)
-                code = self.exit_code() if stopped_by is None else _code_of(stopped_by)
+                if isinstance(stopped_by, Exception | KeyboardInterrupt):
+                    code = exits.code_of(stopped_by)
+                else:
+                    code = self.exit_code()
                 latest = {name: None if found.unanswered else found.month for name, found in self.job.latest.items()}
                 history.end(self.outcomes, code, self._all_notes(), latest)
             except HistoryError as error:
@@ -311,14 +322,6 @@ def _terminate_like_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _code_of(stopped_by: BaseException) -> int:
-    """The exit code of a run that did not come to its end."""
-    if isinstance(stopped_by, KeyboardInterrupt):
-        return exits.INTERRUPTED
-    refused = isinstance(stopped_by, TaxiError) or (isinstance(stopped_by, Exception) and machine_refused(stopped_by))
-    return exits.FAILED if refused else exits.BUG
 
 
 def _remove_scratch_files(workplace: Workplace) -> None:

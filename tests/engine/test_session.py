@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -16,9 +16,10 @@ from conftest import DATA
 
 from taxi_ingest import exits, settings
 from taxi_ingest.catalog import Part
+from taxi_ingest.engine import doit_tasks
 from taxi_ingest.engine.lock import is_locked
 from taxi_ingest.engine.session import Session
-from taxi_ingest.errors import LockedError, UsageError
+from taxi_ingest.errors import LockedError, TransientError, UsageError
 from taxi_ingest.graph import STEPS, Outcome, Step
 from taxi_ingest.job import make_job
 from taxi_ingest.warehouses import Options
@@ -44,16 +45,6 @@ class Heard:
 
     def ended(self, part: Part, step: Step, outcome: Outcome, message: str) -> None:
         self.ends.append((part, step, outcome))
-
-
-@dataclass
-class Ended:
-    """Ends a session as `with contextlib.closing(…)` does."""
-
-    session: Session
-
-    def close(self) -> None:
-        self.session.end()
 
 
 def session_in(folder: Path, month: str = "2020-01", source: str = f"file://{DATA}") -> Session:
@@ -110,17 +101,28 @@ def test_the_lock_is_released_at_the_end(tmp_path: Path) -> None:
     assert not is_locked(session.job.layout.lock)
 
 
-def test_a_run_that_a_bug_ended_before_its_first_step_is_no_success_in_the_history(session: Session) -> None:
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("a bug"), exits.BUG),
+        (UsageError("no sense"), exits.USAGE),
+        (TransientError("gone for the moment"), exits.FAILED),
+        (OSError(errno.ENOSPC, "no room"), exits.FAILED),
+        (KeyboardInterrupt(), exits.INTERRUPTED),
+    ],
+)
+def test_a_run_that_an_error_ended_before_its_first_step_is_no_success_in_the_history(
+    session: Session, error: BaseException, code: int
+) -> None:
     class Broken(Heard):
         def begun(self, steps: int) -> None:
-            raise RuntimeError(f"no place for {steps} steps")
+            raise error
 
     session.end()
-    broken = Session(session.job, Broken(), "run", wait=False)
-    with pytest.raises(RuntimeError), contextlib.closing(Ended(broken)):
-        broken.begin()
+    with pytest.raises(type(error)):
+        doit_tasks.run(Session(session.job, Broken(), "run", wait=False))
     with sqlite3.connect(session.job.layout.history) as db:
-        assert db.execute("SELECT exit FROM runs ORDER BY started DESC LIMIT 1").fetchall() == [(exits.BUG,)]
+        assert db.execute("SELECT exit FROM runs ORDER BY started DESC LIMIT 1").fetchall() == [(code,)]
 
 
 def test_a_job_of_another_warehouse_stays_recorded(session: Session, tmp_path: Path) -> None:
