@@ -11,7 +11,8 @@ import pytest
 
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import AnswersQueries, open_warehouse
+from taxi_ingest.warehouses import open_warehouse
+from taxi_ingest.warehouses.capabilities import AnswersQueries
 
 WRITING = {
     "explained behind a comment": "/* explain (*/ EXPLAIN ANALYZE COPY (SELECT 1) TO '{folder}/new' -- */ SELECT 1",

@@ -12,9 +12,9 @@ from pathlib import Path
 from taxi_ingest.airflow.places import Site, Slice
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
+from taxi_ingest.engine.lock import locked
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import PartRun, run_part
-from taxi_ingest.engine.part_lock import part_locked
 from taxi_ingest.engine.scratch import scratch_folder
 from taxi_ingest.engine.watching import Nobody
 from taxi_ingest.errors import TransientError
@@ -138,7 +138,8 @@ def _data_dir(site: Site, part: Part) -> Iterator[Path]:
             yield folder
         return
     layout = layout_of(_settings(site, part.dataset, part.month, "", site.shared))
-    with part_locked(layout, part):
+    layout.part_lock(part).parent.mkdir(parents=True, exist_ok=True)
+    with locked(layout.part_lock(part), wait=True):
         for scratch in layout.scratch_files_of(part):
             scratch.unlink(missing_ok=True)
         yield layout.data_dir

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taxi_ingest import exits
+from taxi_ingest.cli.documents import print_json
 from taxi_ingest.cli.options import AsJson, Config, DataDir, DatasetName, Given, Month, Warehouse
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
     from taxi_ingest.settings import Settings
     from taxi_ingest.state.counts import Counted
-    from taxi_ingest.warehouses import Answer, AnswersQueries
     from taxi_ingest.warehouses import Warehouse as OpenWarehouse
+    from taxi_ingest.warehouses.capabilities import Answer, AnswersQueries
 
 Sql = Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads; - takes it from stdin.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print all rows as CSV; so does a pipe.")]
@@ -70,7 +70,7 @@ def _statement(sql: str) -> str:
 
 def _asked(settings: Settings) -> AnswersQueries:
     from taxi_ingest.errors import UsageError
-    from taxi_ingest.warehouses import AnswersQueries
+    from taxi_ingest.warehouses.capabilities import AnswersQueries
 
     opened = _opened(settings)
     if not isinstance(opened, AnswersQueries):
@@ -135,7 +135,7 @@ def rows(
     found = [one for one in counted if one.part in wanted]
     if as_json:
         months = [{"dataset": one.part.dataset, "month": one.part.month} | _without_part(asdict(one)) for one in found]
-        sys.stdout.write(json.dumps({"months": months, "rows": sum(one.rows for one in found)}, indent=2) + "\n")
+        print_json({"months": months, "rows": sum(one.rows for one in found)})
     else:
         counts.months(report.console(), found, str(opened.place))
 

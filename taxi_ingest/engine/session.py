@@ -44,6 +44,7 @@ from taxi_ingest.state.plan import check_disks
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, republished
 from taxi_ingest.stores import unfinished
+from taxi_ingest.warehouses.capabilities import Foresees
 
 log = logging.getLogger("taxi_ingest")
 
@@ -147,7 +148,7 @@ class Session:
     def _foresee(self) -> None:
         """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
         warehouse, job = self._workplace.observer.warehouse, self.job
-        if "load" not in job.steps or not isinstance(warehouse, warehouses.Foresees):
+        if "load" not in job.steps or not isinstance(warehouse, Foresees):
             return
         if any(self.decision(part, "load").action == "run" for part in job.parts):
             with self._noted_refusal():

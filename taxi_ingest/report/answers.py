@@ -25,7 +25,7 @@ from taxi_ingest.report.words import count
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from taxi_ingest.warehouses import Answer
+    from taxi_ingest.warehouses.capabilities import Answer
 
 Write = Callable[[bytes], object]
 

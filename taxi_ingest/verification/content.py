@@ -13,15 +13,8 @@ from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import InUseError, WarehouseError
 from taxi_ingest.state.receipts import Loaded
 from taxi_ingest.verification import Checked, Verdict
-from taxi_ingest.warehouses import (
-    Compared,
-    ComparesAtCost,
-    ComparesContent,
-    CountsUnrecorded,
-    HeldMonth,
-    Warehouse,
-    table_of,
-)
+from taxi_ingest.warehouses import HeldMonth, Warehouse, table_of
+from taxi_ingest.warehouses.capabilities import Compared, ComparesAtCost, ComparesContent, CountsUnrecorded
 
 _NOT_COMPARABLE = "the table was only counted: this warehouse compares no values"
 _NO_PARQUET = "the table was only counted: no intact copy of the Parquet it was loaded from is on this disk"

@@ -8,7 +8,8 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.job import Job
 from taxi_ingest.state.observe import Observer
-from taxi_ingest.warehouses import ComparesAtCost, table_of
+from taxi_ingest.warehouses import table_of
+from taxi_ingest.warehouses.capabilities import ComparesAtCost
 
 
 def bytes_billed(job: Job) -> dict[Part, int]:

@@ -23,17 +23,9 @@ from taxi_ingest.catalog import Column
 from taxi_ingest.errors import TaxiError, UsageError, WarehouseError
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import (
-    AnswersQueries,
-    Compared,
-    ComparesAtCost,
-    ComparesContent,
-    CountsUnrecorded,
-    Foresees,
     HeldMonth,
     Options,
-    SettlesJobs,
     Table,
-    TellsForeignTables,
     Warehouse,
     bill,
     check_pair,
@@ -42,6 +34,16 @@ from taxi_ingest.warehouses import (
     open_warehouse,
     settle,
     sweep,
+)
+from taxi_ingest.warehouses.capabilities import (
+    AnswersQueries,
+    Compared,
+    ComparesAtCost,
+    ComparesContent,
+    CountsUnrecorded,
+    Foresees,
+    SettlesJobs,
+    TellsForeignTables,
 )
 
 COLUMNS = (

@@ -11,7 +11,8 @@ from conformance_of_warehouses import TRIPS
 from recording_server import Answer, Recording, Request, refuse
 
 from taxi_ingest.errors import WarehouseError
-from taxi_ingest.warehouses import ComparesAtCost, Warehouse
+from taxi_ingest.warehouses import Warehouse
+from taxi_ingest.warehouses.capabilities import ComparesAtCost
 
 MIB = 1 << 20
 

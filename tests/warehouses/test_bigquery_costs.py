@@ -8,8 +8,8 @@ from commands import DATA, Command, Ran
 from conformance_of_warehouses import TRIPS
 from recording_server import DATASET, PROJECT, Recording, refuse
 
-from taxi_ingest.warehouses import Bill
 from taxi_ingest.warehouses.bigquery.costs import bill_of
+from taxi_ingest.warehouses.capabilities import Bill
 
 ROW = 8 + 8 + 8 + 6 + 8
 """Bytes of a row of TRIPS: two numbers, a time, a text, and the month."""

@@ -15,7 +15,8 @@ from conformance_of_warehouses import TRIPS, Bench, refused, write
 
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import AnswersQueries, HeldMonth, Options, check_pair, open_warehouse
+from taxi_ingest.warehouses import HeldMonth, Options, check_pair, open_warehouse
+from taxi_ingest.warehouses.capabilities import AnswersQueries
 
 EXTERNAL = Options(method="external")
 

@@ -20,7 +20,8 @@ from conformance_of_warehouses import TRIPS, ZONES, Bench, refused, write
 from taxi_ingest.catalog import Column
 from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import Compared, ComparesContent, HeldMonth, Options, open_warehouse
+from taxi_ingest.warehouses import HeldMonth, Options, open_warehouse
+from taxi_ingest.warehouses.capabilities import Compared, ComparesContent
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from postgres_server import PASSWORD, ROLE, PostgresServer
 
 from taxi_ingest.errors import InUseError, TransientError, UsageError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import AnswersQueries, Options, open_warehouse
+from taxi_ingest.warehouses import Options, open_warehouse
+from taxi_ingest.warehouses.capabilities import AnswersQueries
 
 __all__ = ["bench"]
 

@@ -21,7 +21,8 @@ from postgres_server import PostgresServer
 from taxi_ingest.catalog import Column
 from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import Compared, ComparesContent, HeldMonth, Options, open_warehouse
+from taxi_ingest.warehouses import HeldMonth, Options, open_warehouse
+from taxi_ingest.warehouses.capabilities import Compared, ComparesContent
 
 __all__ = ["bench"]
 

@@ -25,7 +25,7 @@ from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import Answer, Bill, Compared, HeldMonth, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import HeldMonth, Months, Options, Table, Traits, month_key
 from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, bucket_of, check_table, parse_address
 from taxi_ingest.warehouses.bigquery.comparing import compare, comparison_bytes
@@ -38,6 +38,7 @@ from taxi_ingest.warehouses.bigquery.locations import BucketLocation, UnseenBuck
 from taxi_ingest.warehouses.bigquery.marks import Load, Marks
 from taxi_ingest.warehouses.bigquery.querying import answer
 from taxi_ingest.warehouses.bigquery.replacing import Replacement, checked_count
+from taxi_ingest.warehouses.capabilities import Answer, Bill, Compared
 
 _MONTH_LOCKS: dict[tuple[Address, str, str | None], threading.Lock] = {}
 _PREPARING = threading.Lock()

@@ -14,10 +14,11 @@ from google.cloud import bigquery
 
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
-from taxi_ingest.warehouses import Compared, Table
+from taxi_ingest.warehouses import Table
 from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, check_column
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, Parameters, Sending, call_options
+from taxi_ingest.warehouses.capabilities import Compared
 
 _MIB = 1 << 20
 

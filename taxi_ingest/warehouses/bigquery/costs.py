@@ -6,7 +6,8 @@ question is billed for the columns it reads, and for 10 MB at least.
 
 from __future__ import annotations
 
-from taxi_ingest.warehouses import Bill, Table
+from taxi_ingest.warehouses import Table
+from taxi_ingest.warehouses.capabilities import Bill
 
 _VALUE, _TEXT = 8, 6  # bytes; most texts here are codes of a letter, and base numbers of six
 _LEAST = 10 << 20

@@ -10,10 +10,10 @@ from google.api_core import exceptions as answers
 
 from taxi_ingest.google_cloud import message_of
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import Answer
 from taxi_ingest.warehouses.bigquery.address import Address
 from taxi_ingest.warehouses.bigquery.errors import translated_errors
 from taxi_ingest.warehouses.bigquery.jobs import Jobs
+from taxi_ingest.warehouses.capabilities import Answer
 from taxi_ingest.warehouses.refusals import may_only_read, refused
 
 

@@ -24,7 +24,8 @@ from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.errors import InUseError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import EXTERNAL, Answer, Compared, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses import EXTERNAL, Months, Options, Table, Traits, month_key
+from taxi_ingest.warehouses.capabilities import Answer, Compared
 from taxi_ingest.warehouses.duckdb.comparing import compare
 from taxi_ingest.warehouses.duckdb.confining import confine
 from taxi_ingest.warehouses.duckdb.connecting import Connections

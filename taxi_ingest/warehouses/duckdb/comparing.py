@@ -12,7 +12,8 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from taxi_ingest.catalog import FILE_MONTH
-from taxi_ingest.warehouses import Compared, Table
+from taxi_ingest.warehouses import Table
+from taxi_ingest.warehouses.capabilities import Compared
 from taxi_ingest.warehouses.duckdb.loads import recorded
 from taxi_ingest.warehouses.duckdb.sql import SQL_TYPES, quoted, rows_in_file
 from taxi_ingest.warehouses.duckdb.tables import is_our_view

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import Answer
+from taxi_ingest.warehouses.capabilities import Answer
 from taxi_ingest.warehouses.refusals import may_only_read, refused
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def _reader(db: DuckDBPyConnection, place: Place, sql: str) -> pa.RecordBatchRea
     for name, kind in zip(relation.columns, relation.types, strict=True):
         if lost := _CHANGED_IN_ARROW.intersection(_ids(kind)):
             raise refused(place, f"{name} is of the type {lost.pop().upper()}; cast it, as in CAST(… AS text)")
-    # DuckDB 1 has the same under another name
-    return (getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader)(_BATCH_ROWS)
+    return relation.to_arrow_reader(_BATCH_ROWS)
 
 
 def _ids(kind: DuckDBPyType) -> Iterator[str]:

@@ -18,7 +18,8 @@ from psycopg.conninfo import make_conninfo
 
 from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Check, Place
-from taxi_ingest.warehouses import Answer, Compared, Months, Options, Table, Traits
+from taxi_ingest.warehouses import Months, Options, Table, Traits
+from taxi_ingest.warehouses.capabilities import Answer, Compared
 from taxi_ingest.warehouses.postgres import comparing, marks
 from taxi_ingest.warehouses.postgres.address import parse_address
 from taxi_ingest.warehouses.postgres.connecting import Session, Sessions

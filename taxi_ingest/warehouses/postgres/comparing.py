@@ -14,7 +14,8 @@ from psycopg import sql
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.errors import WarehouseError
-from taxi_ingest.warehouses import Compared, Table
+from taxi_ingest.warehouses import Table
+from taxi_ingest.warehouses.capabilities import Compared
 from taxi_ingest.warehouses.postgres.connecting import Session, one
 from taxi_ingest.warehouses.postgres.copying import copy_rows
 from taxi_ingest.warehouses.postgres.marks import partitions

@@ -22,7 +22,7 @@ from psycopg.types.string import TextLoader
 
 from taxi_ingest.errors import UsageError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import Answer
+from taxi_ingest.warehouses.capabilities import Answer
 from taxi_ingest.warehouses.postgres.connecting import Database, Session
 from taxi_ingest.warehouses.refusals import may_only_read, refused
 
