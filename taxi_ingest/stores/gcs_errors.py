@@ -63,6 +63,6 @@ def _not_allowed(bucket: str, error: answers.GoogleAPICallError) -> str:
 
 
 def _passes(error: answers.GoogleAPICallError) -> bool:
-    # 404 or 410 in the middle of an upload: Google lost its session and wants the upload begun anew
+    # these in the middle of an upload: Google lost its session, or ended it, and wants the upload begun anew
     method = getattr(getattr(error.response, "request", None), "method", "")
-    return google_cloud.is_passing(error) or (error.code in {404, 410} and method == "PUT")
+    return google_cloud.is_passing(error) or (error.code in {404, 410, 499} and method == "PUT")
