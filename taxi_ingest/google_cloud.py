@@ -22,8 +22,10 @@ from google.auth import default as default_credentials
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.auth.transport.requests import AuthorizedSession
+from requests import exceptions
 
 from taxi_ingest.errors import StoreError, TaxiError, TransientError, WarehouseError
+from taxi_ingest.google_roles import grants, permissions_in
 
 if TYPE_CHECKING:
     from google.cloud import bigquery, storage
@@ -52,8 +54,11 @@ _BILLING_MESSAGE = re.compile(
 """What is said of billing; `billing` may also be the name of a dataset or a part of one."""
 
 _PERIMETER = re.compile(r"vpcServiceControls|VPC Service Controls|prohibited by organization's policy", re.IGNORECASE)
+_SCOPES = re.compile(r"insufficient authentication scopes|scopes?(\(s\))? (is|are) not authorized", re.IGNORECASE)
+_API_OFF = re.compile(r"api has not been used|accessNotConfigured|SERVICE_DISABLED", re.IGNORECASE)
 _KEY = re.compile(r"\bKMS\b|cryptoKey", re.IGNORECASE)
 _BILLING_REASONS = {"accountDisabled", "billingNotEnabled"}
+_RATE_REASONS = {"rateLimitExceeded", "userRateLimitExceeded"}
 _LONGEST_MESSAGE = 400
 _ADDRESS = re.compile(
     r"\s*\(?(?:for more information,?\s*)?(?:(?:see|visit|by visiting|at)\s+)?https?://[^\s)]*[^\s).,;]\)?",
@@ -147,10 +152,13 @@ def message_of(error: GoogleAPICallError) -> str:
     """
     without_response = str(error.message).partition("; reason:")[0]
     message = without_response if error.response is None else _document(error).message
+    return _shown(message) or f"status {error.code}"
+
+
+def _shown(message: str) -> str:
+    """A message on one line, without addresses and its full stop, cut if it is long."""
     line = " ".join(_ADDRESS.sub("", message).split()).rstrip(".")
-    if len(line) > _LONGEST_MESSAGE:
-        return f"{line[:_LONGEST_MESSAGE]} …"
-    return line or f"status {error.code}"
+    return f"{line[:_LONGEST_MESSAGE]} …" if len(line) > _LONGEST_MESSAGE else line
 
 
 def reason_of(error: GoogleAPICallError) -> str:
@@ -164,7 +172,9 @@ def reason_of(error: GoogleAPICallError) -> str:
 def is_passing(error: Exception) -> bool:
     """Whether a request that failed so may succeed when it is sent again: a line that was cut, or a busy server."""
     if isinstance(error, GoogleAPICallError):
-        return isinstance(error, TooManyRequests | ServerError) or error.code == 408
+        return (
+            isinstance(error, TooManyRequests | ServerError) or error.code == 408 or reason_of(error) in _RATE_REASONS
+        )
     if isinstance(error, GoogleAuthError):
         return bool(error.retryable)
     cut = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
@@ -183,9 +193,23 @@ def billing_is_off(project: str) -> str:
     return f"Billing is off for {project}. Turn it on in the Google Cloud console."
 
 
+def is_api_off(error: GoogleAPICallError) -> bool:
+    """Whether the project that asks has not turned the API on."""
+    return isinstance(error, Forbidden) and bool(_API_OFF.search(f"{reason_of(error)} {message_of(error)}"))
+
+
 def refused_around(error: GoogleAPICallError, place: str) -> str:
-    """The sentence for what is refused by the perimeter around `place`, or by the key it is encrypted with; else ""."""
+    """The sentence for what is refused whatever the roles are; else "".
+
+    By the perimeter around `place`, by the key it is encrypted with, by what the credentials may be used for.
+    """
     message = message_of(error)
+    if isinstance(error, Forbidden) and _SCOPES.search(message):
+        return (
+            f"These credentials may be used for less than {place} needs: their access scopes are too narrow, whatever "
+            "their roles are. On a virtual machine, stop it and run: gcloud compute instances set-service-account VM "
+            f"--scopes=cloud-platform. Elsewhere sign in again. {LOGIN}. Google says: {message}"
+        )
     if _PERIMETER.search(message) or reason_of(error) == "vpcServiceControls":
         return (
             f"VPC Service Controls keep this machine out of {place}. Run inside their perimeter, or have its "
@@ -232,6 +256,11 @@ def translated_errors(
         if isinstance(error.cause, GoogleAuthError) and not isinstance(error.cause, TransportError):
             raise _sign_in_failed(failure, error.cause) from error
         raise _unreachable(what, error.cause or error) from error
+    except (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema) as error:
+        raise failure(
+            f"{what} has no usable address ({type(error).__name__}). {STORAGE_EMULATOR}, {BIGQUERY_EMULATOR} and "
+            "HTTPS_PROXY must look like http://HOST:PORT where they are set."
+        ) from error
     except (TransportError, requests.RequestException, ConnectionError, TimeoutError) as error:
         raise _unreachable(what, error) from error
     except GoogleAuthError as error:
@@ -241,18 +270,29 @@ def translated_errors(
 def _sign_in_failed(failure: type[StoreError | WarehouseError], error: GoogleAuthError) -> TaxiError:
     if _passes(error):
         return TransientError(f"Google's sign-in cannot be reached ({type(error).__name__}). Run again.")
-    return failure(credentials_refused(type(error).__name__))
+    said = next(filter(None, (_shown(body.message) for body in _bodies(error))), "")
+    if not said:
+        return failure(credentials_refused(type(error).__name__))
+    if _API_OFF.search(said):
+        remedy = "Turn that API on in the Google Cloud console."
+    else:
+        remedy = grants(permissions_in(said), {"account": "the service account"})
+    remedy = remedy or f"See that the service account exists and may be used by you. {LOGIN}"
+    return failure(f"Google refuses the sign-in: {said}. {remedy}")
 
 
 def _passes(error: GoogleAuthError) -> bool:
     """Whether a sign-in that failed may succeed next time; not all that pass are marked so by Google's library."""
     if error.retryable or isinstance(error.__cause__, TransportError):
         return True
+    return any(body.code == 429 or body.code >= 500 for body in _bodies(error))
+
+
+def _bodies(error: GoogleAuthError) -> Iterator[_ErrorBody]:
+    """What Google answered, where it did so in the JSON of its APIs."""
     for said in error.args:
         with contextlib.suppress(msgspec.MsgspecError, TypeError):
-            code = msgspec.json.decode(said, type=_ErrorDocument).error.code
-            return code == 429 or code >= 500
-    return False
+            yield msgspec.json.decode(said, type=_ErrorDocument).error
 
 
 def _unreachable(what: str, error: Exception) -> TransientError:

@@ -55,3 +55,44 @@ def test_a_sign_in_that_fails_for_the_moment_may_be_tried_again(
             open_store(Place.parse("gs://demo-bucket")).held("trips/")
     assert ("sign-in cannot be reached" in str(raised.value)) == (kind is TransientError)
     assert "http" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        (
+            "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist).",
+            "Grant roles/iam.serviceAccountTokenCreator on the service account.",
+        ),
+        (
+            "IAM Service Account Credentials API has not been used in project 1 before or it is disabled. Enable it by "
+            "visiting https://console.developers.google.com/x then retry.",
+            "Turn that API on in the Google Cloud console.",
+        ),
+        ("Not found; Gaia id not found for email a@b.c", "See that the service account exists"),
+    ],
+)
+def test_a_service_account_that_may_not_be_used_is_told_in_googles_words_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, remedy: str
+) -> None:
+    class Handler(LoopbackHandler):
+        def do_POST(self) -> None:  # noqa: N802 - the name http.server calls
+            self.body()
+            if "generateAccessToken" in self.path:
+                self.reply_json(403, {"error": {"code": 403, "message": said}})
+            else:
+                self.reply_json(200, {"access_token": "a-token", "token_type": "Bearer", "expires_in": 3600})
+
+    with serving(Handler) as url:
+        path = credentials(tmp_path, url)
+        impersonating = {
+            "service_account_impersonation_url": f"{url}/v1/projects/-/serviceAccounts/a@b.c:generateAccessToken"
+        }
+        path.write_text(json.dumps(json.loads(path.read_text()) | impersonating))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "wire-project")
+        with pytest.raises(StoreError) as raised:
+            open_store(Place.parse("gs://demo-bucket")).held("trips/")
+    assert str(raised.value).startswith(f"Google refuses the sign-in: {said[:20]}")
+    assert remedy in str(raised.value)
+    assert "http" not in str(raised.value)

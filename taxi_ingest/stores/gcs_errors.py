@@ -41,6 +41,8 @@ def _wrong(bucket: str, error: answers.GoogleAPICallError) -> str:
         return google_cloud.billing_is_off(f"the project of {place}")
     if "requester pays" in message.lower():
         return f"The readers of {place} pay. Name the project that does: --store '{place}/PREFIX?user_project=PROJECT'."
+    if isinstance(error, answers.NotFound) and message.lower().startswith("no such object"):
+        return f"{place}: an object was removed meanwhile ({message}). Run again."
     if isinstance(error, answers.NotFound):
         return f"There is no bucket {place}. {google_cloud.creating_bucket(bucket)}"
     return f"{place}: Google refused: {message}"
@@ -57,6 +59,11 @@ def _not_allowed(bucket: str, error: answers.GoogleAPICallError) -> str:
         return (
             f"{place} protects the object, by a retention policy or a hold, so that it cannot be replaced. Lift that "
             f"for this prefix, or name another: --store gs://BUCKET/PREFIX. Google says: {message}"
+        )
+    if google_cloud.is_api_off(error):
+        return (
+            "The Cloud Storage API is off in the project of these credentials. Turn it on: gcloud services enable "
+            f"storage.googleapis.com --project=PROJECT. Google says: {message}"
         )
     remedy = granting(bucket, permissions_in(message)) or granting(bucket, NEEDED)
     return f"These credentials lack a permission in {place} ({message}). {remedy}"
