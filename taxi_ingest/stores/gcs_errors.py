@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from google.api_core import exceptions as answers
 
-from taxi_ingest import google_cloud
+from taxi_ingest import google_cloud, google_sign_in
 from taxi_ingest.errors import StoreError, TaxiError, TransientError
 from taxi_ingest.google_roles import grants, permissions_in
 
@@ -52,7 +52,7 @@ def _not_allowed(bucket: str, error: answers.GoogleAPICallError) -> str:
     """The sentence for what somebody must allow first; "" if it is something else."""
     place, message = f"gs://{bucket}", google_cloud.message_of(error)
     if isinstance(error, answers.Unauthorized):
-        return f"{place}: {google_cloud.credentials_refused(message)}"
+        return f"{place}: {google_sign_in.credentials_refused(message)}"
     if google_cloud.refused_around(error, place) or google_cloud.is_billing_off(error):
         return ""
     if google_cloud.reason_of(error) in _PROTECTED or _PROTECTION.search(message):

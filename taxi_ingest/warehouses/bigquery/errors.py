@@ -7,7 +7,7 @@ import functools
 
 from google.api_core import exceptions as answers
 
-from taxi_ingest import google_cloud
+from taxi_ingest import google_cloud, google_sign_in
 from taxi_ingest.errors import TaxiError, TransientError, WarehouseError
 from taxi_ingest.google_cloud import message_of, reason_of
 from taxi_ingest.google_roles import Target, grants, permissions_in
@@ -130,7 +130,7 @@ def _not_allowed(error: answers.GoogleAPICallError, address: Address) -> Warehou
             f"Or use ?method=partition, which needs no billing. BigQuery says: {message}"
         )
     if isinstance(error, answers.Unauthorized):
-        return WarehouseError(google_cloud.credentials_refused(message))
+        return WarehouseError(google_sign_in.credentials_refused(message))
     if isinstance(error, answers.Forbidden) and reason_of(error) not in _NO_ROLE_HELPS:
         return WarehouseError(
             f"These credentials lack a permission in {address}. {_grants(address, message)} BigQuery says: {message}"

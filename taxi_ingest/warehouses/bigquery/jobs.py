@@ -155,6 +155,7 @@ class Jobs:
         BigQuery refuses one that it would bill for more than `most_bytes`, which otherwise are those of all questions.
         """
         config = self._limited(self._config(parameters))
+        config.use_query_cache = False  # what is there now, whatever BigQuery still knows
         if most_bytes is not None:
             config.maximum_bytes_billed = most_bytes
         rows = self.client.query_and_wait(
