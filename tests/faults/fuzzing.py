@@ -32,8 +32,8 @@ SHARES = {
 _AT_ONCE = 500
 """Inputs that one process tries before it answers."""
 
-_FROM_THE_CORPUS = {"months", "places", "config"}
-"""Targets that also get inputs of the corpus with a few bytes changed: those whose inputs need no origin."""
+_FROM_THE_CORPUS = {"months", "config"}
+"""Targets that also get inputs of the corpus with a few bytes changed: of these nothing is known but that they are texts."""
 
 
 @dataclass
