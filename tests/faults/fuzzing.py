@@ -33,7 +33,7 @@ _AT_ONCE = 500
 """Inputs that one process tries before it answers."""
 
 _FROM_THE_CORPUS = {"months", "config"}
-"""Targets that also get inputs of the corpus with a few bytes changed: of these nothing is known but that they are texts."""
+"""Targets that also get inputs of the corpus with a few bytes changed, as nothing is known of what they mean."""
 
 
 @dataclass
