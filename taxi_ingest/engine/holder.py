@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from taxi_ingest.engine.lock import locked
@@ -12,11 +12,13 @@ from taxi_ingest.history.reading import past_runs
 from taxi_ingest.layout import Layout
 
 
-def locked_data_dir(
-    layout: Layout, *, wait: bool, announce: Callable[[str], None]
-) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def locked_data_dir(layout: Layout, *, wait: bool, announce: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock. Raises LockedError when another run has it, unless `wait` is set: then `announce` hears of it."""
-    return locked(layout.lock, wait=wait, holder=lambda: _holder(layout), announce=announce)
+    with contextlib.ExitStack() as held:
+        for lock in (layout.lock, layout.outer_lock):
+            held.enter_context(locked(lock, wait=wait, holder=lambda: _holder(layout), announce=announce))
+        yield
 
 
 def locked_if_used(

@@ -45,9 +45,11 @@ def build(repository: Path, folder: Path) -> Release:
     """Build into `folder`, which is emptied first."""
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, "-m", "build", "--outdir"]
-    subprocess.run([*command, str(folder), str(repository)], check=True, stdout=subprocess.DEVNULL)
     direct = folder / "direct"
-    subprocess.run([*command, str(direct), "--wheel", str(repository)], check=True, stdout=subprocess.DEVNULL)
+    for arguments in ([str(folder)], [str(direct), "--wheel"]):
+        built = subprocess.run([*command, *arguments, str(repository)], capture_output=True, text=True, check=False)
+        if built.returncode:
+            raise SystemExit(f"{built.stdout}{built.stderr}")
     (sdist,), (wheel,), (other,) = folder.glob("*.tar.gz"), folder.glob("*.whl"), direct.glob("*.whl")
     return Release(sdist, wheel, other)
 

@@ -107,8 +107,8 @@ def _use(installed: Installed) -> int:
         asked = ("--dataset", dataset, "--month", month)
         ran = json.loads(installed("run", *asked, "--source", source, "--json"))
         loaded.append(ran["parts"][0]["rows"])
-        counted = installed("query", "--csv", f"SELECT count(*) AS n FROM {dataset}_tripdata")
-        assert counted.split() == ["n", str(loaded[-1])], counted
+        counted = installed("query", "--json", f"SELECT count(*) AS n FROM {dataset}_tripdata")
+        assert json.loads(counted) == [{"n": loaded[-1]}], counted
         installed("verify", *asked)
         installed("rows", *asked)
     for verb in ("doctor", "status", "history", "logs", "config", "catalog", "plan", "report", "cron"):
