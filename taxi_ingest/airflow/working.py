@@ -12,7 +12,7 @@ from pathlib import Path
 from taxi_ingest.airflow.places import Site, Slice
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
-from taxi_ingest.engine.lock import locked
+from taxi_ingest.engine.lock import locked_part
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import PartRun, run_part
 from taxi_ingest.engine.scratch import scratch_folder
@@ -132,14 +132,13 @@ def at_once(site: Site, settings: Settings, slice_: Slice) -> int | None:
 
 @contextlib.contextmanager
 def _data_dir(site: Site, part: Part) -> Iterator[Path]:
-    """The data directory of a task: a scratch folder, or the shared one while no other task has the part."""
+    """The data directory of a task: a scratch folder, or the shared one once no other task has the part, and no run."""
     if not site.shared:
         with scratch_folder(Path(site.scratch) if site.scratch else None) as folder:
             yield folder
         return
     layout = layout_of(_settings(site, part.dataset, part.month, "", site.shared))
-    layout.part_lock(part).parent.mkdir(parents=True, exist_ok=True)
-    with locked(layout.part_lock(part), wait=True):
+    with locked_part(layout, part, announce=log.info):
         for scratch in layout.scratch_files_of(part):
             scratch.unlink(missing_ok=True)
         yield layout.data_dir

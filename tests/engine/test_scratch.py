@@ -68,7 +68,9 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "taxi-ingest-notes.txt"]
 
 
-@pytest.mark.parametrize("name", ["taxi-ingest-data", "taxi-ingest-1.0", "taxi-ingest-scratch-old", "taxi-ingest-scratch"])
+@pytest.mark.parametrize(
+    "name", ["taxi-ingest-data", "taxi-ingest-1.0", "taxi-ingest-scratch-old", "taxi-ingest-scratch"]
+)
 def test_a_folder_that_somebody_else_named_like_ours_is_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name / "raw").mkdir(parents=True)
     (tmp_path / name / "raw" / "yellow.csv").write_text("mine")
