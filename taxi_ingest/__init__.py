@@ -53,7 +53,7 @@ job         one request as plain values; run: one invocation; attempt: one try o
 import os
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if sys.platform == "linux":
     # Arrow reads these once, at its first import. jemalloc keeps least memory when one thread frees what another made,
