@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def large(tmp_path: Path) -> Path:
         (refusal(408, "Request Timeout"), TransientError, "Google answered 408"),
         (refusal(429, "The rate limit was exceeded"), TransientError, r"answered 429 \(The rate limit was exceeded\)"),
         (refusal(503, "Backend error"), TransientError, "Google answered 503"),
+        ((403, {"error": {"x": json.loads("[" * 900 + "]" * 900)}}), StoreError, "status 403.*Grant roles/"),
         ((403, ["no error document"]), StoreError, "status 403.*Grant roles/"),
     ],
 )
