@@ -21,7 +21,7 @@ STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 _CREDENTIALS_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
-_LONGEST_NAME = 255
+_LONGEST_PATH = 1_000
 _CLOCK = re.compile(r"\biat and exp\b|reasonable timeframe", re.IGNORECASE)
 
 
@@ -56,7 +56,7 @@ def no_credentials(error: DefaultCredentialsError) -> str:
     named = os.environ.get(_CREDENTIALS_FILE)
     if not named:
         return f"There are no Google credentials. {LOGIN}"
-    if "{" in named or "\n" in named or max(map(len, named.split(os.sep))) > _LONGEST_NAME:  # a key, not its file
+    if "{" in named or "\n" in named or len(named) > _LONGEST_PATH:  # a key, not its file
         return (
             f"{_CREDENTIALS_FILE} holds something else than the path of a file. Write the key to a file that only you "
             f"can read and name that, or unset it and sign in yourself. {LOGIN}"
