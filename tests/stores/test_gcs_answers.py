@@ -97,7 +97,7 @@ def large(tmp_path: Path) -> Path:
         (
             refusal(403, "Cloud Storage JSON API has not been used in project 1 before", "accessNotConfigured"),
             StoreError,
-            "The Cloud Storage API is off .* gcloud services enable storage.googleapis.com",
+            "The Cloud Storage API is off in project PROJECT.* gcloud services enable storage.googleapis.com",
         ),
         (refusal(403, "Rate Limit Exceeded", "rateLimitExceeded"), TransientError, "Google answered 403"),
         (refusal(400, "Invalid argument"), StoreError, "Google refused: Invalid argument"),
