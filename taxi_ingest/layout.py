@@ -154,7 +154,15 @@ class Layout:
 
     def part_lock(self, part: Part) -> Path:
         """The lock of one part, for engines whose workers share the data directory."""
-        return self.state / "locks" / f"{part}.lock"
+        return self._part_locks / f"{part}.lock"
+
+    def part_locks(self) -> list[Path]:
+        """The locks of parts that there are, held or not."""
+        return sorted(self._part_locks.glob("*.lock"))
+
+    @property
+    def _part_locks(self) -> Path:
+        return self.state / "locks"
 
     def scratch_files_of(self, part: Part) -> Iterator[Path]:
         """What killed tasks left of one part; only right while no task is at work on it."""

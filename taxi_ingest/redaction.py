@@ -30,6 +30,10 @@ _BROKEN_ADDRESS = re.compile(r"[^/:]*:.*@|//.*[@?]|https?:|.*[?;#][^/]*=", re.DO
 _HOSTS = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^][:,@/]*)(:[0-9]+)?(,(\[[0-9A-Fa-f:.]*\]|[^][:,@/]*)(:[0-9]+)?)+")
 """Hosts with their ports, of which an address of Postgres may name several."""
 
+_HOSTS_WITHOUT_DOT = {"localhost"}
+_WITHOUT_USERS = {"file", "gs"}
+"""Schemes whose addresses name no user, so that an @ in them belongs to a path."""
+
 _SHORTEST = 6
 """A shorter secret is not looked for in texts: too much else would be taken for it."""
 
@@ -69,7 +73,15 @@ def is_well_formed(url: str) -> bool:
     if "@" in parts.netloc:
         return "@" not in parts.path  # which else may be the rest of a password with @ and / in it
     after_host = url.partition("://")[2][len(parts.netloc) :]
-    return not ((":" in parts.netloc and "@" in after_host) or _USER_IN_PATH.match(parts.path))
+    if "@" in after_host and (":" in parts.netloc or _may_be_a_user(parts.netloc, parts.scheme)):
+        return False
+    return not _USER_IN_PATH.match(parts.path)
+
+
+def _may_be_a_user(netloc: str, scheme: str) -> bool:
+    """Whether what stands for a host may be the beginning of a user, such as a token, that a slash cuts in two."""
+    is_host = "." in netloc or netloc.lower() in _HOSTS_WITHOUT_DOT
+    return bool(netloc) and not is_host and scheme not in _WITHOUT_USERS
 
 
 def public_url(url: str) -> str:
