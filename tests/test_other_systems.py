@@ -151,7 +151,7 @@ print(len(ours))
 @pytest.mark.parametrize("form", [[], ["--systemd"]])
 def test_cron_says_on_windows_what_to_schedule_instead(tmp_path: Path, form: list[str]) -> None:
     script = f"""
-import sys
+import sys, zoneinfo  # zoneinfo asks once for the system it is on
 import taxi_ingest.cli, taxi_ingest.cron, taxi_ingest.nights, taxi_ingest.systemd
 import taxi_ingest.stores.local, taxi_ingest.warehouses.duckdb
 from taxi_ingest import report
