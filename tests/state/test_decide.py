@@ -28,7 +28,6 @@ from taxi_ingest.state.mark import mark
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.writers.provenance import Writer
 
-
 OTHER_PARQUET = replace(DONE, parquet=replace(PARQUET, mark="x"))
 
 
