@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -176,6 +177,15 @@ Run = Annotated[
     str | None,
     typer.Argument(metavar="RUN", help="A run, the beginning of its name, or latest.", autocompletion=completing.runs),
 ]
+
+
+def file_to_write(path: Path) -> Path:
+    """`path`, if a file can be written there. Raises UsageError for a folder."""
+    from taxi_ingest.errors import UsageError
+
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Name a file in it.")
+    return path
 
 
 def _with_options(message: str) -> str:

@@ -11,7 +11,17 @@ import typer
 
 from taxi_ingest import exits
 from taxi_ingest.cli.documents import print_json
-from taxi_ingest.cli.options import OUTPUT, AsJson, Config, DataDir, Given, HeldDataset, HeldMonth, Warehouse
+from taxi_ingest.cli.options import (
+    OUTPUT,
+    AsJson,
+    Config,
+    DataDir,
+    Given,
+    HeldDataset,
+    HeldMonth,
+    Warehouse,
+    file_to_write,
+)
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
@@ -50,6 +60,8 @@ def query(
 
     if as_csv + as_json + (parquet is not None) > 1:
         raise UsageError("One form at a time: --csv, --json or --parquet FILE.")
+    if parquet is not None:
+        file_to_write(parquet)
     statement = _statement(sql)
     if not statement.strip():
         raise UsageError('Ask what? Write a statement, such as "SELECT count(*) FROM yellow_tripdata".')

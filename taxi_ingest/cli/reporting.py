@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taxi_ingest.cli.options import OUTPUT, Config, DataDir, Given, Store, Warehouse
+from taxi_ingest.cli.options import OUTPUT, Config, DataDir, Given, Store, Warehouse, file_to_write
 
 if TYPE_CHECKING:
     from taxi_ingest.layout import Layout
@@ -54,7 +54,7 @@ def report(
     if not facts.parts and not facts.runs:
         nothing_yet(console(), job.layout.data_dir)
         return
-    path = Path(output).absolute() if output else job.layout.page
+    path = file_to_write(Path(output).absolute() if output else job.layout.page)
     write_text(path, document(facts, _way(path.parent, job.layout.data_dir)))
     sys.stdout.write(f"{printable(str(path)) if sys.stdout.isatty() else path}\n")
     if open_:
