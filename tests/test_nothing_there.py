@@ -117,3 +117,13 @@ def test_a_file_where_a_folder_is_named_is_refused_and_the_other_way_round(
 def test_the_page_is_not_written_over_a_folder(loaded: Loaded) -> None:
     ran = loaded.taxi("report", "--output", str(loaded.data))
     assert (ran.code, f"{loaded.data} is a folder. Name a file in it." in ran.err) == (2, True), ran.err
+
+
+def test_a_plan_with_nothing_to_do_says_that(loaded: Loaded) -> None:
+    ran = loaded.taxi("plan", *loaded.arguments[:-1])
+    assert ran.out.splitlines()[-1] == "1 part, up to date: nothing to do."
+
+
+def test_a_query_of_a_file_says_what_reads_files(loaded: Loaded) -> None:
+    ran = loaded.taxi("query", "SELECT count(*) FROM 'data/lake/yellow/*.parquet'")
+    assert (ran.code, "A query opens no file but the database: read others with" in ran.err) == (2, True), ran.err
