@@ -11,6 +11,7 @@
     state/                      receipts, history.sqlite, doit's own file, the lock
     logs/<run>/….log            one log file an attempt
     report.html                 the page, unless another file is named
+    .lock                       the lock once more, for whoever removes state/ while a run is at work
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ class Layout:
     def lock(self) -> Path:
         """The lock that a run holds."""
         return self.state / "lock"
+
+    @property
+    def outer_lock(self) -> Path:
+        """What a run holds as well: a lock that stays where it is when somebody removes `state/`."""
+        return self.data_dir / ".lock"
 
     @property
     def history(self) -> Path:
@@ -148,7 +154,15 @@ class Layout:
 
     def part_lock(self, part: Part) -> Path:
         """The lock of one part, for engines whose workers share the data directory."""
-        return self.state / "locks" / f"{part}.lock"
+        return self._part_locks / f"{part}.lock"
+
+    def part_locks(self) -> list[Path]:
+        """The locks of parts that there are, held or not."""
+        return sorted(self._part_locks.glob("*.lock"))
+
+    @property
+    def _part_locks(self) -> Path:
+        return self.state / "locks"
 
     def scratch_files_of(self, part: Part) -> Iterator[Path]:
         """What killed tasks left of one part; only right while no task is at work on it."""

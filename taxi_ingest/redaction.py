@@ -71,7 +71,7 @@ def is_well_formed(url: str) -> bool:
     except ValueError:
         return False
     if "@" in parts.netloc:
-        return True
+        return "@" not in parts.path  # which else may be the rest of a password with @ and / in it
     after_host = url.partition("://")[2][len(parts.netloc) :]
     if "@" in after_host and (":" in parts.netloc or _may_be_a_user(parts.netloc, parts.scheme)):
         return False
@@ -127,8 +127,15 @@ def remember(text: str) -> None:
     with _learning:
         for secret, replacement in ((text, shown), *((part, HIDDEN) for part in _secrets(text))):
             if len(secret) >= _SHORTEST and secret not in _COMMON:
-                for form in (secret, unquote(secret), quote(secret), quote(secret, safe=""), quote_plus(secret)):
+                for form in _forms(secret):
                     _known[form] = _known[repr(form)[1:-1]] = _known[json.dumps(form)[1:-1]] = replacement
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How a secret may stand in a text. Bytes of an argument that are no UTF-8 are surrogates in it."""
+    yield from (secret, unquote(secret))
+    for plainly, safe in ((quote, "/"), (quote, ""), (quote_plus, "")):
+        yield plainly(secret, safe, errors="surrogateescape")
 
 
 def without_known(text: str) -> str:

@@ -255,6 +255,16 @@ def test_the_demo_runs_offline_and_says_how_to_open_the_table(taxi: Command, tmp
     assert query(tmp_path / "demo-data" / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(1000,)]
 
 
+@pytest.mark.parametrize("verb", ["upload", "run"])
+def test_the_demo_does_not_take_the_place_of_a_real_object(loaded: Loaded, taxi: Command, verb: str) -> None:
+    lake = loaded.data / "lake"
+    (object_,) = lake.rglob("*.parquet")
+    before = object_.read_bytes()
+    ran = taxi(verb, "--source", "demo", "--month", "2020-01", "--data-dir", "elsewhere", "--store", str(lake))
+    assert (ran.code != 0, object_.read_bytes() == before) == (True, True)
+    assert "holds the real yellow-2020-01" in ran.err
+
+
 def test_the_demo_stays_out_of_a_table_with_real_months(loaded: Loaded, taxi: Command) -> None:
     before = loaded.table
     ran = taxi("run", "--source", "demo", "--month", "2021-01", "--data-dir", str(loaded.data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,23 +10,23 @@ from typing import Any
 from airflow.sdk import DAG, Asset, CronPartitionTimetable, Param, conf, task_group
 
 from taxi_ingest.airflow.places import Site, check, is_separate, slices
+from taxi_ingest.airflow.schedule import DAILY, MONTHLY, check_monthly
 from taxi_ingest.airflow.tasks import Tasks
 from taxi_ingest.catalog import Dataset
 from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.errors import UsageError
 from taxi_ingest.job import warehouse_of
-
-MONTHLY = "0 6 5 * *"
-"""Six o'clock on the fifth of each month."""
-
-DAILY = timedelta(days=1)
+from taxi_ingest.values import quoted
 
 _MONTHS = r"^\d{4}-\d{2}(\.\.(\d{4}-\d{2}|latest))?(,\d{4}-\d{2}(\.\.(\d{4}-\d{2}|latest))?)*$|^latest$"
+
+_SOURCE = r"^$|^[a-z]+$|^[hH][tT][tT][pP][sS]?://\S+$"
 
 
 def dag(  # noqa: PLR0913 - each is one thing that installations differ in
     dataset: str,
     *,
-    config: str | Mapping[str, Any],
+    config: str | os.PathLike[str] | Mapping[str, Any],
     dag_id: str = "",
     schedule: str | None = MONTHLY,
     months_back: int = 3,
@@ -41,21 +42,23 @@ def dag(  # noqa: PLR0913 - each is one thing that installations differ in
 ) -> DAG:
     """The DAG that takes the months of `dataset` to its table.
 
-    `config` is the path of a config file, or its sections. `schedule` is a cron line; its run is for the month
-    `months_back` before it, since TLC publishes a month some two months after its end. `shared` is a data directory
-    that all workers see; without one they keep nothing, each task works in a folder of its own within `scratch`, and
-    store and warehouse must be named in `config`. `separate` tells whether workers are on several machines; by default
-    all but the LocalExecutor's are. With `wait`, a sensor asks the publisher every `poke` whether a month is there.
-    `pools` gives tasks (to_store, load; with `shared` one a step) their Airflow pool. `google_conn_id` names a
-    connection that holds a key; without one Google's own default credentials are used. `more` goes to Airflow's DAG.
+    `config` is the full path of a config file, or its sections. `schedule` is a cron line that comes once in every
+    month; its run is for the month `months_back` before it, since TLC publishes a month some two months after its end.
+    `shared` is a data directory that all workers see; without one they keep nothing, each task works in a folder of its
+    own within `scratch`, and store and warehouse must be named in `config`. `separate` tells whether workers are on
+    several machines; by default all but the LocalExecutor's are. With `wait`, a sensor asks the publisher every `poke`
+    whether a month is there. `pools` gives tasks (to_store, load; with `shared` one a step) their Airflow pool.
+    `google_conn_id` names a connection that holds a key; without one Google's own default credentials are used. `more`
+    goes to Airflow's DAG; its `params` come beside ours.
 
-    Raises UsageError where the workers could not find each other's work.
+    Raises UsageError for settings that no task would take, and where the workers could not find each other's work.
     """
     known = dataset_named(dataset)
     if separate is None:
         separate = is_separate(conf.get("core", "executor"))
-    site = Site(config, shared, scratch, separate)
+    site = Site(config if isinstance(config, Mapping) else os.fspath(config), shared, scratch, separate)
     settings = check(site)
+    _check_pools(site, pools or {})
     place = warehouse_of(settings)
     name, uri = f"{place}/{known.table}", f"x-taxi-ingest://{_path(str(place))}/{known.table}"
     table = Asset(name=name, uri=uri, group="taxi-ingest")
@@ -67,7 +70,7 @@ def dag(  # noqa: PLR0913 - each is one thing that installations differ in
         "description": known.title,
         "doc_md": known.title + (". A run is a month; `months` takes several." if known.monthly else "."),
         "tags": ["taxi-ingest", dataset],
-        "params": _params(known),
+        "params": _params(known) | dict(more.pop("params", None) or {}),
         "default_args": {"owner": "taxi-ingest"},
     }
     with DAG(dag_id or f"taxi_ingest_{dataset}", **(options | more)) as made:
@@ -84,9 +87,17 @@ def dag(  # noqa: PLR0913 - each is one thing that installations differ in
     return made
 
 
+def _check_pools(site: Site, pools: Mapping[str, str]) -> None:
+    """Refuse a pool of a task that there is not, which would limit nothing."""
+    tasks = [slice_.name for slice_ in slices(site)]
+    if unknown := sorted(pools.keys() - set(tasks)):
+        raise UsageError(f"pools: there is no task {quoted(unknown[0])}. Tasks: {', '.join(tasks)}.")
+
+
 def _timetable(known: Dataset, schedule: str | None, months_back: int, timezone: str) -> Any:
     if schedule is None or not known.monthly:
         return schedule
+    check_monthly(schedule, months_back)
     return CronPartitionTimetable(schedule, timezone=timezone, run_offset=-months_back, key_format="%Y-%m")
 
 
@@ -100,7 +111,11 @@ def _params(known: Dataset) -> dict[str, Any]:
     )
     return ({"months": months} if known.monthly else {}) | {
         "source": Param(
-            "", type="string", title="Source", description="auto, csv, tlc or a URL template. Empty: as configured."
+            "",
+            type="string",
+            pattern=_SOURCE,
+            title="Source",
+            description="auto, csv, tlc or a URL template of the web. Empty: as configured.",
         ),
         "force": Param(False, type="boolean", title="Force", description="Redo every step, whatever is there."),
         "refresh": Param(False, type="boolean", title="Refresh", description="Redo what the publisher changed since."),

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from taxi_ingest import sources as publishers
+from taxi_ingest import stores, warehouses
 from taxi_ingest.errors import UsageError
 from taxi_ingest.graph import STEPS, Step
-from taxi_ingest.job import store_of, warehouse_of
+from taxi_ingest.job import options_of, store_of, warehouse_of
 from taxi_ingest.place import Place
 from taxi_ingest.settings import Settings, read
 from taxi_ingest.values import Value
@@ -22,9 +24,9 @@ ONE_MACHINE = "LocalExecutor"
 class Site:
     """What the tasks of a DAG are told of the machines they run on.
 
-    `config`: a config file, or its sections. `shared`: a data directory that all workers see, "" where they share none.
-    `scratch`: the folder in which tasks make their own, "" for the system's. `separate`: workers may be on several
-    machines.
+    `config`: the full path of a config file, or its sections. `shared`: a data directory that all workers see, "" where
+    they share none. `scratch`: the folder in which tasks make their own, "" for the system's. `separate`: workers may
+    be on several machines.
     """
 
     config: str | Mapping[str, Any]
@@ -74,12 +76,17 @@ def is_separate(executors: str) -> bool:
 
 
 def check(site: Site) -> Settings:
-    """The settings in force. Raises UsageError where the workers could not find each other's work."""
-    if site.shared and not Path(site.shared).is_absolute():
-        raise UsageError(f"The shared data directory {site.shared} must be a full path: workers start anywhere.")
+    """The settings in force.
+
+    Raises UsageError for those that no task would take, and where the workers could not find each other's work.
+    """
+    _check_full("shared data directory", site.shared)
+    _check_full("scratch folder", site.scratch)
+    if isinstance(site.config, str):
+        _check_full("config file", site.config)
     settings = site.settings({"global.data_dir": site.shared} if site.shared else {})
-    if not site.shared:
-        _check_named(settings)
+    for name, given in (("store", settings.global_.store), ("warehouse", settings.global_.warehouse)):
+        _check_named(name, given, needed=not site.shared)
     store, warehouse = store_of(settings), warehouse_of(settings)
     if site.separate and not site.shared and store.path:
         raise UsageError(
@@ -91,17 +98,33 @@ def check(site: Site) -> Settings:
             f"{warehouse} is a file, which workers on separate machines cannot write. Use bigquery://project/dataset "
             f"or postgresql://host/database; or run all tasks on one machine ({ONE_MACHINE})."
         )
+    _check_kinds(settings)
     return settings
 
 
-def _check_named(settings: Settings) -> None:
-    """Refuse what would lie in the data directory, which ends with each task, and what depends on the worker."""
-    for name, given in (("store", settings.global_.store), ("warehouse", settings.global_.warehouse)):
-        if not given:
-            raise UsageError(
-                f"Workers keep nothing, so name the {name}: global.{name} in the config. Or name a data directory that "
-                "all of them share: shared=…"
-            )
+def _check_kinds(settings: Settings) -> None:
+    """Refuse a source, store or warehouse of no known kind. No client is loaded: the rest is refused by the tasks."""
+    publishers.check_source(Place.parse(settings.global_.source), [])
+    stores.kind_of(store_of(settings))
+    warehouses.kind_of(warehouse_of(settings), options_of(settings))
+
+
+def _check_full(what: str, path: str) -> None:
+    """Refuse what depends on the folder that a worker starts in."""
+    if path and not Path(path).is_absolute():
+        raise UsageError(f"The {what} {path} must be a full path: workers start in any folder.")
+
+
+def _check_named(name: str, given: str, *, needed: bool) -> None:
+    """Refuse a store or warehouse that would lie in the data directory, which ends with each task, if it is `needed`.
+
+    And one that depends on the worker.
+    """
+    if given:
         place = Place.parse(given)
-        if place.path and not Path(place.path).is_absolute():
-            raise UsageError(f"The {name} {place} must be a full path: workers start in any folder.")
+        _check_full(name, str(place) if place.path and not Path(place.path).is_absolute() else "")
+    elif needed:
+        raise UsageError(
+            f"Workers keep nothing, so name the {name}: global.{name} in the config. Or name a data directory that "
+            "all of them share: shared=…"
+        )

@@ -30,6 +30,9 @@ log = logging.getLogger("taxi_ingest")
 _LABEL = "part_label"
 """The variable of a task's context that its label in the grid is rendered from."""
 
+_NAME = "task.op_kwargs['part']['month'] or task.op_kwargs['part']['dataset']"
+"""What a task is called in the grid while nothing else is known of it."""
+
 _JOBS = "jobs"
 """The key in a task's state store under which its warehouse jobs are recorded."""
 
@@ -62,7 +65,8 @@ class Tasks:
 
         def parts(params: Any = None, dag_run: Any = None) -> list[dict[str, str | None]]:
             months = (params["months"] or _month_of(dag_run)) if "months" in params else None
-            found = working.parts_of(self.site, self.dataset, months, params["source"])
+            with _told_to_airflow():
+                found = working.parts_of(self.site, self.dataset, months, params["source"])
             return [{"dataset": part.dataset, "month": part.month} for part in found]
 
         return task(retries=2, retry_delay=timedelta(seconds=1), retry_policy=WhatMayPass())(parts)
@@ -71,7 +75,8 @@ class Tasks:
         """The sensor that waits until the file of a part is published, or too late to wait for."""
 
         def published(part: dict[str, str | None], params: Any = None) -> bool:
-            return working.may_be_fetched(self.site, Part(**part), params["source"])  # type: ignore[arg-type]
+            with _told_to_airflow():
+                return working.may_be_fetched(self.site, Part(**part), params["source"])  # type: ignore[arg-type]
 
         return task.sensor(
             mode="reschedule",
@@ -80,7 +85,7 @@ class Tasks:
             soft_fail=True,
             retries=2,
             retry_policy=WhatMayPass(),
-            map_index_template="{{ task.op_kwargs['part']['month'] }}",
+            map_index_template=f"{{{{ {_NAME} }}}}",
         )(published)
 
     def of(self, slice_: Slice) -> Any:
@@ -97,7 +102,7 @@ class Tasks:
             asked = Asked(params["source"], params["force"], params["refresh"])
             with google_credentials(self.google):
                 done = _work(self.site, which, slice_, asked, task_state_store if slice_.loads else None)
-            get_current_context()[_LABEL] = ": ".join(filter(None, [which.month, done.label]))
+            get_current_context()[_LABEL] = ": ".join(filter(None, [which.month or which.dataset, done.label]))
             if slice_.loads:
                 _tell_of(outlet_events[self.table], which, done)
             return asdict(done)
@@ -111,13 +116,13 @@ class Tasks:
             retry_policy=WhatMayPass(),
             max_active_tis_per_dag=working.at_once(self.site, self.settings, slice_),
             outlets=[self.table] if slice_.loads else [],
-            map_index_template=f"{{{{ {_LABEL} | default(task.op_kwargs['part']['month']) }}}}",
+            map_index_template=f"{{{{ {_LABEL} | default({_NAME}) }}}}",
             **({"pool": self.pools[slice_.name]} if slice_.name in self.pools else {}),
         )(take)
 
 
 def _work(site: Site, part: Part, slice_: Slice, asked: Asked, state: Any) -> Done:
-    """Do it. Raises AirflowSkipException for what is not published, else what the steps raise, without secrets."""
+    """Do it, with the jobs recorded in Airflow's store."""
     jobs: list[str] = list(state.get(_JOBS, [])) if state is not None else []
     unsettled = tuple(jobs)
 
@@ -126,8 +131,15 @@ def _work(site: Site, part: Part, slice_: Slice, asked: Asked, state: Any) -> Do
         if state is not None:
             state.set(_JOBS, jobs)
 
-    try:
+    with _told_to_airflow():
         return working.work(site, part, slice_, asked, record=record, unsettled=unsettled)
+
+
+@contextlib.contextmanager
+def _told_to_airflow() -> Iterator[None]:
+    """Turn what is not published into a skip, and take secrets out of the errors that Airflow logs."""
+    try:
+        yield
     except NotPublishedError as error:
         raise AirflowSkipException(redacted(str(error))) from None
     except TransientError as error:
@@ -154,17 +166,38 @@ def _month_of(dag_run: Any) -> str:
 
 @contextlib.contextmanager
 def google_credentials(connection_id: str) -> Iterator[None]:
-    """Let Google's clients find the key of an Airflow connection; without one they find their own as ever."""
+    """Let Google's clients find the key of an Airflow connection; without one they find their own as ever.
+
+    Raises UsageError for a connection without a key: another account than the one that was meant would do the work.
+    """
     if not connection_id:
         yield
         return
     extra = BaseHook.get_connection(connection_id).extra_dejson
     with scratch_folder() as folder:
+        path = str(extra.get("key_path") or "")
         if key := extra.get("keyfile_dict"):
-            path = folder / "key.json"
-            path.write_text(key if isinstance(key, str) else json.dumps(key), encoding="utf-8")
-        else:
-            path = Path(extra.get("key_path") or "")
-        found = {"GOOGLE_APPLICATION_CREDENTIALS": str(path), "GOOGLE_CLOUD_PROJECT": extra.get("project") or ""}
-        os.environ.update({name: value for name, value in found.items() if value not in {"", "."}})
+            path = str(folder / "key.json")
+            Path(path).write_text(key if isinstance(key, str) else json.dumps(key), encoding="utf-8")
+        if not path:
+            raise UsageError(
+                f"The connection {connection_id} has no key: fill in Keyfile JSON or Keyfile Path, or leave "
+                "google_conn_id out for the default credentials."
+            )
+        with _environment(GOOGLE_APPLICATION_CREDENTIALS=path, GOOGLE_CLOUD_PROJECT=str(extra.get("project") or "")):
+            yield
+
+
+@contextlib.contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Environment variables for as long as the block runs; empty ones are left as they are."""
+    given = {name: value for name, value in variables.items() if value}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
         yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

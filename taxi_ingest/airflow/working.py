@@ -12,20 +12,24 @@ from pathlib import Path
 from taxi_ingest.airflow.places import Site, Slice
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
-from taxi_ingest.engine.lock import locked
+from taxi_ingest.catalog.reading import sources
+from taxi_ingest.engine.lock import locked_part
+from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.notes import notes
-from taxi_ingest.engine.part import PartRun, run_part
+from taxi_ingest.engine.part import PartRun, Workplace, run_part
 from taxi_ingest.engine.scratch import scratch_folder
 from taxi_ingest.engine.watching import Nobody
-from taxi_ingest.errors import TransientError
+from taxi_ingest.errors import TransientError, UsageError
 from taxi_ingest.graph import STEPS
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job, at_once_of, layout_of, make_job, retries_of
+from taxi_ingest.place import Place
+from taxi_ingest.redaction import public_text
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings
-from taxi_ingest.sources import DEMO
+from taxi_ingest.sources import AUTO, DEMO, is_named
 from taxi_ingest.sources.newest import is_published
-from taxi_ingest.values import Value
+from taxi_ingest.values import Value, quoted
 from taxi_ingest.warehouses import open_warehouse, settle
 
 log = logging.getLogger("taxi_ingest")
@@ -70,8 +74,13 @@ class _Recorder(Nobody):
 
 
 def parts_of(site: Site, dataset: str, months: str | None, source: str) -> tuple[Part, ...]:
-    """The parts that `months` (as `--month` takes them; None for a dataset without) names. Raises UsageError."""
+    """The parts that `months` (as `--month` takes them; None for a dataset without) names.
+
+    Raises UsageError, and TransientError while nobody can tell what `latest` is.
+    """
     job, notices = make_job(_settings(site, dataset, months, source, site.shared or "."), verb="run")
+    if job.unanswered:
+        raise TransientError(" ".join(job.unanswered.values()))
     for notice in notices:
         log.info(notice)
     return job.parts
@@ -93,6 +102,8 @@ def work(
     """
     with _data_dir(site, part) as folder:
         job = _job(site, part, slice_, asked, folder)
+        if str(job.source) == DEMO:
+            _refuse_demo(job, part)
         if unsettled:
             warehouse = open_warehouse(job.warehouse, job.warehouse_options)
             for recorded in unsettled:
@@ -132,17 +143,32 @@ def at_once(site: Site, settings: Settings, slice_: Slice) -> int | None:
 
 @contextlib.contextmanager
 def _data_dir(site: Site, part: Part) -> Iterator[Path]:
-    """The data directory of a task: a scratch folder, or the shared one while no other task has the part."""
+    """The data directory of a task: a scratch folder, or the shared one once no other task has the part, and no run."""
     if not site.shared:
         with scratch_folder(Path(site.scratch) if site.scratch else None) as folder:
             yield folder
         return
     layout = layout_of(_settings(site, part.dataset, part.month, "", site.shared))
-    layout.part_lock(part).parent.mkdir(parents=True, exist_ok=True)
-    with locked(layout.part_lock(part), wait=True):
+    with locked_part(layout, part, announce=log.info):
         for scratch in layout.scratch_files_of(part):
             scratch.unlink(missing_ok=True)
         yield layout.data_dir
+
+
+def _refuse_demo(job: Job, part: Part) -> None:
+    """Refuse the demo where its rows could not be loaded, also in a task that does not load."""
+    loading = replace(job, targets=frozenset({"load"}))
+    with Workplace.of(loading) as workplace:
+        refuse_demo_among_real(loading, workplace.observer, (part,))
+
+
+def _check_source_of_run(source: str) -> None:
+    """Raise UsageError for a source on the workers' disks: who may start a run need not be allowed to read there."""
+    if source not in {AUTO, DEMO} and not is_named(source) and Place.parse(source).scheme not in {"http", "https"}:
+        raise UsageError(
+            f"A run may take its months from {AUTO}, {', '.join(sources())} or the web, not from "
+            f"{quoted(public_text(source))}. Files that the workers see are named in the config: global.source."
+        )
 
 
 def _settings(site: Site, dataset: str, months: str | None, source: str, data_dir: str) -> Settings:
@@ -150,6 +176,7 @@ def _settings(site: Site, dataset: str, months: str | None, source: str, data_di
     if months is not None:
         flags["shared.month"] = months
     if source:
+        _check_source_of_run(source)
         flags["global.source"] = source
     return site.settings(flags)
 

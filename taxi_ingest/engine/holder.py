@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from taxi_ingest.engine.lock import locked
+from taxi_ingest.engine.lock import locked, without_tasks
 from taxi_ingest.errors import HistoryError
 from taxi_ingest.history.reading import past_runs
 from taxi_ingest.layout import Layout
 
 
-def locked_data_dir(
-    layout: Layout, *, wait: bool, announce: Callable[[str], None]
-) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock. Raises LockedError when another run has it, unless `wait` is set: then `announce` hears of it."""
-    return locked(layout.lock, wait=wait, holder=lambda: _holder(layout), announce=announce)
+@contextlib.contextmanager
+def locked_data_dir(layout: Layout, *, wait: bool, announce: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock of a run, once no task of another engine is at work there.
+
+    Raises LockedError when another run or a task is, unless `wait` is set: then `announce` hears of it.
+    """
+    with contextlib.ExitStack() as held:
+        for lock in (layout.lock, layout.outer_lock):
+            held.enter_context(locked(lock, wait=wait, holder=lambda: _holder(layout), announce=announce))
+        without_tasks(layout, wait=wait, announce=announce)
+        yield
 
 
 def locked_if_used(

@@ -1,17 +1,26 @@
-"""The one lock of a data directory: at most one run works in it, whether started by the command line or by doit."""
+"""Who may work in a data directory: one run, by the command line or doit, or tasks of another engine, one a part.
+
+A run holds the lock of the directory, a task that of its part. Each takes its own and then looks for the other's, so of
+two that begin at once, one sees the other at least.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from taxi_ingest.catalog import Part
 from taxi_ingest.errors import LockedError
+from taxi_ingest.layout import Layout
 
 _PROBE_SECONDS = 0.2
 """How long a run waits for a lock that may only be held by `is_locked` in another process."""
+
+_POLL_SECONDS = 0.5
 
 
 def _ignore(_: str) -> None:
@@ -38,6 +47,39 @@ def locked(
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def locked_part(layout: Layout, part: Part, *, announce: Callable[[str], None] = _ignore) -> Iterator[None]:
+    """Hold the lock of a task that works on `part`, once no other task and no run does; `announce` hears of waiting."""
+    path = layout.part_lock(part)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = False
+    while True:
+        with locked(path, wait=True, announce=announce):
+            if not is_locked(layout.outer_lock):
+                yield
+                return
+        if not told:
+            announce(f"waiting for a run, which holds {layout.outer_lock}")
+            told = True
+        time.sleep(_POLL_SECONDS)
+
+
+def without_tasks(layout: Layout, *, wait: bool, announce: Callable[[str], None]) -> None:
+    """Return once no task is at work; for a run that holds its lock, so that none begins any more.
+
+    Raises LockedError when one is, unless `wait` is set; then `announce` hears of that.
+    """
+    at_work = [path.stem for path in layout.part_locks() if is_locked(path)]
+    if not at_work:
+        return
+    what = f"another engine is at work in {layout.data_dir} on {', '.join(at_work)}"
+    if not wait:
+        raise LockedError(f"A{what[1:]}. Wait for it to end, or use --wait.")
+    announce(f"waiting, as {what}")
+    while any(is_locked(path) for path in layout.part_locks()):
+        time.sleep(_POLL_SECONDS)
 
 
 def is_locked(path: Path) -> bool:

@@ -18,7 +18,10 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-_PREFIX = "taxi-ingest-"
+_PREFIX = "taxi-ingest-scratch-"
+
+_MARK = ".taxi-ingest-scratch"
+"""The file that tells our folders from those that somebody else gave such a name."""
 
 
 @contextlib.contextmanager
@@ -32,9 +35,10 @@ def scratch_folder(within: Path | None = None) -> Iterator[Path]:
     sweep(root)
     folder, handle = _locked_folder(root)
     try:
+        (folder / _MARK).touch()
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         if handle is not None:
             os.close(handle)
 
@@ -69,6 +73,21 @@ def _remove_if_left(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError while its process is alive
-        shutil.rmtree(folder, ignore_errors=True)
+        if (folder / _MARK).is_file():
+            _remove(folder)
+        else:
+            folder.rmdir()  # OSError unless its process was killed before it put anything there
     finally:
         os.close(handle)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a scratch folder, as far as that is possible, and its mark last: what is left is known for ours."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != _MARK:
+                path.unlink(missing_ok=True)
+        if [path.name for path in folder.iterdir()] in ([], [_MARK]):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,7 @@ from taxi_ingest import __version__, exits, stores, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.holder import locked_data_dir
-from taxi_ingest.engine.made_up import refuse_demo_among_real
+from taxi_ingest.engine.made_up import refuse_demo_among_real, refuse_demo_over_real
 from taxi_ingest.engine.notes import notes
 from taxi_ingest.engine.part import Workplace, run_part
 from taxi_ingest.engine.relay import Relay
@@ -231,6 +231,8 @@ class Session:
         if step == "download":
             self._before[part] = self._workplace.observer.receipts.of(part)
         try:
+            if step == "upload":
+                refuse_demo_over_real(self.job, self._workplace.observer, part)
             if step == "load":
                 refuse_demo_among_real(self.job, self._workplace.observer, (part,))
             ran = run_part(self.job, part, (step,), workplace=self._workplace, watcher=self._relay)

@@ -154,14 +154,19 @@ EXAMPLES = " or ".join(kind.example for kind in KINDS.values())
 """How stores are named, for help texts."""
 
 
-def open_store(place: Place, *, uploads: Path | None = None) -> Store:
-    """The store at `place`, untouched. Raises UsageError for an unknown scheme or a name that no store can have.
-
-    In the folder `uploads` a store notes what it needs in order to go on with an upload when this process is killed.
-    """
+def kind_of(place: Place) -> Kind:
+    """The kind of store at `place`; loads no client. Raises UsageError for an unknown scheme."""
     kind = KINDS.get(place.scheme)
     if kind is None:
         scheme = place.similar(KINDS)
         guess = f" Did you mean {KINDS[scheme].example}?" if scheme else ""
         raise UsageError(f"{quoted(str(place))} is not a store.{guess} Possible: {EXAMPLES}.")
-    return kind.open(place, uploads)
+    return kind
+
+
+def open_store(place: Place, *, uploads: Path | None = None) -> Store:
+    """The store at `place`, untouched. Raises UsageError for an unknown scheme or a name that no store can have.
+
+    In the folder `uploads` a store notes what it needs in order to go on with an upload when this process is killed.
+    """
+    return kind_of(place).open(place, uploads)

@@ -252,10 +252,10 @@ EXAMPLES = " or ".join(kind.example for kind in KINDS.values())
 """How warehouses are named, for help texts."""
 
 
-def open_warehouse(place: Place, options: Options | None = None) -> Warehouse:
-    """The warehouse at `place`, untouched.
+def kind_of(place: Place, options: Options | None = None) -> Kind:
+    """The kind of warehouse at `place`; loads no client.
 
-    Raises UsageError for an unknown scheme, a name that no warehouse can have, or an option the kind does not know.
+    Raises UsageError for an unknown scheme, or an option the kind does not know.
     """
     kind = KINDS.get(place.scheme)
     if kind is None:
@@ -265,7 +265,15 @@ def open_warehouse(place: Place, options: Options | None = None) -> Warehouse:
             f"{place} cannot show the store's objects as a table (load.method = external). "
             f"Possible: load.method = {' or '.join(kind.methods)}."
         )
-    return kind.open(place, options or Options())
+    return kind
+
+
+def open_warehouse(place: Place, options: Options | None = None) -> Warehouse:
+    """The warehouse at `place`, untouched.
+
+    Raises UsageError for an unknown scheme, a name that no warehouse can have, or an option the kind does not know.
+    """
+    return kind_of(place, options).open(place, options or Options())
 
 
 def _guess(place: Place) -> str:

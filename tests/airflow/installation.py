@@ -121,6 +121,8 @@ class Installation(Home):
         dates = ("--from-date", first, "--to-date", last, "--max-active-runs", "12")
         self.airflow("backfill", "create", "--dag-id", dag_id, *dates, *more)
         self.wait_for_runs(dag_id)
+        # the next one is refused until this one is closed, which is some time after its last run
+        until("the backfill is closed", lambda: not self.ask("SELECT 1 FROM backfill WHERE completed_at IS NULL"))
 
     def trigger(self, dag_id: str, conf: str) -> None:
         """Start a run by hand."""

@@ -149,6 +149,28 @@ def test_a_connection_gives_googles_clients_their_key_for_as_long_as_the_task_ru
         "with google_credentials('lake'):\n"
         "    path = Path(os.environ['GOOGLE_APPLICATION_CREDENTIALS'])\n"
         "    print(path.read_text(), os.environ['GOOGLE_CLOUD_PROJECT'])\n"
-        "print(path.exists())\n"
+        "print(path.exists(), 'GOOGLE_APPLICATION_CREDENTIALS' in os.environ)\n"
+        "try:\n"
+        "    with google_credentials('empty'): print('the default credentials are used')\n"
+        "except Exception as error: print(error)\n"
     )
-    assert python(airflow, code, AIRFLOW_CONN_LAKE=json.dumps(connection))[-2:] == ['{"type": "x"} p', "False"]
+    connections = {"AIRFLOW_CONN_LAKE": json.dumps(connection), "AIRFLOW_CONN_EMPTY": "google-cloud-platform://"}
+    said = python(airflow, code, **connections)[-3:]
+    assert said[:2] == ['{"type": "x"} p', "False False"]
+    assert "The connection empty has no key" in said[2]
+
+
+def test_what_is_given_beside_a_dag_is_added_or_refused(airflow: home.Home) -> None:
+    code = (
+        "from pathlib import Path; from taxi_ingest.airflow import dag\n"
+        "config = Path('taxi.toml').resolve()\n"
+        'config.write_text(\'[global]\\nstore = "gs://b"\\nwarehouse = "bigquery://p/d"\')\n'
+        "print(sorted(dag('yellow', config=config, params={'team': 'x'}).params))\n"
+        "for wrong in ({'pools': {'laod': 'x'}}, {'schedule': '@daily'}):\n"
+        "    try: dag('yellow', config=config, **wrong)\n"
+        "    except Exception as error: print(type(error).__name__, error)\n"
+    )
+    params, pool, schedule = python(airflow, code)[-3:]
+    assert params == "['force', 'months', 'refresh', 'source', 'team']"
+    assert pool == "UsageError pools: there is no task 'laod'. Tasks: to_store, load."
+    assert "once in every month, and '@daily' does not" in schedule

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from taxi_ingest.airflow.places import Site, check, is_separate, slices
+from taxi_ingest.airflow.schedule import MONTHLY, check_monthly
 from taxi_ingest.errors import UsageError
 
 BUCKET = "gs://bucket/taxi"
@@ -50,6 +51,10 @@ def test_workers_that_find_each_others_work_are_accepted(
         ("lake", "duckdb:/data/taxi.duckdb", False, "", "The store lake must be a full path"),
         (BUCKET, "duckdb:taxi.duckdb", False, "", "The warehouse duckdb:taxi.duckdb must be a full path"),
         ("", "", False, "data", "The shared data directory data must be a full path"),
+        ("lake", "duckdb:/data/taxi.duckdb", False, "/data", "The store lake must be a full path"),
+        ("/data/lake", "duckdb:taxi.duckdb", False, "/data", "The warehouse duckdb:taxi.duckdb must be a full path"),
+        ("s3://bucket", "bigquery://project/dataset", True, "", "s3://bucket"),
+        (BUCKET, "mysql://host/db", True, "", "mysql"),
     ],
 )
 def test_workers_that_would_not_are_refused_with_a_sentence(
@@ -77,6 +82,40 @@ def test_all_executors_but_the_local_one_have_workers_elsewhere(executors: str, 
 def test_workers_that_share_a_folder_take_a_task_a_step() -> None:
     assert [one.name for one in slices(site(BUCKET, "postgresql://host/db", separate=True))] == ["to_store", "load"]
     assert [one.name for one in slices(Site({}, "/data"))] == ["download", "parquetize", "upload", "load"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (Site("taxi.toml"), "The config file taxi.toml must be a full path"),
+        (Site({"global": {"store": BUCKET}}, scratch="tmp"), "The scratch folder tmp must be a full path"),
+        (Site({"global": {"source": "ftp://host/{month}"}}, shared="/data", separate=False), "is not a source"),
+    ],
+)
+def test_what_depends_on_a_workers_folder_or_no_task_would_take_is_refused(given: Site, sentence: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        check(given)
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize("schedule", [MONTHLY, "0 0 1 * *", "@monthly", "59 23 28 * *", " 0  6 05 * * "])
+def test_a_schedule_that_comes_once_in_every_month_is_accepted(schedule: str) -> None:
+    check_monthly(schedule, 3)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    ["0 6 * * *", "@daily", "0 6 31 * *", "0 6 29 * *", "0 6 L * *", "0 6 5 */3 *", "0 6 5,20 * *", "0 6 * * 1",
+     "0 */6 5 * *", "0 6 5 * 1", "0 6 5 1 *", "* 6 5 * *", "0 6 0 * *", "six", "", "0 6 \u0665 * *"],
+)  # fmt: skip
+def test_a_schedule_that_would_leave_months_out_or_count_days_is_refused(schedule: str) -> None:
+    with pytest.raises(UsageError, match="must come once in every month"):
+        check_monthly(schedule, 3)
+
+
+def test_months_that_are_to_come_are_refused() -> None:
+    with pytest.raises(UsageError, match="months_back must be 0 or more"):
+        check_monthly(MONTHLY, -1)
 
 
 def test_the_workers_own_config_files_are_not_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,34 @@ def test_the_demo_stays_out_of_a_table_of_real_months(workers: Workers) -> None:
         work(workers.first, Part("yellow", "2020-02"), LOAD, Asked("demo"), record=lambda job: None)
 
 
+@pytest.mark.parametrize("month", ["2020-01", "2020-02"])
+def test_the_demo_is_refused_before_it_replaces_a_real_object(workers: Workers, month: str) -> None:
+    do(workers.first, TO_STORE), do(workers.second, LOAD)
+    with pytest.raises(UsageError, match="holds real months"):
+        work(workers.first, Part("yellow", month), TO_STORE, Asked("demo"), record=lambda job: None)
+    steps = do(workers.second, TO_STORE).steps | do(workers.first, LOAD).steps
+    assert (set(steps.values()), workers.rows()[0][0]) == ({"up_to_date"}, 999)
+
+
+@pytest.mark.parametrize("source", ["file:///etc/passwd", "FILE:///etc/passwd#{month}", "/etc/passwd", "passwd"])
+def test_who_starts_a_run_cannot_have_files_of_the_workers_read(workers: Workers, source: str) -> None:
+    asked = Asked(source)
+    for attempt in (
+        lambda: do(workers.first, TO_STORE, asked),
+        lambda: parts_of(workers.first, "yellow", "2020-01", source),
+        lambda: may_be_fetched(workers.first, PART, source),
+    ):
+        with pytest.raises(UsageError, match="or the web, not from"):
+            attempt()
+
+
+@pytest.mark.parametrize("months", ["latest", "2020-01..latest", "2020-01,latest"])
+def test_a_newest_month_that_nobody_tells_is_asked_for_again(workers: Workers, months: str) -> None:
+    workers.publisher.everything = lambda to: answer(to, 503, b"")
+    with pytest.raises(TransientError, match="newest month"):
+        parts_of(workers.first, "yellow", months, "")
+
+
 def test_workers_that_share_a_folder_take_step_by_step(workers: Workers, tmp_path: Path) -> None:
     shared = replace(workers.first, shared=str(tmp_path / "data"))
     steps = {step: outcome for one in STEPWISE for step, outcome in do(shared, one).steps.items()}

@@ -49,7 +49,7 @@ def test_it_is_gone_after_the_block_and_after_an_error(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_removed_by_the_next(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    assert [path.name for path in tmp_path.glob("*/*")] == ["file"]
+    assert [path.name for path in tmp_path.glob("*/[!.]*")] == ["file"]
     with scratch_folder(tmp_path) as folder:
         assert list(tmp_path.iterdir()) == [folder]
 
@@ -66,6 +66,24 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     with scratch_folder(tmp_path):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "taxi-ingest-notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "name", ["taxi-ingest-data", "taxi-ingest-1.0", "taxi-ingest-scratch-old", "taxi-ingest-scratch"]
+)
+def test_a_folder_that_somebody_else_named_like_ours_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "raw").mkdir(parents=True)
+    (tmp_path / name / "raw" / "yellow.csv").write_text("mine")
+    with scratch_folder(tmp_path):
+        pass
+    assert (tmp_path / name / "raw" / "yellow.csv").read_text() == "mine"
+
+
+def test_a_folder_whose_process_was_killed_before_it_put_anything_there_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "taxi-ingest-scratch-abcd1234").mkdir()
+    with scratch_folder(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_processes_that_begin_at_once_remove_nothing_of_each_other(tmp_path: Path) -> None:

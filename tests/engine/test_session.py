@@ -142,7 +142,7 @@ def test_the_demo_stays_out_of_a_table_that_could_not_be_asked_at_first(session:
     for step in STEPS:
         session.do(session.job.parts[0], step)
     session.end()
-    demo = session_in(tmp_path, source="demo")
+    demo = session_in(tmp_path, "2020-02", source="demo")
     demo.job = replace(demo.job, warehouse_options=Options(lock_timeout=0))
     file = session.job.layout.duckdb
     code = f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('held', flush=True); sys.stdin.read()"
