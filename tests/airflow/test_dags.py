@@ -104,6 +104,16 @@ def test_an_unpublished_month_is_skipped_and_a_bad_file_fails_once_and_stops_no_
     assert query(tmp_path / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(1007,)]
 
 
+def test_the_month_of_a_date_is_that_of_airflows_own_time_zone(airflow: home.Home) -> None:
+    code = (
+        "from types import SimpleNamespace as Run; from airflow.sdk import timezone\n"
+        "from taxi_ingest.airflow.tasks import _month_of\n"
+        "midnight = timezone.parse('2021-01-01')  # as somebody writes it where Airflow stands\n"
+        "for key in (None, '2019-07'): print(_month_of(Run(partition_key=key, logical_date=midnight)))\n"
+    )
+    assert python(airflow, code, AIRFLOW__CORE__DEFAULT_TIMEZONE="Asia/Tokyo")[-2:] == ["2021-01", "2019-07"]
+
+
 def python(airflow: home.Home, code: str, **environment: str) -> list[str]:
     """What `code` prints, line by line, in Airflow's environment."""
     done = subprocess.run(
