@@ -22,9 +22,11 @@ The way of a request, from the command line down. A module imports only from lin
     stores/, warehouses/    where Parquet goes; where rows go: a contract each, one module a kind
     writers/                batches → a Parquet file with its provenance in the footer
     readers/                a published file → batches in the canonical schema, plus rejects
-    google_cloud            what GCS and BigQuery share: credentials, emulators, retries, error sentences
-    google_roles            which role grants a permission, and on what
     layout                  every path below the data directory
+    google_cloud            what GCS and BigQuery share: clients, emulators, retries, error sentences
+    google_sign_in          whose credentials are used, and what is wrong with them
+    google_answers          the JSON of an error, and what may be shown of it
+    google_roles            which role grants a permission, and on what
     catalog/                datasets, vintages, parts, sources, as data
     place, retrying         what a URL names and what of it may be shown; passing faults are waited out
     graph, exits            the steps in order and how they end; the exit codes
@@ -51,7 +53,7 @@ job         one request as plain values; run: one invocation; attempt: one try o
 import os
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if sys.platform == "linux":
     # Arrow reads these once, at its first import. jemalloc keeps least memory when one thread frees what another made,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,12 @@ _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
 """The five fields: what each is called, its least and greatest number, and names for them from the least on."""
 
 _ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<every>[0-9]+))?")
+
+
+def instead_on_windows(arguments: Sequence[str], folder: Path) -> str:
+    """What to do on Windows, which has neither crontab nor systemd, to run `taxi-ingest run` with `arguments`."""
+    command = subprocess.list2cmdline([*program(), "run", *arguments, "--quiet"])
+    return f"Windows has neither cron nor systemd. Let its Task Scheduler start this in {folder}: {command}"
 
 
 def crontab_line(at: str, arguments: Sequence[str], folder: Path) -> str:

@@ -1,8 +1,7 @@
-"""What Google Cloud Storage and BigQuery share: credentials, emulators, clients, retries, and errors as sentences.
+"""What Google Cloud Storage and BigQuery share: emulators, clients, retries, and errors as sentences.
 
-Credentials are Application Default Credentials, impersonation included. STORAGE_EMULATOR_HOST and
-BIGQUERY_EMULATOR_HOST are honoured as Google's clients do; an emulator is given no credentials. Imported only by the
-store and the warehouse that use it, because Google's libraries take time to import.
+STORAGE_EMULATOR_HOST and BIGQUERY_EMULATOR_HOST are honoured as Google's clients do; an emulator is given no
+credentials. Imported only by the store and the warehouse that use it, because Google's libraries take time to import.
 """
 
 from __future__ import annotations
@@ -11,19 +10,20 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 import requests
 from google.api_core.exceptions import Forbidden, GoogleAPICallError, RetryError, ServerError, TooManyRequests
 from google.api_core.retry import Retry
-from google.auth import default as default_credentials
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.auth.transport.requests import AuthorizedSession
+from requests import exceptions
 
+from taxi_ingest import google_answers, google_sign_in
 from taxi_ingest.errors import StoreError, TaxiError, TransientError, WarehouseError
+from taxi_ingest.google_answers import ErrorBody, read, shown
+from taxi_ingest.google_sign_in import CLOUD_SCOPE, LOGIN, STORAGE_SCOPE
 
 if TYPE_CHECKING:
     from google.cloud import bigquery, storage
@@ -40,11 +40,6 @@ BIGQUERY_EMULATOR = "BIGQUERY_EMULATOR_HOST"
 MARK = "taxi-ingest-mark"
 """The custom metadata of an object that holds its mark."""
 
-LOGIN = "Run: gcloud auth application-default login"
-
-_STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
-_CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-
 _BILLING_MESSAGE = re.compile(
     r"(?<![\w:./`'-])billing (account|has not been enabled|must be enabled|is (disabled|not enabled|required|off))",
     re.IGNORECASE,
@@ -52,14 +47,10 @@ _BILLING_MESSAGE = re.compile(
 """What is said of billing; `billing` may also be the name of a dataset or a part of one."""
 
 _PERIMETER = re.compile(r"vpcServiceControls|VPC Service Controls|prohibited by organization's policy", re.IGNORECASE)
+_SCOPES = re.compile(r"insufficient authentication scopes|scopes?(\(s\))? (is|are) not authorized", re.IGNORECASE)
 _KEY = re.compile(r"\bKMS\b|cryptoKey", re.IGNORECASE)
 _BILLING_REASONS = {"accountDisabled", "billingNotEnabled"}
-_LONGEST_MESSAGE = 400
-_ADDRESS = re.compile(
-    r"\s*\(?(?:for more information,?\s*)?(?:(?:see|visit|by visiting|at)\s+)?https?://[^\s)]*[^\s).,;]\)?",
-    re.IGNORECASE,
-)
-"""An address in a message, with the words that send its reader there."""
+_RATE_REASONS = {"rateLimitExceeded", "userRateLimitExceeded"}
 
 
 # ---- clients
@@ -78,7 +69,7 @@ def storage_client(project: str = "") -> storage.Client:
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     if uses_emulator(STORAGE_EMULATOR):
         return storage.Client(project=project or "emulator", credentials=AnonymousCredentials())
-    credentials, default_project = default_credentials(scopes=[_STORAGE_SCOPE])
+    credentials, default_project = google_sign_in.credentials(STORAGE_SCOPE)
     return storage.Client(project=project or default_project or "none", credentials=credentials)
 
 
@@ -86,7 +77,7 @@ def storage_session() -> AuthorizedSession:
     """Plain HTTP to Cloud Storage, signed in, for what its client cannot do: go on with another process's upload."""
     if uses_emulator(STORAGE_EMULATOR):
         return AuthorizedSession(AnonymousCredentials())
-    credentials, _ = default_credentials(scopes=[_STORAGE_SCOPE])
+    credentials, _ = google_sign_in.credentials(STORAGE_SCOPE)
     return AuthorizedSession(credentials)
 
 
@@ -96,7 +87,7 @@ def bigquery_client(project: str) -> bigquery.Client:
 
     if uses_emulator(BIGQUERY_EMULATOR):
         return bigquery.Client(project=project, credentials=AnonymousCredentials())
-    credentials, _ = default_credentials(scopes=[_CLOUD_SCOPE])
+    credentials, _ = google_sign_in.credentials(CLOUD_SCOPE)
     return bigquery.Client(project=project, credentials=credentials)
 
 
@@ -107,9 +98,7 @@ def signed_in_as(variable: str) -> str:
     """
     if uses_emulator(variable):
         return "an emulator is used, which needs no credentials"
-    credentials, _ = default_credentials()
-    account = getattr(credentials, "service_account_email", "")
-    return f"signed in as {account}" if account else "signed in with your own account (gcloud application-default)"
+    return google_sign_in.account()
 
 
 def limited(policy: Retry) -> Retry:
@@ -120,25 +109,6 @@ def limited(policy: Retry) -> Retry:
 # ---- errors
 
 
-@dataclass(frozen=True)
-class _ErrorDetail:
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class _ErrorBody:
-    message: str = ""
-    errors: tuple[_ErrorDetail, ...] = ()
-    code: int = 0
-
-
-@dataclass(frozen=True)
-class _ErrorDocument:
-    """The JSON that both APIs send with an error."""
-
-    error: _ErrorBody = _ErrorBody()
-
-
 def message_of(error: GoogleAPICallError) -> str:
     """Google's own message on one line, without addresses and its full stop; `status N` when there is none.
 
@@ -146,11 +116,8 @@ def message_of(error: GoogleAPICallError) -> str:
     the URL, and the URL of an upload session lets anyone write.
     """
     without_response = str(error.message).partition("; reason:")[0]
-    message = without_response if error.response is None else _document(error).message
-    line = " ".join(_ADDRESS.sub("", message).split()).rstrip(".")
-    if len(line) > _LONGEST_MESSAGE:
-        return f"{line[:_LONGEST_MESSAGE]} …"
-    return line or f"status {error.code}"
+    message = without_response if error.response is None else _answer(error).message
+    return shown(message) or f"status {error.code}"
 
 
 def reason_of(error: GoogleAPICallError) -> str:
@@ -158,13 +125,15 @@ def reason_of(error: GoogleAPICallError) -> str:
     for detail in error.errors:
         if isinstance(detail, dict):
             return str(detail.get("reason", ""))
-    return next((detail.reason for detail in _document(error).errors), "")
+    return next((detail.reason for detail in _answer(error).errors), "")
 
 
 def is_passing(error: Exception) -> bool:
     """Whether a request that failed so may succeed when it is sent again: a line that was cut, or a busy server."""
     if isinstance(error, GoogleAPICallError):
-        return isinstance(error, TooManyRequests | ServerError) or error.code == 408
+        return (
+            isinstance(error, TooManyRequests | ServerError) or error.code == 408 or reason_of(error) in _RATE_REASONS
+        )
     if isinstance(error, GoogleAuthError):
         return bool(error.retryable)
     cut = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
@@ -183,9 +152,23 @@ def billing_is_off(project: str) -> str:
     return f"Billing is off for {project}. Turn it on in the Google Cloud console."
 
 
+def is_api_off(error: GoogleAPICallError) -> bool:
+    """Whether the project that asks has not turned the API on."""
+    return isinstance(error, Forbidden) and google_answers.is_api_off(f"{reason_of(error)} {message_of(error)}")
+
+
 def refused_around(error: GoogleAPICallError, place: str) -> str:
-    """The sentence for what is refused by the perimeter around `place`, or by the key it is encrypted with; else ""."""
+    """The sentence for what is refused whatever the roles are; else "".
+
+    By the perimeter around `place`, by the key it is encrypted with, by what the credentials may be used for.
+    """
     message = message_of(error)
+    if isinstance(error, Forbidden) and _SCOPES.search(message):
+        return (
+            f"These credentials may be used for less than {place} needs: their access scopes are too narrow, whatever "
+            "their roles are. On a virtual machine, stop it and run: gcloud compute instances set-service-account VM "
+            f"--scopes=cloud-platform. Elsewhere sign in again. {LOGIN}. Google says: {message}"
+        )
     if _PERIMETER.search(message) or reason_of(error) == "vpcServiceControls":
         return (
             f"VPC Service Controls keep this machine out of {place}. Run inside their perimeter, or have its "
@@ -205,11 +188,6 @@ def creating_bucket(bucket: str) -> str:
     return f"Create it: gcloud storage buckets create gs://{bucket} --location=EU"
 
 
-def credentials_refused(detail: str) -> str:
-    """The sentence for credentials that Google does not accept."""
-    return f"Google does not accept these credentials ({detail}); they may have expired. {LOGIN}"
-
-
 @contextlib.contextmanager
 def translated_errors(
     what: str,
@@ -223,45 +201,30 @@ def translated_errors(
     try:
         yield
     except DefaultCredentialsError as error:
-        raise failure(f"There are no Google credentials. {LOGIN}") from error
+        raise failure(google_sign_in.no_credentials(error)) from error
     except GoogleAPICallError as error:
         raise explain(error) from error
     except RetryError as error:
         if isinstance(error.cause, GoogleAPICallError):
             raise explain(error.cause) from error
         if isinstance(error.cause, GoogleAuthError) and not isinstance(error.cause, TransportError):
-            raise _sign_in_failed(failure, error.cause) from error
+            raise google_sign_in.sign_in_failed(failure, error.cause) from error
         raise _unreachable(what, error.cause or error) from error
+    except (exceptions.InvalidURL, exceptions.InvalidSchema, exceptions.MissingSchema) as error:
+        raise failure(
+            f"{what} has no usable address ({type(error).__name__}). {STORAGE_EMULATOR}, {BIGQUERY_EMULATOR} and "
+            "HTTPS_PROXY must look like http://HOST:PORT where they are set."
+        ) from error
     except (TransportError, requests.RequestException, ConnectionError, TimeoutError) as error:
         raise _unreachable(what, error) from error
     except GoogleAuthError as error:
-        raise _sign_in_failed(failure, error) from error
-
-
-def _sign_in_failed(failure: type[StoreError | WarehouseError], error: GoogleAuthError) -> TaxiError:
-    if _passes(error):
-        return TransientError(f"Google's sign-in cannot be reached ({type(error).__name__}). Run again.")
-    return failure(credentials_refused(type(error).__name__))
-
-
-def _passes(error: GoogleAuthError) -> bool:
-    """Whether a sign-in that failed may succeed next time; not all that pass are marked so by Google's library."""
-    if error.retryable or isinstance(error.__cause__, TransportError):
-        return True
-    for said in error.args:
-        with contextlib.suppress(msgspec.MsgspecError, TypeError):
-            code = msgspec.json.decode(said, type=_ErrorDocument).error.code
-            return code == 429 or code >= 500
-    return False
+        raise google_sign_in.sign_in_failed(failure, error) from error
 
 
 def _unreachable(what: str, error: Exception) -> TransientError:
     return TransientError(f"{what} cannot be reached ({type(error).__name__}). Run again.")
 
 
-def _document(error: GoogleAPICallError) -> _ErrorBody:
-    """The body of the response; an empty one when it is not the JSON of the API."""
-    try:
-        return msgspec.json.decode(error.response.content, type=_ErrorDocument).error
-    except (AttributeError, msgspec.MsgspecError):
-        return _ErrorBody()
+def _answer(error: GoogleAPICallError) -> ErrorBody:
+    """What the response says; nothing if there was none."""
+    return read(getattr(error.response, "content", None))

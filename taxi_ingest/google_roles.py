@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Target = Literal["bucket", "dataset", "project"]
+Target = Literal["bucket", "dataset", "project", "account"]
 """On what a role is granted."""
 
 
@@ -34,11 +34,13 @@ _ROLES: Mapping[str, Role] = {
     "bigquery.datasets.create": Role("roles/bigquery.user", "project"),
     "bigquery.datasets.get": _DATA_EDITOR,
     "bigquery.tables.": _DATA_EDITOR,
+    "bigquery.jobs.get": Role("roles/bigquery.resourceViewer", "project"),
+    "iam.serviceAccounts.getAccessToken": Role("roles/iam.serviceAccountTokenCreator", "account"),
     "serviceusage.services.use": Role("roles/serviceusage.serviceUsageConsumer", "project"),
 }
 """Permission, or how it begins → role."""
 
-_PERMISSION = re.compile(r"\b(?:storage|bigquery|serviceusage)\.[a-zA-Z]+\.[a-zA-Z]+")
+_PERMISSION = re.compile(r"\b(?:storage|bigquery|serviceusage|iam)\.[a-zA-Z]+\.[a-zA-Z]+")
 
 
 def permissions_in(message: str) -> list[str]:

@@ -11,6 +11,7 @@
     state/                      receipts, history.sqlite, doit's own file, the lock
     logs/<run>/….log            one log file an attempt
     report.html                 the page, unless another file is named
+    .lock                       the lock once more, for whoever removes state/ while a run is at work
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ class Layout:
     def lock(self) -> Path:
         """The lock that a run holds."""
         return self.state / "lock"
+
+    @property
+    def outer_lock(self) -> Path:
+        """What a run holds as well: a lock that stays where it is when somebody removes `state/`."""
+        return self.data_dir / ".lock"
 
     @property
     def history(self) -> Path:

@@ -30,6 +30,10 @@ _BROKEN_ADDRESS = re.compile(r"[^/:]*:.*@|//.*[@?]|https?:|.*[?;#][^/]*=", re.DO
 _HOSTS = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^][:,@/]*)(:[0-9]+)?(,(\[[0-9A-Fa-f:.]*\]|[^][:,@/]*)(:[0-9]+)?)+")
 """Hosts with their ports, of which an address of Postgres may name several."""
 
+_HOSTS_WITHOUT_DOT = {"localhost"}
+_WITHOUT_USERS = {"file", "gs"}
+"""Schemes whose addresses name no user, so that an @ in them belongs to a path."""
+
 _SHORTEST = 6
 """A shorter secret is not looked for in texts: too much else would be taken for it."""
 
@@ -67,9 +71,17 @@ def is_well_formed(url: str) -> bool:
     except ValueError:
         return False
     if "@" in parts.netloc:
-        return True
+        return "@" not in parts.path  # which else may be the rest of a password with @ and / in it
     after_host = url.partition("://")[2][len(parts.netloc) :]
-    return not ((":" in parts.netloc and "@" in after_host) or _USER_IN_PATH.match(parts.path))
+    if "@" in after_host and (":" in parts.netloc or _may_be_a_user(parts.netloc, parts.scheme)):
+        return False
+    return not _USER_IN_PATH.match(parts.path)
+
+
+def _may_be_a_user(netloc: str, scheme: str) -> bool:
+    """Whether what stands for a host may be the beginning of a user, such as a token, that a slash cuts in two."""
+    is_host = "." in netloc or netloc.lower() in _HOSTS_WITHOUT_DOT
+    return bool(netloc) and not is_host and scheme not in _WITHOUT_USERS
 
 
 def public_url(url: str) -> str:
@@ -115,8 +127,15 @@ def remember(text: str) -> None:
     with _learning:
         for secret, replacement in ((text, shown), *((part, HIDDEN) for part in _secrets(text))):
             if len(secret) >= _SHORTEST and secret not in _COMMON:
-                for form in (secret, unquote(secret), quote(secret), quote(secret, safe=""), quote_plus(secret)):
+                for form in _forms(secret):
                     _known[form] = _known[repr(form)[1:-1]] = _known[json.dumps(form)[1:-1]] = replacement
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """How a secret may stand in a text. Bytes of an argument that are no UTF-8 are surrogates in it."""
+    yield from (secret, unquote(secret))
+    for plainly, safe in ((quote, "/"), (quote, ""), (quote_plus, "")):
+        yield plainly(secret, safe, errors="surrogateescape")
 
 
 def without_known(text: str) -> str:

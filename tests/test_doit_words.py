@@ -40,6 +40,17 @@ def test_what_cannot_be_done_is_answered_in_one_sentence(
     assert (ran.code, ran.err.count("\n"), sentence in ran.err) == (2, 1, True), ran.err
 
 
+@pytest.mark.parametrize("words", [["forget"], ["strace", "load"], ["reset-dep"], ["ignore", "load"]])
+def test_options_before_the_command_hide_it_from_nobody(tmp_path: Path, words: list[str]) -> None:
+    ran = process([*DODO, "-d", str(tmp_path), *words], tmp_path)
+    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran.err
+
+
+def test_dumpdb_in_the_folder_of_the_dodo_file_has_nothing_to_show() -> None:
+    ran = process([*DODO[:3], "dumpdb"], REPOSITORY)
+    assert (ran.code, "receipts are the state" in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
+
+
 def test_dumpdb_has_nothing_to_show(tmp_path: Path) -> None:
     ran = process([*MODULE, "dumpdb"], tmp_path)
     assert (ran.code, "receipts are the state" in ran.err, "Traceback" in ran.err) == (2, True, False)

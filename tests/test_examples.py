@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
+import pytest
 from conftest import REPOSITORY
 
 from taxi_ingest import settings
@@ -31,3 +33,39 @@ def test_the_workflow_sets_settings_that_there_are() -> None:
     named = set(re.findall(r"TAXI_INGEST_\w+", workflow))
     assert named
     assert named <= known
+
+
+APIS = {
+    "google_bigquery": "bigquery", "google_iam_workload": "sts", "google_project_iam": "cloudresourcemanager",
+    "google_service_account": "iam", "google_storage": "storage",
+}  # fmt: skip
+"""How a kind of resource begins, and the API that makes it, or that it is of use to."""
+
+
+def test_terraform_turns_on_the_api_of_each_resource_before_it_makes_it() -> None:
+    text = "".join(path.read_text() for path in sorted((EXAMPLES / "terraform").glob("*.tf")))
+    blocks = dict(re.findall(r'^resource "(\w+" "\w+)" \{(.*?)\n\}', text, re.DOTALL | re.MULTILINE))
+    resources = {name.replace('" "', "."): block for name, block in blocks.items()}
+    turned_on = set(re.findall(r'"(\w+)\.googleapis\.com"', resources["google_project_service.needed"]))
+    assert set(APIS.values()) <= turned_on
+
+    def waits(name: str) -> bool:
+        block = resources[name].replace("local.ingest", "google_service_account.ingest.email")
+        others = {f"{kind}.{label}" for kind, label in re.findall(r"(google_\w+)\.(\w+)", block)} & resources.keys()
+        return name == "google_project_service.needed" or any(waits(other) for other in others - {name})
+
+    assert len(resources) > 10
+    assert [name for name in resources if not waits(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("store", "warehouse", "code"),
+    [("gs://b/trips", "bigquery://p/taxi", 0), ("", "bigquery://p/taxi", 1), ("gs://b/trips", "", 1)],
+)
+def test_the_workflow_does_not_fall_back_to_the_disk_of_its_runner(store: str, warehouse: str, code: int) -> None:
+    workflow = (EXAMPLES / "github-actions" / "taxi-ingest.yml").read_text()
+    first = re.search(r"run: \|\n((?: {10}.*\n)+)", workflow)
+    assert first
+    places = {"TAXI_INGEST_GLOBAL__STORE": store, "TAXI_INGEST_GLOBAL__WAREHOUSE": warehouse}
+    ran = subprocess.run(["bash", "-ec", first[1]], env=places, capture_output=True, text=True, check=False)
+    assert (min(ran.returncode, 1), "set the variable" in ran.stderr) == (code, bool(code))

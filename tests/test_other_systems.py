@@ -148,6 +148,24 @@ print(len(ours))
     assert (ran.code, int(ran.out or 0) >= len(outside_airflow) > 100) == (0, True), ran.err
 
 
+@pytest.mark.parametrize("form", [[], ["--systemd"]])
+def test_cron_says_on_windows_what_to_schedule_instead(tmp_path: Path, form: list[str]) -> None:
+    script = f"""
+import sys
+import taxi_ingest.cli, taxi_ingest.cron, taxi_ingest.nights, taxi_ingest.systemd
+import taxi_ingest.stores.local, taxi_ingest.warehouses.duckdb
+from taxi_ingest import report
+report.console(), taxi_ingest.cron.program()  # what Python looks up once of the system it is on
+sys.platform = "win32"
+sys.argv = ["taxi-ingest", "cron", "--month", "2021-01..latest", *{form!r}]
+taxi_ingest.cli.main()
+"""
+    ran = process([sys.executable, "-c", script], tmp_path)
+    assert (ran.code, ran.out) == (2, ""), ran.err
+    assert "Windows has neither cron nor systemd." in ran.err
+    assert "run --month 2021-01..latest --quiet" in ran.err
+
+
 def test_text_is_never_read_or_written_in_the_encoding_of_the_system(taxi: Command) -> None:
     """Python tells of every file that is opened as text without an encoding; Windows would take cp1252."""
     for arguments in (("run", "--source", "demo"), ("status", "--data-dir", "demo-data"), ("catalog",), ("config",)):

@@ -212,7 +212,7 @@ def test_rows_are_counted_beside_those_of_tlc(loaded: Loaded) -> None:
         ["2020-01", "999", "6,405,008", "-6,404,009"],
         ["2020", "999", "1", "month"],
     ]
-    assert "holds no such month" in loaded.taxi("rows", "--month", "2020-02").out
+    assert "holds none of that, only yellow-2020-01." in loaded.taxi("rows", "--month", "2020-02").out
 
 
 def test_rows_tell_what_was_deleted_since(loaded: Loaded) -> None:

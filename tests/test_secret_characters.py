@@ -78,6 +78,14 @@ def test_whatever_a_secret_holds_it_is_not_kept_or_shown(
     assert leaks(tmp_path, *seen, ours=tmp_path / "config.toml") == []
 
 
+@pytest.mark.parametrize("where", ["flag", "environment"])
+def test_a_secret_that_is_not_utf_8_is_refused_without_being_shown(taxi: Command, tmp_path: Path, where: str) -> None:
+    how, environment = put(where, "source", f"http://{USER}:{LEFT}\udca8@host/{{month}}.csv", tmp_path)
+    ran = taxi("run", *how, **environment)
+    assert (ran.code, "must be a text in UTF-8" in ran.err) == (2, True)
+    assert leaks(tmp_path, ran) == []
+
+
 BROKEN = [
     "http:/{u}:{p}@host/{{month}}.csv",
     "http:{u}:{p}@host/{{month}}.csv",

@@ -2,7 +2,9 @@
 
 resource "google_iam_workload_identity_pool" "github" {
   count                     = var.github_repository == "" ? 0 : 1
-  workload_identity_pool_id = "github"
+  workload_identity_pool_id = var.workload_identity_pool
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_iam_workload_identity_pool_provider" "github" {

@@ -3,8 +3,9 @@
 #   terraform init
 #   terraform apply -var project=my-project -var region=europe-west4
 #
-# Outputs are the values of --store and --warehouse. `terraform destroy` takes everything away again; a bucket or dataset
-# that holds anything is refused unless keep_data = false.
+# Outputs are the values of --store and --warehouse. `terraform destroy` takes everything away again. It refuses a bucket
+# or dataset that holds anything, unless the last `terraform apply` was given -var keep_data=false: what is destroyed is
+# looked up in the state, not in the variables.
 
 terraform {
   required_version = ">= 1.5"
@@ -22,7 +23,14 @@ provider "google" {
 }
 
 resource "google_project_service" "needed" {
-  for_each           = toset(["bigquery.googleapis.com", "storage.googleapis.com", "iamcredentials.googleapis.com"])
+  for_each = toset([
+    "bigquery.googleapis.com",
+    "cloudresourcemanager.googleapis.com", # the project's roles
+    "iam.googleapis.com",                  # the service account
+    "iamcredentials.googleapis.com",       # acting as it
+    "storage.googleapis.com",
+    "sts.googleapis.com", # GitHub's tokens
+  ])
   service            = each.key
   disable_on_destroy = false
 }
@@ -55,6 +63,8 @@ resource "google_bigquery_dataset" "taxi" {
 resource "google_service_account" "ingest" {
   account_id   = "taxi-ingest"
   display_name = "taxi-ingest"
+
+  depends_on = [google_project_service.needed]
 }
 
 locals {

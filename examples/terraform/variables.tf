@@ -38,6 +38,12 @@ variable "github_repository" {
   default     = ""
 }
 
+variable "workload_identity_pool" {
+  description = "The name of the pool for GitHub's tokens. Google keeps the name of one that was destroyed for 30 days."
+  type        = string
+  default     = "github"
+}
+
 variable "keep_data" {
   description = "Whether terraform destroy must refuse a bucket or dataset that still holds anything."
   type        = bool

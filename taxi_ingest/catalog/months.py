@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 
 from taxi_ingest.errors import UsageError
@@ -15,8 +15,8 @@ LATEST = "latest"
 
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _YEAR = re.compile(r"[0-9]{4}")
-_ALMOST = re.compile(r"([0-9]{4})[-/._ ]?([0-9]{1,2})")
-"""How a month is sometimes written: 2021-1, 2021/01, 202101."""
+_ALMOST = re.compile(r"([0-9]{4})[-/._ ]?([0-9]{1,2})([-/._ ]?[0-9]{1,2})?")
+"""How a month is sometimes written: 2021-1, 2021/01, 202101, and a day of it."""
 
 
 def is_month(text: str) -> bool:
@@ -68,6 +68,17 @@ def months_before(month: str, number: int) -> str:
     """The month that is `number` months before `month`."""
     number = _number(month) - number
     return f"{number // 12:04d}-{number % 12 + 1:02d}"
+
+
+def in_spans(months: Iterable[str]) -> str:
+    """Months in words, the earliest first: "2021-01..2021-03, 2021-07"."""
+    spans: list[list[str]] = []
+    for month in sorted(set(months)):
+        if spans and month == next_month(spans[-1][-1]):
+            spans[-1].append(month)
+        else:
+            spans.append([month])
+    return ", ".join(span[0] if len(span) == 1 else f"{span[0]}..{span[-1]}" for span in spans)
 
 
 def first_day(month: str) -> date:

@@ -82,7 +82,7 @@ def dataset(name: str) -> Dataset:
     known = datasets()
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     guess = f" Did you mean {near[0]}?" if near else ""
     raise UsageError(f"There is no dataset '{name}'.{guess} Known datasets: {', '.join(known)}.")
 

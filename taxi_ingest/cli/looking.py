@@ -125,7 +125,8 @@ def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 ) -> None:
     """Print a line for crontab, or a systemd timer, to stdout; to stderr which months it loads, and why."""
     from taxi_ingest import report
-    from taxi_ingest.cron import crontab_line
+    from taxi_ingest.cron import crontab_line, instead_on_windows
+    from taxi_ingest.errors import UsageError
     from taxi_ingest.job import check_settings
     from taxi_ingest.nights import nightly
     from taxi_ingest.settings import config_named
@@ -148,6 +149,8 @@ def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     options["--month"] = nights.months
     arguments = [word for name, value in options.items() if value for word in (name, value)]
     arguments += ["--refresh"] if refresh else []
+    if sys.platform == "win32":
+        raise UsageError(instead_on_windows(arguments, Path.cwd()))
     line = units(at, arguments, Path.cwd()) if systemd else f"{crontab_line(at, arguments, Path.cwd())}\n"
     report.say(report.console(stderr=True), nights.why)
     sys.stdout.write(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from taxi_ingest.catalog import Part
-    from taxi_ingest.history.reading import PastAttempt, PastRuns
+    from taxi_ingest.history.reading import PastAttempt, PastRun, PastRuns
     from taxi_ingest.layout import Layout
 
 
@@ -69,7 +69,7 @@ def status(
         rows = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in cells[p].items()} for p in parts]
         print_json({"parts": rows})
     else:
-        grids.status(report.console(), cells, job.layout.data_dir)
+        grids.status(report.console(), cells, job.layout.data_dir, known)
 
 
 def history(
@@ -129,14 +129,18 @@ def logs(
     run, part, step = _sorted_out(what or [])
     layout, out = _layout(config, data_dir), report.console()
     with _past_runs(layout) as past:
+        if not past.newest(1):
+            raise UsageError(" ".join(reporting.nothing_done(layout.data_dir)))
         one = past.named(run) if run else past.newest_eventful()
-        attempts, notes = past.attempts(one, failed=failed), past.notes(one)
-    chosen = [a for a in attempts if part in {"", str(a.part), a.dataset} and step in {"", a.step}]
-    if not chosen and notes and one.left_undone and not (part or step):
-        reporting.reasons(out, one, notes)  # no step failed: the publisher did not answer, say
-        return
-    if not chosen:
-        raise UsageError("No attempt fits. `taxi-ingest history latest` lists those of the newest run.")
+        tried, notes = past.attempts(one), past.notes(one)
+        chosen = _fitting(tried, part, step, failed=failed)
+        if not tried and notes and one.left_undone:
+            reporting.reasons(out, one, notes)  # no step began: the store has no credentials, say
+            return
+        if not chosen and not run:
+            chosen = _fitting(past.last_attempts().values(), part, step, failed=failed)
+        if not chosen:
+            raise UsageError(_nothing_fits(past, one, part, step, failed=failed))
     for attempt in chosen:
         path = layout.data_dir / attempt.log
         text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else "(the log file was removed)"
@@ -154,6 +158,33 @@ def _past_runs(layout: Layout) -> AbstractContextManager[PastRuns]:
     from taxi_ingest.history.reading import past_runs
 
     return past_runs(layout.history, at_work=is_locked(layout.lock))
+
+
+def _fitting(attempts: Iterable[PastAttempt], part: str, step: str, *, failed: bool) -> list[PastAttempt]:
+    """Those of a part (or dataset) and a step, each "" for all; with `failed` those that did not end well."""
+    return [
+        one
+        for one in attempts
+        if part in {"", str(one.part), one.dataset}
+        and step in {"", one.step}
+        and not (failed and one.outcome not in {"failed", "interrupted"})
+    ]
+
+
+def _nothing_fits(past: PastRuns, run: PastRun, part: str, step: str, *, failed: bool) -> str:
+    """Why there is no log of that kind, and what there is."""
+    import difflib
+
+    ends = {(str(of), name): outcome for of, name, outcome in past.outcomes(run)}
+    if ends.get((part, step)) == "blocked":
+        return f"{part} {step} was not tried in {run.run}: a step before it failed. See: taxi-ingest logs {part}."
+    if ends.get((part, step)) == "up_to_date":
+        return f"{part} {step} was up to date in {run.run}, so it was not tried. See: taxi-ingest logs {part} {step}."
+    what = f"{'failed ' if failed else ''}try{f' of {part}' if part else ''}{f' {step}' if step else ''}"
+    known = {str(of) for of, _ in past.last_attempts()}
+    near = difflib.get_close_matches(part, known, n=1, cutoff=0.8) if part not in known else []
+    guess = f" Did you mean {near[0]}?" if near else ""
+    return f"{run.run} has no {what}.{guess} `taxi-ingest history {run.run}` lists what it tried."
 
 
 def _sorted_out(words: list[str]) -> tuple[str, str, str]:

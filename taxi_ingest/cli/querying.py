@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,8 @@ from taxi_ingest.cli.options import AsJson, Config, DataDir, DatasetName, Given,
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from taxi_ingest.settings import Settings
     from taxi_ingest.state.counts import Counted
     from taxi_ingest.warehouses import Warehouse as OpenWarehouse
@@ -36,19 +39,27 @@ def query(
 ) -> None:
     """Answer SQL: a table on a terminal, CSV elsewhere, or what was asked for."""
     from taxi_ingest import report
-    from taxi_ingest.errors import UsageError
+    from taxi_ingest.errors import UsageError, WarehouseError
+    from taxi_ingest.job import layout_of
+    from taxi_ingest.report.past import where_the_demo_is
 
     if as_csv + as_json + (parquet is not None) > 1:
         raise UsageError("One form at a time: --csv, --json or --parquet FILE.")
     statement = _statement(sql)
     if not statement.strip():
         raise UsageError('Ask what? Write a statement, such as "SELECT count(*) FROM yellow_tripdata".')
-    place = _asked(Given(warehouse=warehouse, config=config, data_dir=data_dir).settings())
+    settings = Given(warehouse=warehouse, config=config, data_dir=data_dir).settings()
+    place = _asked(settings)
     try:
         with place.query(statement) as answer:
             if answer.note:
                 report.say(report.console(stderr=True), [answer.note])
             _write(answer, as_csv=as_csv, as_json=as_json, parquet=parquet)
+    except WarehouseError as error:
+        hints = where_the_demo_is(layout_of(settings).data_dir)
+        if not hints:
+            raise
+        raise WarehouseError(" ".join([str(error), *hints])) from error
     except KeyboardInterrupt:
         report.error("interrupted")
         leave(exits.INTERRUPTED)
@@ -125,7 +136,9 @@ def rows(
 
     from taxi_ingest import report
     from taxi_ingest.asked import chosen, datasets_named
+    from taxi_ingest.job import layout_of
     from taxi_ingest.report import counts
+    from taxi_ingest.report.past import where_the_demo_is
     from taxi_ingest.state.counts import count_months
 
     settings = Given(warehouse=warehouse, config=config, data_dir=data_dir).settings()
@@ -137,7 +150,31 @@ def rows(
         months = [{"dataset": one.part.dataset, "month": one.part.month} | _without_part(asdict(one)) for one in found]
         print_json({"months": months, "rows": sum(one.rows for one in found)})
     else:
-        counts.months(report.console(), found, str(opened.place))
+        place, layout = str(opened.place), layout_of(settings)
+        if not found:
+            held = [one.part for one in counted]
+            report.say(
+                report.console(), counts.nothing(place, held) + ([] if held else where_the_demo_is(layout.data_dir))
+            )
+            return
+        counts.months(report.console(), found)
+        report.say(report.console(), counts.missing(_not_there(month or [], dataset or [], found)))
+
+
+def _not_there(months: list[str], names: list[str], found: Sequence[Counted]) -> dict[str, tuple[int, list[str]]]:
+    """Of each dataset how many months were asked for, and those of them that are not among what was found."""
+    from taxi_ingest.asked import datasets_named
+    from taxi_ingest.catalog.months import parse_months
+
+    named = ",".join(names) or ",".join({one.part.dataset: None for one in found})
+    missing = {}
+    for known in datasets_named(named):
+        held = {one.part.month for one in found if one.part.dataset == known.name}
+        newest = max((month for month in held if month), default="")
+        asked = [month for month in parse_months(months, functools.partial(str, newest)) if month >= known.first]
+        if known.monthly and (left := [month for month in asked if month not in held]):
+            missing[known.name] = len(asked), left
+    return missing
 
 
 def _without_part(fields: dict[str, object]) -> dict[str, object]:

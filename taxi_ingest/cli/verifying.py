@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -124,6 +123,8 @@ def _job(given: Given, settings: Settings) -> tuple[Job, list[str]]:
     from taxi_ingest.asked import chosen
     from taxi_ingest.errors import UsageError
     from taxi_ingest.job import job_for
+    from taxi_ingest.report import words
+    from taxi_ingest.report.past import nothing_done
     from taxi_ingest.state.observe import known_parts
     from taxi_ingest.warehouses import check_pair
 
@@ -132,11 +133,11 @@ def _job(given: Given, settings: Settings) -> tuple[Job, list[str]]:
     known = known_parts(job, ())
     parts = chosen(known, months=given.month or [], datasets=given.dataset or [])
     if not known:
-        raise UsageError(f"Nothing to verify: no receipts in {job.layout.data_dir}. Name another one with --data-dir.")
+        raise UsageError(" ".join(["Nothing to verify.", *nothing_done(job.layout.data_dir)]))
     if not parts:
         wanted = " ".join([*(given.dataset or []), *(given.month or [])])
         raise UsageError(
-            f"Nothing to verify: no receipts of {wanted} in {job.layout.data_dir}, only of {_in_words(known)}."
+            f"Nothing to verify: no receipts of {wanted} in {job.layout.data_dir}, only of {words.parts(known)}."
         )
     job = replace(job, parts=tuple(parts), source_given=False)  # a part that is repaired keeps its source
     return job, _not_held(given.month or [], parts)
@@ -152,15 +153,6 @@ def _not_held(months: list[str], parts: Sequence[Part]) -> list[str]:
         return []
     several = f"{len(missing):,} of the months, such as " if len(missing) > 1 else ""
     return [f"No receipts are here of {several}{missing[0]}."]
-
-
-def _in_words(parts: Sequence[Part]) -> str:
-    """The first and last of the parts of each dataset."""
-    spans = []
-    for _, of_dataset in groupby(parts, key=lambda part: part.dataset):
-        theirs = list(of_dataset)
-        spans.append(str(theirs[0]) if len(theirs) == 1 else f"{theirs[0]}..{theirs[-1].month}")
-    return ", ".join(spans)
 
 
 def _agreed_bytes(job: Job, *, yes: bool, as_json: bool) -> dict[Part, int]:

@@ -18,7 +18,9 @@ def locked_data_dir(layout: Layout, *, wait: bool, announce: Callable[[str], Non
 
     Raises LockedError when another run or a task is, unless `wait` is set: then `announce` hears of it.
     """
-    with locked(layout.lock, wait=wait, holder=lambda: _holder(layout), announce=announce):
+    with contextlib.ExitStack() as held:
+        for lock in (layout.lock, layout.outer_lock):
+            held.enter_context(locked(lock, wait=wait, holder=lambda: _holder(layout), announce=announce))
         without_tasks(layout, wait=wait, announce=announce)
         yield
 

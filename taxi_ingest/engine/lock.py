@@ -57,11 +57,11 @@ def locked_part(layout: Layout, part: Part, *, announce: Callable[[str], None] =
     told = False
     while True:
         with locked(path, wait=True, announce=announce):
-            if not is_locked(layout.lock):
+            if not is_locked(layout.outer_lock):
                 yield
                 return
         if not told:
-            announce(f"waiting for a run, which holds {layout.lock}")
+            announce(f"waiting for a run, which holds {layout.outer_lock}")
             told = True
         time.sleep(_POLL_SECONDS)
 

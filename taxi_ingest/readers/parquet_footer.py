@@ -13,8 +13,7 @@ from typing import BinaryIO, Self
 
 from thrift.protocol.TBase import TBase
 from thrift.protocol.TCompactProtocol import TCompactProtocol, TCompactProtocolAccelerated
-from thrift.protocol.TProtocol import TProtocolException
-from thrift.Thrift import TType
+from thrift.Thrift import TException, TType
 from thrift.transport.TTransport import TMemoryBuffer
 
 MAGIC = b"PAR1"
@@ -259,7 +258,7 @@ class DamagedError(ValueError):
 
 
 _NOT_A_FOOTER = (
-    EOFError, TProtocolException, LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
+    EOFError, TException, LookupError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
     struct.error,
 )  # fmt: skip
 """What Thrift's pure Python code raises for bytes that are no footer."""

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from taxi_ingest.report import say
+from taxi_ingest.catalog.months import in_spans
+from taxi_ingest.report import say, words
 from taxi_ingest.report.words import count
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from taxi_ingest.catalog import Part
     from taxi_ingest.state.counts import Counted
 
 _HEAD = ("month", "rows", "in TLC's file", "difference", "")
 
 
-def months(out: Console, found: Sequence[Counted], place: str) -> None:
+def nothing(place: str, held: Sequence[Part]) -> list[str]:
+    """A sentence where a warehouse has no month that was asked for, but those `held`."""
+    return [f"{place} holds none of that, only {words.parts(held)}." if held else f"{place} holds no month yet."]
+
+
+def missing(months: Mapping[str, tuple[int, Sequence[str]]]) -> list[str]:
+    """A sentence a dataset: how many months were asked for, and which of them are not there."""
+    return [
+        f"{dataset}: {len(left):,} of {words.count(asked, 'month')} asked for {'is' if len(left) == 1 else 'are'} "
+        f"not in the table: {in_spans(left)}."
+        for dataset, (asked, left) in months.items()
+    ]
+
+
+def months(out: Console, found: Sequence[Counted]) -> None:
     """The months of each dataset with its sums; what the source was, where the numbers are not those of TLC's file."""
-    if not found:
-        say(out, [f"{place} holds no such month."])
-        return
     for dataset, of_dataset in groupby(found, key=lambda one: one.part.dataset):
         lines: list[tuple[str, ...]] = [_HEAD]
         theirs = list(of_dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,9 @@ from rich.text import Text
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import STEPS, Step
-from taxi_ingest.report import say
+from taxi_ingest.report import say, words
 from taxi_ingest.report.fitting import bounded
-from taxi_ingest.report.past import nothing_yet
+from taxi_ingest.report.past import nothing_done
 from taxi_ingest.state.status import Cell, Grid, State
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ _LOOKS: dict[State, tuple[str, str]] = {
 _TELLING = {"failed", "interrupted", "stale"}
 
 
-def status(out: Console, grid: Grid, data_dir: Path) -> None:
+def status(out: Console, grid: Grid, data_dir: Path, known: Sequence[Part]) -> None:
     """The grid, what the signs mean, and why what is not done is not."""
     if not grid:
-        nothing_yet(out, data_dir)
+        say(out, _nothing_of_those(known, data_dir) if known else nothing_done(data_dir))
         return
     for dataset, parts in groupby(grid, key=lambda part: part.dataset):
         _dataset(out, dataset, {part: grid[part] for part in parts})
@@ -53,6 +53,11 @@ def status(out: Console, grid: Grid, data_dir: Path) -> None:
         if cell.state in _TELLING
     ]
     say(out, bounded(out, told, "See: taxi-ingest status --json"))
+
+
+def _nothing_of_those(known: Sequence[Part], data_dir: Path) -> list[str]:
+    """A sentence for months of which nothing is here, while there is something of those that are `known`."""
+    return [f"Nothing of that is in {data_dir}, only {words.parts(known)}."]
 
 
 def _dataset(out: Console, dataset: str, parts: Mapping[Part, Mapping[Step, Cell]]) -> None:

@@ -53,9 +53,19 @@ def runs(out: Console, found: Sequence[PastRun], data_dir: Path) -> None:
 
 def nothing_yet(out: Console, data_dir: Path) -> None:
     """Say that nothing has happened yet, and where the demo's runs are recorded."""
-    say(out, [f"Nothing has been done in {data_dir} yet."])
+    say(out, nothing_done(data_dir))
+
+
+def nothing_done(data_dir: Path) -> list[str]:
+    """Sentences for a data directory in which nothing has happened yet."""
+    return [f"Nothing has been done in {data_dir} yet.", *where_the_demo_is(data_dir)]
+
+
+def where_the_demo_is(data_dir: Path) -> list[str]:
+    """How to look at the demo's data, where that is here and nothing is in `data_dir`."""
     if Path("demo-data", "state").is_dir() and not (data_dir / "state").exists():
-        say(out, ["For the demo's data, add --data-dir demo-data."])
+        return ["For the demo's data, add --data-dir demo-data."]
+    return []
 
 
 def run(

@@ -1,8 +1,14 @@
-"""How outcomes, amounts and times are put."""
+"""How outcomes, amounts, times and parts are put."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taxi_ingest.catalog import Part
 
 MARKS: dict[str, tuple[str, str]] = {
     "done": ("done", "bright_green"),
@@ -40,6 +46,15 @@ def size(number: float) -> str:
 def count(number: int, noun: str) -> str:
     """A number of things: "1 part", "1,234 parts"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def parts(of: Sequence[Part]) -> str:
+    """Parts by the first and last of each dataset: "green-2021-01, yellow-2019-01..2021-12"."""
+    spans = []
+    for _, of_dataset in groupby(of, key=lambda part: part.dataset):
+        theirs = list(of_dataset)
+        spans.append(str(theirs[0]) if len(theirs) == 1 else f"{theirs[0]}..{theirs[-1].month}")
+    return ", ".join(spans)
 
 
 def took(seconds: float | None) -> str:

@@ -161,7 +161,7 @@ def _guess(source: Place, names: Sequence[str]) -> str:
     """What was meant, where that is clear: the file of a path, or a name that is nearly the same."""
     if source.path and _PATH.search(source.path):
         return f" Did you mean file://{Path(source.path).absolute()}?"
-    near = difflib.get_close_matches(str(source), names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(source).lower(), names, n=1, cutoff=0.6)
     return f" Did you mean {near[0]}?" if near else ""
 
 

@@ -84,11 +84,11 @@ class GCSStore:
         """
         check_object_name(self._prefix + name, StoreError)
         ours = Held(mark, crc32c(file), file.stat().st_size)
-        upload = Unfinished(
-            self.url(name), ours.crc32c, ours.size, {**facts, google_cloud.MARK: mark, _CRC32C: ours.crc32c}
-        )
+        metadata = {**facts, google_cloud.MARK: mark, _CRC32C: ours.crc32c}
         send = self._send_whole if ours.size <= WHOLE_BYTES else self._send_in_session
         with self._translated_errors():
+            server = self._connected().api_endpoint
+            upload = Unfinished(server, self.url(name), ours.crc32c, ours.size, metadata)
             try:
                 send(file, name, upload, progress)
             except answers.PreconditionFailed:
@@ -180,16 +180,18 @@ class GCSStore:
         notes.forget()
 
     def _goes_on(self, name: str, upload: Unfinished, sending: Sending) -> bool:
-        """Finish the upload of an earlier process. Returns False if the server no longer knows its session.
+        """Finish the upload of an earlier process. Returns False if the server does not go on with its session.
 
-        Also if it took what had arrived for the whole, as an emulator does when it is asked how much that is.
+        It may have lost it, have begun it for other credentials, or for an object that was replaced since; what is
+        wrong apart from that is told when a session is begun anew. Also if it took what had arrived for the whole, as
+        an emulator does when it is asked how much that is.
         """
         try:
             sending.go_on()
         except answers.GoogleAPICallError as error:
-            if error.code in {404, 410, 499}:
-                return False
-            raise
+            if google_cloud.is_passing(error):
+                raise
+            return False
         stored = self._stored(name)
         return stored is not None and (stored.crc32c, stored.size) == (upload.crc32c, upload.size)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from google.api_core import exceptions as answers
 
-from taxi_ingest import google_cloud
+from taxi_ingest import google_cloud, google_sign_in
 from taxi_ingest.errors import StoreError, TaxiError, TransientError
 from taxi_ingest.google_roles import grants, permissions_in
 
@@ -41,6 +41,8 @@ def _wrong(bucket: str, error: answers.GoogleAPICallError) -> str:
         return google_cloud.billing_is_off(f"the project of {place}")
     if "requester pays" in message.lower():
         return f"The readers of {place} pay. Name the project that does: --store '{place}/PREFIX?user_project=PROJECT'."
+    if isinstance(error, answers.NotFound) and message.lower().startswith("no such object"):
+        return f"{place}: an object was removed meanwhile ({message}). Run again."
     if isinstance(error, answers.NotFound):
         return f"There is no bucket {place}. {google_cloud.creating_bucket(bucket)}"
     return f"{place}: Google refused: {message}"
@@ -50,7 +52,7 @@ def _not_allowed(bucket: str, error: answers.GoogleAPICallError) -> str:
     """The sentence for what somebody must allow first; "" if it is something else."""
     place, message = f"gs://{bucket}", google_cloud.message_of(error)
     if isinstance(error, answers.Unauthorized):
-        return f"{place}: {google_cloud.credentials_refused(message)}"
+        return f"{place}: {google_sign_in.credentials_refused(message)}"
     if google_cloud.refused_around(error, place) or google_cloud.is_billing_off(error):
         return ""
     if google_cloud.reason_of(error) in _PROTECTED or _PROTECTION.search(message):
@@ -58,11 +60,16 @@ def _not_allowed(bucket: str, error: answers.GoogleAPICallError) -> str:
             f"{place} protects the object, by a retention policy or a hold, so that it cannot be replaced. Lift that "
             f"for this prefix, or name another: --store gs://BUCKET/PREFIX. Google says: {message}"
         )
+    if google_cloud.is_api_off(error):
+        return (
+            "The Cloud Storage API is off in the project of these credentials. Turn it on: gcloud services enable "
+            f"storage.googleapis.com --project=PROJECT. Google says: {message}"
+        )
     remedy = granting(bucket, permissions_in(message)) or granting(bucket, NEEDED)
     return f"These credentials lack a permission in {place} ({message}). {remedy}"
 
 
 def _passes(error: answers.GoogleAPICallError) -> bool:
-    # 404 or 410 in the middle of an upload: Google lost its session and wants the upload begun anew
+    # these in the middle of an upload: Google lost its session, or ended it, and wants the upload begun anew
     method = getattr(getattr(error.response, "request", None), "method", "")
-    return google_cloud.is_passing(error) or (error.code in {404, 410} and method == "PUT")
+    return google_cloud.is_passing(error) or (error.code in {404, 410, 499} and method == "PUT")

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from google.api_core import exceptions as answers
 from google.auth.transport.requests import AuthorizedSession
@@ -18,6 +19,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from taxi_ingest import google_cloud
 from taxi_ingest.errors import StoreError, TransientError
+from taxi_ingest.redaction import remember
 
 SMALLEST_CHUNK, LARGEST_CHUNK = 8 << 20, 32 << 20
 """Bytes of a chunk: on a slow line a cut costs little; on a fast one, replies are not waited for often."""
@@ -37,13 +39,21 @@ _RANGE = re.compile(r"bytes=0-(\d+)")
 
 
 def open_session(transport: AuthorizedSession, url: str, document: Mapping[str, object], size: int) -> str:
-    """Begin the upload of an object that `document` describes; returns the address of its session, a secret."""
+    """Begin the upload of an object that `document` describes; returns the address of its session, a secret.
+
+    Raises TransientError for an answer without one: something in between answered in Google's place.
+    """
 
     def begin() -> str:
         headers = {"X-Upload-Content-Type": str(document["contentType"]), "X-Upload-Content-Length": str(size)}
         reply = transport.post(url, json=document, headers=headers, timeout=google_cloud.REQUEST_SECONDS)
         if reply.status_code not in _ACCEPTED:
             raise answers.from_http_response(reply)
+        if "Location" not in reply.headers:
+            raise TransientError(
+                "Cloud Storage answered without the address of an upload. Something in between, such as a proxy that "
+                "wants a sign-in, may answer in its place. Run again."
+            )
         return str(reply.headers["Location"])
 
     session: str = google_cloud.limited(DEFAULT_RETRY)(begin)()
@@ -56,6 +66,7 @@ class Sending:
     def __init__(
         self, transport: AuthorizedSession, session: str, file: Path, size: int, progress: Callable[[int], None] | None
     ) -> None:
+        _hide(session)
         self._transport = transport
         self._session = session
         self._file = file
@@ -96,6 +107,8 @@ class Sending:
 
     def _send(self, start: int, chunk: int) -> int | None:
         """Send a chunk; returns how many bytes of the file have arrived, None if that is all."""
+        if start == self._size:  # all is there, and Google has not said so
+            return self._there()
         end = min(start + chunk, self._size)
         return self._put(f"bytes {start}-{end - 1}/{self._size}", _Piece(self._file, start, end, self._tell))
 
@@ -113,13 +126,19 @@ class Sending:
         if reply.status_code != 308:
             raise answers.from_http_response(reply)
         found = _RANGE.fullmatch(reply.headers.get("Range", ""))
-        return int(found[1]) + 1 if found else 0
+        return min(int(found[1]) + 1, self._size) if found else 0
 
     def _tell(self, position: int) -> None:
         """Tell of what is sent for the first time."""
         if position > self._told:
             self._progress(position - self._told)
             self._told = position
+
+
+def _hide(session: str) -> None:
+    """Have messages of others shown without the secret in the address of a session, whatever they leave of it."""
+    for secret in parse_qs(urlsplit(session).query).get("upload_id", []):
+        remember(f"https://session?upload_id={secret}")
 
 
 class _Piece:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,13 +20,18 @@ DAYS_KEPT = 7
 """So long Google keeps a session: https://docs.cloud.google.com/storage/docs/resumable-uploads."""
 
 _SUFFIX = ".upload.json"
+_GOOGLE = ".googleapis.com"
 _OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An upload to the object `url` of a file with this checksum and size, with what goes with the object."""
+    """An upload to the object `url` of a file with this checksum and size, with what goes with the object.
 
+    `server` is where the API was; the session is not known anywhere else.
+    """
+
+    server: str
     url: str
     crc32c: str
     size: int
@@ -40,10 +46,10 @@ class Notes:
         self._path = folder / f"{name}{_SUFFIX}" if folder else None
 
     def session_of(self, upload: Unfinished) -> str:
-        """The session in which this very upload was begun; "" if there is none."""
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
+        """The session in which this very upload was begun; "" if there is none, or if it is not at the same server."""
+        with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
             if self._path and (noted := msgspec.json.decode(self._path.read_bytes(), type=Unfinished)) == upload:
-                return noted.session
+                return noted.session if _is_at(noted.session, upload.server) else ""
         return ""
 
     def write(self, upload: Unfinished) -> None:
@@ -55,6 +61,16 @@ class Notes:
         """Note that nothing is to be gone on with."""
         if self._path:
             self._path.unlink(missing_ok=True)
+
+
+def _is_at(session: str, server: str) -> bool:
+    """Whether a session is where the API is; whoever is asked about it is shown these credentials.
+
+    Raises ValueError for what is no address.
+    """
+    there, ours = urlsplit(session), urlsplit(server)
+    of_google = all((parts.hostname or "").endswith(_GOOGLE) for parts in (there, ours))
+    return there.scheme == ours.scheme and (there.netloc == ours.netloc or of_google)
 
 
 def forget_old(folder: Path, now: float) -> None:

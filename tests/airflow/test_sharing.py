@@ -71,7 +71,7 @@ def test_a_task_begins_when_a_run_has_ended(shared: Shared) -> None:
         work(shared.site, PART, STEPWISE[0], Asked(), record=lambda job: None)
 
     shared.layout.state.mkdir(parents=True)
-    with locked(shared.layout.lock, wait=False):
+    with locked(shared.layout.outer_lock, wait=False):
         task = threading.Thread(target=download)
         task.start()
         task.join(1.5)

@@ -221,12 +221,22 @@ def two_data_directories(
 # ---- state/ that goes away
 
 
-def lose_state_in_the_middle(folder: Path, lose: Callable[[Path], None] = shutil.rmtree) -> tuple[Ended, Ended]:
-    """A run whose `state/` is removed while it waits for its last month, and the run after it."""
+@dataclass
+class WithoutState:
+    """A run whose `state/` was removed, one that was started before it had ended, and one after it."""
+
+    run: Ended
+    beside: Ended
+    after: Ended
+
+
+def lose_state_in_the_middle(folder: Path, lose: Callable[[Path], None] = shutil.rmtree) -> WithoutState:
+    """Remove `state/` while a run waits for its last month."""
     command = (*CLI, "run", "--month", ",".join(FOUR[:3]))
     with Publisher(FOUR[2]) as publisher:
         run = started((*command, "--jobs", "1"), folder, publisher)
         publisher.was_asked.wait(_PATIENCE)
         lose(folder / "data" / "state")
+        beside = Ended.of(started(command, folder, publisher))
         publisher.let_go()
-        return Ended.of(run), Ended.of(started(command, folder, publisher))
+        return WithoutState(Ended.of(run), beside, Ended.of(started(command, folder, publisher)))

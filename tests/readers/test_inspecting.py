@@ -137,6 +137,12 @@ def test_a_parquet_with_a_damaged_footer_is_refused(tmp_path: Path) -> None:
     assert "a damaged Parquet file" in refusal(written(tmp_path, whole[:-100] + bytes(92) + whole[-8:]))
 
 
+def test_a_parquet_footer_that_tells_of_a_text_longer_than_itself_is_refused(tmp_path: Path) -> None:
+    footer = b"\x68" + b"\x80\x80\x80\x40"  # created_by, of 128 MiB
+    content = b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    assert "its footer cannot be read" in refusal(written(tmp_path, content))
+
+
 def test_a_parquet_footer_without_its_rows_is_refused(tmp_path: Path) -> None:
     whole = parquet(tmp_path).read_bytes()
     length = int.from_bytes(whole[-8:-4], "little") + 8

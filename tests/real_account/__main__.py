@@ -15,6 +15,7 @@ from pathlib import Path
 
 from account import Account, Asked, NotAsSeenBeforeError, account
 from checks import CHECKS, Check
+from google.api_core.exceptions import GoogleAPICallError
 
 
 def main() -> int:
@@ -31,11 +32,16 @@ def _show(check: Check, there: Account) -> bool:
     if there.emulated and not check.emulators:
         print(f"-    {check.name:29}  only a real account can show it", flush=True)
         return True
+    if there.asked.dataset and check.makes_datasets:
+        print(f"-    {check.name:29}  needs datasets of its own: leave out --dataset", flush=True)
+        return True
     begun = time.monotonic()
     try:
         seen, right = check.look(there), True
     except NotAsSeenBeforeError as error:
         seen, right = str(error), False
+    except GoogleAPICallError as error:  # this check cannot go on, others can
+        seen, right = f"{type(error).__name__}: {error.message}", False
     print(f"{'ok  ' if right else 'FAIL'} {check.name:29}  {time.monotonic() - begun:5.0f} s  {seen}", flush=True)
     return right
 

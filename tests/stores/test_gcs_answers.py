@@ -88,6 +88,17 @@ def large(tmp_path: Path) -> Path:
             StoreError,
             "VPC Service Controls keep this machine out of gs://demo-bucket.* x1",
         ),
+        (
+            refusal(403, "Provided scope(s) are not authorized", "forbidden"),
+            StoreError,
+            "access scopes are too narrow, whatever their roles are.* --scopes=cloud-platform",
+        ),
+        (
+            refusal(403, "Cloud Storage JSON API has not been used in project 1 before", "accessNotConfigured"),
+            StoreError,
+            "The Cloud Storage API is off .* gcloud services enable storage.googleapis.com",
+        ),
+        (refusal(403, "Rate Limit Exceeded", "rateLimitExceeded"), TransientError, "Google answered 403"),
         (refusal(400, "Invalid argument"), StoreError, "Google refused: Invalid argument"),
         (refusal(408, "Request Timeout"), TransientError, "Google answered 408"),
         (refusal(429, "The rate limit was exceeded"), TransientError, r"answered 429 \(The rate limit was exceeded\)"),
@@ -101,6 +112,16 @@ def test_an_error_becomes_a_sentence_with_the_remedy(
     google.script = {"GET": [answer]}
     with pytest.raises(kind, match=sentence):
         store.held("trips/")
+
+
+def test_an_object_that_goes_away_while_it_is_fetched_is_not_taken_for_a_missing_bucket(
+    google: Scripted, store: Store, tmp_path: Path
+) -> None:
+    gone = refusal(404, "No such object: demo-bucket/trips/a")
+    google.script = {"GET": [described("trips/a", "00000000", 4, "m1"), gone]}
+    with pytest.raises(StoreError, match=r"an object was removed meanwhile .*Run again\."):
+        store.get("trips/a", tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_bucket_named_after_billing_is_not_taken_for_billing_that_is_off(google: Scripted) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from bigquery_wire import *  # noqa: F403 - its fixtures
 from bigquery_wire import DATASET, GOOGLE_CLOUD, PROJECT, failed, load
+from conformance_of_warehouses import TRIPS
 from recording_server import Answer, Play, Recording, Request, refuse
 
-from taxi_ingest.errors import TransientError, WarehouseError
+from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Warehouse, open_warehouse
 
@@ -136,6 +137,43 @@ CASES: dict[str, tuple[Play, type[Exception], str]] = {
         WarehouseError,
         "gcloud auth application-default login",
     ),
+    "barred for the moment": (
+        refuse(403, "blocked", "The operation was temporarily added to the denylist"),
+        TransientError,
+        "bars this for the time being. Run again later; .* BigQuery says: The operation was temporarily",
+    ),
+    "job barred": (failed("blocked", "denylisted"), TransientError, "bars this for the time being"),
+    "too many requests of one user": (
+        refuse(403, "userRateLimitExceeded", "User Rate Limit Exceeded"),
+        TransientError,
+        "too much was asked of BigQuery at once",
+    ),
+    "timed out": (refuse(400, "timeout", "The job timed out"), TransientError, "temporarily unable"),
+    "against a policy": (
+        failed("policyViolation", "Organization policy forbids it"),
+        WarehouseError,
+        "^BigQuery refused in wire-project:taxi: Organization policy forbids it$",
+    ),
+    "scopes too narrow": (
+        refuse(403, "insufficientPermissions", "Request had insufficient authentication scopes."),
+        WarehouseError,
+        "access scopes are too narrow, whatever their roles are. .* --scopes=cloud-platform",
+    ),
+    "a filter on partitions": (
+        refuse(
+            400,
+            "invalidQuery",
+            "Cannot query over table 'taxi.trips' without a filter over column(s) 'day' that can be used for "
+            "partition elimination",
+        ),
+        WarehouseError,
+        "no question without a filter on its own partitions.*require_partition_filter = false",
+    ),
+    "a job that may not be seen": (
+        refuse(403, "accessDenied", "Access Denied: Permission bigquery.jobs.get denied on job p:EU.x"),
+        WarehouseError,
+        r"Grant roles/bigquery.resourceViewer on the project wire-project\.",
+    ),
     "reply cut": (lambda _: None, TransientError, "cannot be reached"),
 }
 
@@ -212,3 +250,19 @@ def test_a_dataset_that_may_not_be_created_is_reported_with_the_command(
     google.always["datasets.insert"] = refuse(403, "accessDenied", "Access Denied: bigquery.datasets.create")
     with pytest.raises(WarehouseError, match="bq mk --location=EU --dataset wire-project:taxi"):
         load(warehouse)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "localhost:9050", "http//localhost:9050"])
+def test_an_emulator_whose_address_is_none_is_told_with_what_is_possible(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", address)
+    with pytest.raises(WarehouseError, match=r"BIGQUERY_EMULATOR_HOST and HTTPS_PROXY must look like http://HOST:PORT"):
+        warehouse.held("trips")
+
+
+def test_a_store_whose_name_is_a_pattern_is_refused_before_any_call(google: Recording, warehouse: Warehouse) -> None:
+    file = "gs://bucket/tr*ps/trips_2021-01.parquet"
+    with pytest.raises(UsageError, match=r"takes the \* in gs://bucket/tr\*ps/.* for a pattern"):
+        warehouse.replace(TRIPS, "2021-01", file=file, rows=2, mark="m1", source="csv")
+    assert google.requests == []

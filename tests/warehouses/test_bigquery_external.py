@@ -150,6 +150,37 @@ def test_another_store_is_shown_once_it_has_all_months(google: Recording, wareho
     assert changed.body["externalDataConfiguration"]["sourceUris"] == [PATTERN]
 
 
+@pytest.mark.parametrize(
+    "patterns", [("gs://bucket/trips/a*.parquet",), ("gs://bucket/a/*.parquet", "gs://bucket/b/*.parquet"), ()]
+)
+def test_a_table_whose_owner_has_it_show_something_else_is_left_as_it_is(
+    google: Recording, warehouse: Warehouse, patterns: tuple[str, ...]
+) -> None:
+    shows(google, *patterns)
+    google.objects = [stored("2021-01")]
+    with pytest.raises(WarehouseError, match=r"shows other objects than those of one folder.*bq rm -t wire-project"):
+        load(warehouse)
+    assert {request.name for request in google.requests} & CHANGES == set()
+
+
+def test_where_the_readers_of_a_bucket_pay_the_project_that_pays_lists_it(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    shows(google, PATTERN)
+    google.objects = [stored("2021-01")]
+    unpaid = refuse(400, "required", "Bucket is a requester pays bucket but no user project provided.")
+    google.play["objects.list"] = [unpaid]
+    assert set(warehouse.held("trips")["trips"]) == {"2021-01"}
+    assert [request.query.get("userProject") for request in google.sent("objects.list")] == [None, PROJECT]
+
+
+@pytest.mark.parametrize("rows", ["²", "9" * 5000, "-1", "1_0", "٢"])
+def test_rows_that_are_no_number_are_no_month(google: Recording, warehouse: Warehouse, rows: str) -> None:
+    shows(google, PATTERN)
+    google.objects = [stored("2021-01", rows=rows)]
+    assert warehouse.held("trips") == {"trips": {}}
+
+
 def test_a_column_that_the_catalog_gained_is_shown(google: Recording, warehouse: Warehouse) -> None:
     shows(google, PATTERN)
     google.table["schema"] = {"fields": [one for one in FIELDS if one["name"] != "flag"]}

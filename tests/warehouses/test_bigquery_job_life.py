@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from bigquery_wire import *  # noqa: F403 - its fixtures
 from bigquery_wire import DATASET, JOBS, PROJECT, body_of_load, load
 from recording_server import Answer, Play, Recording, Request, refuse
 
-from taxi_ingest.errors import TransientError
+from taxi_ingest.errors import TransientError, WarehouseError
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Warehouse, open_warehouse, settle
 
@@ -70,17 +72,22 @@ def running(google: Recording) -> Play:
     return lambda request: google.accept(request, state="RUNNING")
 
 
-def test_a_job_that_runs_is_waited_for(
-    google: Recording, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(f"{JOBS}.JOB_SECONDS", 10.0)
-    google.play["jobs.insert"] = [running(google)]
+def ends(google: Recording) -> Play:
+    """Play the answer that a job is done."""
 
     def done(request: Request) -> Answer:
         google.jobs[request.of]["status"] = {"state": "DONE"}
         return 200, google.jobs[request.of]
 
-    google.play["jobs.get"] = [lambda request: (200, google.jobs[request.of]), done]
+    return done
+
+
+def test_a_job_that_runs_is_waited_for(
+    google: Recording, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{JOBS}.JOB_SECONDS", 10.0)
+    google.play["jobs.insert"] = [running(google)]
+    google.play["jobs.get"] = [lambda request: (200, google.jobs[request.of]), ends(google)]
     assert (load(warehouse), len(google.sent("jobs.get"))) == (2, 2)
 
 
@@ -134,3 +141,63 @@ def test_a_job_that_was_never_sent_needs_no_settling(google: Recording, job: str
     warehouse = open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}"))
     settle(warehouse, job)
     assert [request.of for request in google.sent("jobs.get")] == ["never-sent"]
+
+
+def hours_old(hours: float) -> str:
+    return f"{PROJECT}:EU.taxi_ingest_{datetime.now(UTC) - timedelta(hours=hours):%Y%m%dT%H%M%S}_0f"
+
+
+UNSEEN = [
+    (403, "accessDenied", "Access Denied: Job p:EU.x: Permission bigquery.jobs.get denied on job p:EU.x."),
+    (403, "accessDenied", "Access Denied: Project p: User does not have bigquery.jobs.get permission in project p."),
+]
+
+
+@pytest.mark.parametrize("refusal", UNSEEN)
+@pytest.mark.parametrize("job", [hours_old(6.1), f"{PROJECT}:EU.taxi_ingest_0123456789abcdef", "old"])
+def test_a_job_that_may_not_be_seen_is_settled_once_no_job_runs_as_long(
+    google: Recording, warehouse: Warehouse, job: str, refusal: tuple[int, str, str]
+) -> None:
+    google.always["jobs.get"] = refuse(*refusal)
+    settle(warehouse, job)
+    assert len(google.sent("jobs.get")) == 1
+
+
+@pytest.mark.parametrize("refusal", UNSEEN)
+def test_a_job_that_may_not_be_seen_and_may_still_run_is_told_with_a_way_out(
+    google: Recording, warehouse: Warehouse, refusal: tuple[int, str, str]
+) -> None:
+    google.always["jobs.get"] = refuse(*refusal)
+    with pytest.raises(WarehouseError, match=r"may still write.*resourceViewer on its project, or wait until \d{4}-"):
+        settle(warehouse, hours_old(5.9))
+
+
+def test_a_job_that_bigquery_can_not_have_is_settled(google: Recording, warehouse: Warehouse) -> None:
+    google.always["jobs.get"] = refuse(400, "invalid", "Invalid project ID 'demo'")
+    settle(warehouse, hours_old(0))
+
+
+def test_a_job_is_recorded_with_the_time_it_was_sent(google: Recording, warehouse: Warehouse) -> None:
+    recorded: list[str] = []
+    load(warehouse, recorded.append)
+    google.always["jobs.get"] = refuse(*UNSEEN[0])
+    for job in recorded:
+        with pytest.raises(WarehouseError, match="may still write"):
+            settle(warehouse, job)
+
+
+def test_a_job_that_bigquery_finds_only_after_a_while_is_waited_for(google: Recording, warehouse: Warehouse) -> None:
+    google.play["jobs.insert"] = [running(google)]
+    google.play["jobs.get"] = [refuse(404, "notFound", "Not found: Job p:EU.x"), ends(google)]
+    assert (load(warehouse), google.states()) == (2, ["done"])
+
+
+def test_a_job_that_bigquery_never_finds_again_may_be_tried_again(
+    google: Recording, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{JOBS}.APPEARING_SECONDS", 0.0)
+    google.play["jobs.insert"] = [running(google)]
+    google.always["jobs.get"] = refuse(404, "notFound", "Not found: Job p:EU.x")
+    with pytest.raises(TransientError, match=r"accepted the job .* but cannot find it"):
+        load(warehouse)
+    assert google.states() == []

@@ -113,3 +113,8 @@ def test_an_emulator_that_does_not_know_partitions_is_told_as_what_it_is(
     google.rows = 0
     with pytest.raises(WarehouseError, match=r"An emulator may know no partitions .*: set load\.method = merge"):
         load(warehouse)
+
+
+def test_no_question_of_ours_is_answered_by_what_bigquery_still_knows(google: Recording, warehouse: Warehouse) -> None:
+    load(warehouse)
+    assert {request.body["useQueryCache"] for request in google.sent("jobs.query")} == {False}

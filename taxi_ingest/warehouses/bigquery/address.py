@@ -114,8 +114,13 @@ def check_column(name: str) -> str:
 
 
 def bucket_of(url: str) -> str:
-    """The bucket of a gs:// URL. Raises UsageError for anything else, which BigQuery cannot read."""
+    """The bucket of a gs:// URL. Raises UsageError for anything else, which BigQuery cannot read.
+
+    Also for one with *, which would be read as a pattern, and other objects with it.
+    """
     bucket = url.removeprefix("gs://").partition("/")[0]
     if not url.startswith("gs://") or not bucket:
         raise UsageError(f"BigQuery reads objects of Google Cloud Storage, not {url}. Use --store gs://BUCKET.")
+    if "*" in url:
+        raise UsageError(f"BigQuery takes the * in {url} for a pattern. Use a --store without it.")
     return bucket

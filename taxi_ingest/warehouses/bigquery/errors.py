@@ -7,7 +7,7 @@ import functools
 
 from google.api_core import exceptions as answers
 
-from taxi_ingest import google_cloud
+from taxi_ingest import google_cloud, google_sign_in
 from taxi_ingest.errors import TaxiError, TransientError, WarehouseError
 from taxi_ingest.google_cloud import message_of, reason_of
 from taxi_ingest.google_roles import Target, grants, permissions_in
@@ -19,11 +19,39 @@ _TRANSIENT_REASONS = {
     "jobBackendError",
     "jobInternalError",
     "tableUnavailable",
+    "timeout",
 }
-_RATE_LIMITS = {"jobRateLimitExceeded", "rateLimitExceeded"}
+_RATE_LIMITS = {"jobRateLimitExceeded", "rateLimitExceeded", "userRateLimitExceeded"}
+
+_NO_ROLE_HELPS = {"policyViolation", "responseTooLarge"}
+"""Reasons of a 403 that have nothing to do with permissions."""
 
 _LATER = 3600.0
 """Seconds after which a limit that was waited for in vain may be gone; a step is not tried again before."""
+
+_PASSING_LATER = {
+    "blocked": "BigQuery bars this for the time being. Run again later; if that does not help, ask Google's support.",
+    "quotaExceeded": "a quota of BigQuery is used up. It fills again in the course of a day: run again then.",
+}
+
+_MISSING_OBJECT = "The object to load does not exist. Run upload for this month."
+
+_REFUSALS = (
+    (
+        ("different locations", "was not found in location", "different region"),
+        "The bucket and the dataset {address} are in different locations. Use a dataset in the bucket's location (a "
+        "new one is created there), or a bucket in the dataset's.",
+    ),
+    (("not found: uri",), _MISSING_OBJECT),
+    (
+        ("partition elimination",),
+        "A table in {address} takes no question without a filter on its own partitions, and those about a month have "
+        "none. Let its owner turn that off: ALTER TABLE … SET OPTIONS (require_partition_filter = false).",
+    ),
+)
+"""Parts of messages, and what is to be said."""
+
+_OF_COLUMNS = ("schema", "parquet column", "does not match", "type", "field", "column")
 
 _CONFLICTS = ("could not serialize access", "due to concurrent update", "write-write conflict", "conflict on")
 """Parts of messages: Google's first two, then those of the emulator that the tests use."""
@@ -62,12 +90,8 @@ def _transient(error: answers.GoogleAPICallError, address: Address) -> Transient
         return TransientError(f"{address}: another writer changed the table. Run again. BigQuery says: {message}")
     if reason == "stopped":
         return TransientError(f"{address}: the job was cancelled. Run again. BigQuery says: {message}")
-    if reason == "quotaExceeded":
-        return TransientError(
-            f"{address}: a quota of BigQuery is used up. It fills again in the course of a day: run again then. "
-            f"BigQuery says: {message}",
-            retry_after=_LATER,
-        )
+    if reason in _PASSING_LATER:
+        return TransientError(f"{address}: {_PASSING_LATER[reason]} BigQuery says: {message}", retry_after=_LATER)
     if is_rate_limited(error):
         return TransientError(
             f"{address}: too much was asked of BigQuery at once, and waiting did not help. Run again later, with fewer "
@@ -92,8 +116,8 @@ def _too_expensive(error: answers.GoogleAPICallError, address: Address) -> Wareh
 
 def _not_allowed(error: answers.GoogleAPICallError, address: Address) -> WarehouseError | None:
     """The error to raise for what an owner of the project must allow first."""
-    reason, message = reason_of(error), message_of(error)
-    if reason == "accessNotConfigured" or "api has not been used" in message.lower():
+    message = message_of(error)
+    if google_cloud.is_api_off(error):
         return WarehouseError(
             f"The BigQuery API is off in project {address.payer}. "
             f"Turn it on: gcloud services enable bigquery.googleapis.com --project={address.payer}"
@@ -106,8 +130,8 @@ def _not_allowed(error: answers.GoogleAPICallError, address: Address) -> Warehou
             f"Or use ?method=partition, which needs no billing. BigQuery says: {message}"
         )
     if isinstance(error, answers.Unauthorized):
-        return WarehouseError(google_cloud.credentials_refused(message))
-    if isinstance(error, answers.Forbidden):
+        return WarehouseError(google_sign_in.credentials_refused(message))
+    if isinstance(error, answers.Forbidden) and reason_of(error) not in _NO_ROLE_HELPS:
         return WarehouseError(
             f"These credentials lack a permission in {address}. {_grants(address, message)} BigQuery says: {message}"
         )
@@ -131,22 +155,19 @@ def _refused(error: answers.GoogleAPICallError, address: Address) -> WarehouseEr
     """The error to raise for what stays wrong until somebody fixes it."""
     message = message_of(error)
     low = message.lower()
-    if "different locations" in low or "was not found in location" in low or "different region" in low:
-        return WarehouseError(
-            f"The bucket and the dataset {address} are in different locations. Use a dataset in the bucket's location "
-            f"(a new one is created there), or a bucket in the dataset's. BigQuery says: {message}"
-        )
-    if "not found: uri" in low or ("gs://" in low and ("404" in low or "no files found" in low)):
-        return WarehouseError(f"The object to load does not exist. Run upload for this month. BigQuery says: {message}")
     if is_project_missing(error):
-        return WarehouseError(
-            f"There is no project {address.project}, or these credentials may not see it. BigQuery says: {message}"
-        )
-    if isinstance(error, answers.NotFound):
-        return WarehouseError(f"Something in {address} was deleted during the load. Run again. It says: {message}")
-    if any(sign in low for sign in ("schema", "parquet column", "does not match", "type", "field", "column")):
-        return WarehouseError(
+        sentence = f"There is no project {address.project}, or these credentials may not see it."
+    elif "gs://" in low and ("404" in low or "no files found" in low):
+        sentence = _MISSING_OBJECT
+    elif found := next((sentence for signs, sentence in _REFUSALS if any(sign in low for sign in signs)), ""):
+        sentence = found.format(address=address)
+    elif isinstance(error, answers.NotFound):
+        sentence = f"Something in {address} was deleted during the load. Run again."
+    elif any(sign in low for sign in _OF_COLUMNS):
+        sentence = (
             f"BigQuery refused the columns of the file or of the table in {address}. If somebody else created the "
-            f"table, rename it or use another dataset. BigQuery says: {message}"
+            "table, rename it or use another dataset."
         )
-    return WarehouseError(f"BigQuery refused in {address}: {message}")
+    else:
+        return WarehouseError(f"BigQuery refused in {address}: {message}")
+    return WarehouseError(f"{sentence} BigQuery says: {message}")

@@ -7,11 +7,12 @@ objects tell of themselves is what is held. A load makes the table if it is miss
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 
 from google.api_core import exceptions as answers
 from google.cloud import bigquery
-from google.cloud.storage import Blob
+from google.cloud.storage import Blob, Bucket
 
 from taxi_ingest import google_cloud
 from taxi_ingest.catalog.months import is_month
@@ -20,9 +21,11 @@ from taxi_ingest.warehouses import HeldMonth, Table
 from taxi_ingest.warehouses.bigquery import expiry, tables
 from taxi_ingest.warehouses.bigquery.address import Address
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, call_options
+from taxi_ingest.warehouses.bigquery.locations import paid_if_need_be
 from taxi_ingest.warehouses.ownership import refuse_foreign
 
 _ALL = "*.parquet"
+_ROWS = re.compile(r"[0-9]{1,18}")
 _COUNT = "SELECT COUNT(*) AS row_count FROM {table} WHERE _FILE_NAME = @file"
 
 
@@ -78,6 +81,11 @@ class ExternalTables:
             )
         there = tables.found(self._address, existing, is_known=tables.is_labelled(existing), kind="EXTERNAL")
         refuse_foreign(there, tables.types(tables.schema(table)))
+        if not folder_of(existing):
+            raise WarehouseError(
+                f"{name} shows other objects than those of one folder. It was left as it is. Let its owner have it "
+                f"show one (gs://BUCKET/…/{_ALL}), or drop it (bq rm -t {name}) and run again."
+            )
         expiry.refuse_existing(self._address, existing)
         return existing
 
@@ -109,13 +117,19 @@ class ExternalTables:
     def _objects(self, folder: str) -> Sequence[Blob]:
         bucket, _, prefix = folder.removeprefix("gs://").partition("/")
         with contextlib.closing(google_cloud.storage_client(self._address.payer)) as client:
-            try:
-                blobs = client.list_blobs(
-                    bucket,
-                    prefix=prefix,
-                    fields="items(bucket,name,metadata),nextPageToken",
-                    timeout=google_cloud.REQUEST_SECONDS,
+
+            def listed(there: Bucket) -> list[Blob]:
+                return list(
+                    client.list_blobs(
+                        there,
+                        prefix=prefix,
+                        fields="items(bucket,name,metadata),nextPageToken",
+                        timeout=google_cloud.REQUEST_SECONDS,
+                    )
                 )
+
+            try:
+                blobs = paid_if_need_be(client, bucket, self._address.payer, listed)
                 return [blob for blob in blobs if blob.name.endswith(".parquet")]
             except answers.NotFound as error:
                 raise WarehouseError(f"There is no bucket gs://{bucket}, whose objects a table shows.") from error
@@ -144,7 +158,7 @@ def _is_ours(blob: Blob, table: str) -> bool:
     month = _month_of(blob, table)
     return (
         google_cloud.MARK in told
-        and told.get("rows", "").isdigit()
+        and bool(_ROWS.fullmatch(told.get("rows", "")))
         and file == (f"{table}_{month}.parquet" if month else f"{table}.parquet")
         and (month is None or is_month(month))
     )

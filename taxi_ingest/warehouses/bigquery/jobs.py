@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import itertools
 import random
-import re
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TypedDict
 
 from google.api_core import exceptions as answers
@@ -19,8 +17,9 @@ from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
 from google.cloud.bigquery.table import RowIterator
 
 from taxi_ingest import google_cloud
-from taxi_ingest.errors import TransientError
+from taxi_ingest.errors import TransientError, WarehouseError
 from taxi_ingest.warehouses.bigquery.errors import is_conflict, is_rate_limited
+from taxi_ingest.warehouses.bigquery.references import Reference, new_id
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,9 @@ JOB_SECONDS = 3600.0
 CANCEL_SECONDS = 60.0
 """How long a cancelled job may take to end."""
 
+APPEARING_SECONDS = 30.0
+"""How long BigQuery may not find a job that it accepted."""
+
 CONFLICTS = Patience(tries=6, seconds=0.25)
 """When other writers change the same table at the same time."""
 
@@ -53,8 +55,6 @@ PAGE_ROWS = 10_000
 
 SIGN = {"made_by": "taxi-ingest"}
 """The label by which we know tables as ours."""
-
-_REFERENCE = re.compile(r"(?P<project>.+):(?P<location>[^:.]*)\.(?P<job>[\w-]+)")
 
 Record = Callable[[str], None]
 
@@ -155,6 +155,7 @@ class Jobs:
         BigQuery refuses one that it would bill for more than `most_bytes`, which otherwise are those of all questions.
         """
         config = self._limited(self._config(parameters))
+        config.use_query_cache = False  # what is there now, whatever BigQuery still knows
         if most_bytes is not None:
             config.maximum_bytes_billed = most_bytes
         rows = self.client.query_and_wait(
@@ -200,16 +201,28 @@ class Jobs:
         )
 
     def settle(self, reference: str) -> None:
-        """Make sure that the job `reference`, recorded by an earlier run, has ended; it may never have been sent."""
-        match = _REFERENCE.fullmatch(reference)
-        project, location, job_id = match.group("project", "location", "job") if match else ("", "", reference)
+        """Make sure that the job `reference`, recorded by an earlier run, has ended; it may never have been sent.
+
+        One that these credentials may not see has ended when Google lets no job run as long. Raises WarehouseError
+        until then, and TransientError for one that cannot be ended.
+        """
+        recorded = Reference.parse(reference)
+        project, location = recorded.project or self._project, recorded.location or None
         try:
-            job = self.client.get_job(
-                job_id, project=project or self._project, location=location or None, **call_options()
-            )
+            job = self.client.get_job(recorded.job_id, project=project, location=location, **call_options())
             ended = job.state == "DONE" or _cancel(job)
-        except answers.NotFound:
+        except (answers.NotFound, answers.BadRequest):  # BigQuery has no such job, or can have none
             return
+        except answers.Forbidden as error:
+            if is_rate_limited(error):
+                raise
+            if recorded.ended_by < datetime.now(UTC):
+                return
+            raise WarehouseError(
+                f"The job {reference} of an earlier run may still write, and these credentials may not see it. Run "
+                "with those of that run, grant roles/bigquery.resourceViewer on its project, or wait until "
+                f"{recorded.ended_by:%F %H:%M} UTC, when it has ended."
+            ) from error
         if not ended:
             raise TransientError(f"The job {reference} of an earlier run is still running. Run again when it is done.")
 
@@ -224,8 +237,8 @@ class Jobs:
         return config
 
     def _run(self, send: Callable[[str], Job], sending: Sending) -> None:
-        job_id = f"taxi_ingest_{uuid.uuid4().hex}"
-        sending.record(f"{self._project}:{sending.location}.{job_id}")
+        job_id = new_id()
+        sending.record(str(Reference(self._project, sending.location, job_id)))
         try:
             job = send(job_id)
         except answers.Conflict:
@@ -240,7 +253,7 @@ class Jobs:
         try:
             return self.client.get_job(job_id, location=location, **call_options())
         except answers.NotFound as error:
-            raise TransientError(f"BigQuery accepted the job {job_id} but cannot find it. Run again.") from error
+            raise _lost(job_id) from error
 
 
 def _wait(job: Job) -> None:
@@ -264,8 +277,26 @@ def _has_ended(job: Job, seconds: float) -> bool:
             return False
         time.sleep(pause)
         pause = min(pause * 1.5, 5.0)
-        job.reload(**call_options())
+        _look(job)
     return True
+
+
+def _look(job: Job) -> None:
+    """Ask for the state of a job. Raises TransientError if BigQuery, which accepted it, does not find it for long."""
+    deadline = time.monotonic() + APPEARING_SECONDS
+    while True:
+        try:
+            job.reload(**call_options())
+        except answers.NotFound as error:
+            if time.monotonic() > deadline:
+                raise _lost(str(job.job_id)) from error
+            time.sleep(1)
+        else:
+            return
+
+
+def _lost(job_id: str) -> TransientError:
+    return TransientError(f"BigQuery accepted the job {job_id} but cannot find it. Run again.")
 
 
 def _again_if_nothing_changed(run: Callable[[], None]) -> None:

@@ -7,8 +7,9 @@ https://docs.cloud.google.com/storage/docs/locations, as of November 2026.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from google.api_core import exceptions as answers
 from google.cloud.storage import Bucket, Client
@@ -38,6 +39,8 @@ WITH_DATASETS = ("EU", "US")
 ACROSS = {("ASIA-NORTHEAST1", "EU")}
 """Pairs of dataset and bucket that are far apart, and can be used together nevertheless."""
 
+_Answer = TypeVar("_Answer")
+
 Distance = Literal["together", "transfer", "apart"]
 """What is between a dataset and a bucket: nothing, a transfer that Google bills, or a load that fails."""
 
@@ -62,7 +65,7 @@ def bucket_location(bucket: str, project: str) -> BucketLocation:
     """Where a bucket is; `project` pays if need be. Raises WarehouseError if it is missing or may not be seen."""
     with contextlib.closing(google_cloud.storage_client(project)) as client:
         try:
-            found = _get_bucket(client, bucket, project)
+            found = paid_if_need_be(client, bucket, project, lambda there: _seen(client, there))
         except answers.NotFound as error:
             raise WarehouseError(f"There is no bucket gs://{bucket}. {google_cloud.creating_bucket(bucket)}") from error
         except answers.Forbidden as error:
@@ -75,14 +78,18 @@ def bucket_location(bucket: str, project: str) -> BucketLocation:
         return BucketLocation(str(found.location), tuple(found.data_locations or ()))
 
 
-def _get_bucket(client: Client, name: str, project: str) -> Bucket:
-    """A bucket; where those who read it pay, `project` does."""
+def _seen(client: Client, bucket: Bucket) -> Bucket:
+    return client.get_bucket(bucket, timeout=google_cloud.REQUEST_SECONDS)
+
+
+def paid_if_need_be(client: Client, name: str, project: str, ask: Callable[[Bucket], _Answer]) -> _Answer:
+    """What `ask` tells of a bucket; where those who read it pay, `project` does."""
     try:
-        return client.get_bucket(name, timeout=google_cloud.REQUEST_SECONDS)
+        return ask(client.bucket(name))
     except answers.BadRequest as error:
         if "requester pays" not in google_cloud.message_of(error).lower():
             raise
-        return client.get_bucket(client.bucket(name, user_project=project), timeout=google_cloud.REQUEST_SECONDS)
+        return ask(client.bucket(name, user_project=project))
 
 
 class UnseenBucketError(WarehouseError):
