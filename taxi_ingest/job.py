@@ -182,16 +182,21 @@ def retries_of(settings: Settings) -> dict[Step, Retries]:
 
 
 def layout_of(settings: Settings) -> Layout:
-    """The paths of the data directory in force. Raises UsageError for an address."""
+    """The paths of the data directory in force. Raises UsageError for what is no folder."""
     demo = settings.global_.source == publishers.DEMO and not given_explicitly(settings, "global.data_dir")
     folder = DEMO_DATA_DIR if demo else settings.global_.data_dir
     if public_text(folder) != folder:
         raise UsageError(f"{public_text(folder)} cannot be the data directory. Name a folder, such as ./data.")
-    return Layout(_resolved("global.data_dir", Path(folder).resolve))
+    if not folder:
+        raise UsageError("The data directory has no name. Name a folder with --data-dir, such as ./data.")
+    layout = Layout(_resolved("global.data_dir", Path(folder).resolve))
+    if layout.data_dir.is_file():
+        raise UsageError(f"{layout.data_dir} is a file. Name a folder with --data-dir.")
+    return layout
 
 
 def store_of(settings: Settings) -> Place:
-    """The store in force. Raises UsageError for a folder that the data directory itself uses."""
+    """The store in force. Raises UsageError for a file, and for a folder that the data directory itself uses."""
     layout = layout_of(settings)
     place = Place.parse(settings.global_.store or str(layout.lake))
     found = _resolved("global.store", place.resolved)
@@ -200,6 +205,8 @@ def store_of(settings: Settings) -> Place:
             f"{found} cannot be the store, because the data directory keeps its own files there. Name a folder of its "
             f"own, such as {layout.lake}."
         )
+    if not found.scheme and Path(found.path).is_file():
+        raise UsageError(f"{found} is a file. Name a folder with --store.")
     return found
 
 

@@ -6,7 +6,9 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ _HEAVY = {
 }
 """pyarrow imports numpy with itself, and cloud file systems and pandas at first use; Google's client imports pandas.
 Nothing here needs them, and importing them takes as long as converting 400,000 rows."""
+
+
+def as_typed() -> list[str]:
+    """This very program as somebody at this prompt types it; without a script of its own, a module of this Python."""
+    script = Path(sys.argv[0])
+    if script.name != "taxi-ingest" or not os.access(script, os.X_OK):
+        return [sys.executable, "-m", "taxi_ingest"]
+    on_path = shutil.which(script.name)
+    return [script.name] if on_path and script.samefile(on_path) else [str(script)]
 
 
 def block_heavy_imports() -> None:

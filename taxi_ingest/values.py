@@ -98,6 +98,8 @@ class Kind:
         return cls(kind, limits[0] if limits else _Text() if kind is str else _Anything(), is_list)
 
     def __str__(self) -> str:
+        if isinstance(self.limit, OneOf) and not self.is_list:
+            return f"one of {', '.join(self.limit.choices)}"
         return self.limit.described("a list of texts" if self.is_list else _WORDS[self.type])
 
     def parsed(self, text: str) -> Value:

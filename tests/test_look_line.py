@@ -33,3 +33,21 @@ def test_the_line_stays_whole_with_json_and_a_narrow_terminal(taxi: Command, tmp
     line = ran.err.splitlines()[-1].removeprefix("Look at it: ")
     assert line.startswith(sys.executable)
     assert process(["sh", "-c", line], tmp_path).code == 0
+
+
+def test_the_line_is_one_that_a_person_can_read(taxi: Command, tmp_path: Path) -> None:
+    ran = taxi("run", "--source", "demo", TAXI_INGEST_DEMO__ROWS="3")
+    database = tmp_path / "demo-data" / "taxi.duckdb"
+    query = f"query --warehouse duckdb:{database} 'SELECT * FROM yellow_tripdata LIMIT 10'"
+    assert ran.out.splitlines()[-1] == f"Look at it: {sys.executable} -m taxi_ingest {query}"
+
+
+def test_the_line_names_the_program_as_it_was_typed(tmp_path: Path) -> None:
+    """The quick start types `.venv/bin/taxi-ingest`, an installed command just its name."""
+    script = Path(sys.executable).with_name("taxi-ingest")
+    arguments = ["run", "--source", "demo"]
+    rows = {"TAXI_INGEST_DEMO__ROWS": "3"}
+    on_path = process(["taxi-ingest", *arguments], tmp_path, rows | {"PATH": f"{script.parent}:/usr/bin:/bin"})
+    elsewhere = process([str(script), *arguments], tmp_path, rows | {"PATH": "/usr/bin:/bin"})
+    lines = [ran.out.splitlines()[-1].removeprefix("Look at it: ") for ran in (on_path, elsewhere)]
+    assert [line.partition(" query ")[0] for line in lines] == ["taxi-ingest", str(script)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from conftest import Command, Loaded
 
@@ -87,3 +89,41 @@ def test_logs_of_what_was_not_tried_say_why(loaded: Loaded) -> None:
 def test_what_is_nearly_right_is_guessed(taxi: Command, arguments: list[str], meant: str) -> None:
     ran = taxi("run", *arguments)
     assert (ran.code, meant in ran.err) == (2, True), ran.err
+
+
+@pytest.mark.parametrize(
+    ("verb", "says"),
+    [
+        (["run", "--source", "demo", "--data-dir", "file"], "file is a file. Name a folder with --data-dir."),
+        (["status", "--data-dir", "file"], "file is a file. Name a folder with --data-dir."),
+        (["run", "--source", "demo", "--store", "file"], "file is a file. Name a folder with --store."),
+        (["run", "--source", "demo", "--data-dir", ""], "Name a folder with --data-dir, such as ./data."),
+        (["query", "SELECT 1", "--parquet", "folder"], "folder is a folder. Name a file in it."),
+    ],
+)
+def test_a_file_where_a_folder_is_named_is_refused_and_the_other_way_round(
+    taxi: Command, tmp_path: Path, verb: list[str], says: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    ran = taxi(*verb)
+    assert (ran.code, says in ran.err, sorted(path.name for path in tmp_path.iterdir())) == (
+        2,
+        True,
+        ["file", "folder"],
+    )
+
+
+def test_the_page_is_not_written_over_a_folder(loaded: Loaded) -> None:
+    ran = loaded.taxi("report", "--output", str(loaded.data))
+    assert (ran.code, f"{loaded.data} is a folder. Name a file in it." in ran.err) == (2, True), ran.err
+
+
+def test_a_plan_with_nothing_to_do_says_that(loaded: Loaded) -> None:
+    ran = loaded.taxi("plan", *loaded.arguments[:-1])
+    assert ran.out.splitlines()[-1] == "1 part, up to date: nothing to do."
+
+
+def test_a_query_of_a_file_says_what_reads_files(loaded: Loaded) -> None:
+    ran = loaded.taxi("query", "SELECT count(*) FROM 'data/lake/yellow/*.parquet'")
+    assert (ran.code, "A query opens no file but the database: read others with" in ran.err) == (2, True), ran.err

@@ -98,6 +98,7 @@ def test_many_months_that_are_done_leave_no_line_each(terminal: Terminal) -> Non
     ran = terminal(80, "run", "--source", "demo", *months, TAXI_INGEST_DEMO__ROWS="1000")
     assert (ran.code, "26 parts: 26 done; 26,000 rows" in ran.text) == (0, True)
     assert len([line for line in ran.lines if line]) < 10
+    assert "other part" not in ran.text
 
 
 def test_no_bar_is_left_behind(terminal: Terminal, mixed: Publisher) -> None:

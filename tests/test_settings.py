@@ -77,7 +77,7 @@ def test_urls_in_a_file_are_no_paths(tmp_path: Path) -> None:
         ("[global]\nstrict = 1\n", "global.strict must be true or false, not 1"),
         ("[global]\nkeep = 'parquet'\n", "global.keep must be a list of texts (possible: raw, parquet), not 'parquet'"),
         ("[global]\nkeep = ['csv']\n", "global.keep must be a list of texts (possible: raw, parquet), not ['csv']"),
-        ("[parquetize]\ncompression = 'lzma'\n", "must be a text (possible: zstd, snappy, gzip, none), not 'lzma'"),
+        ("[parquetize]\ncompression = 'lzma'\n", "must be one of zstd, snappy, gzip, none, not 'lzma'"),
         ("[parquetize]\nmax_rejects = 'some'\n", "parquetize.max_rejects must be a number"),
         ("jobs = 3\n", "'jobs' stands outside a section"),
         ("[global\n", "is not TOML"),

@@ -66,7 +66,7 @@ def test_help_is_grouped_with_defaults_environment_names_and_examples(taxi: Comm
     text = taxi("run", "-h", COLUMNS="200").out
     headings = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert headings == ["What:", "Where:", "How:", "Output:", "Other options:", "Examples:"]
-    assert "Steps at work at once. [default: 4; TAXI_INGEST_GLOBAL__JOBS]" in " ".join(text.split())
+    assert "How many steps may work at the same time. [default: 4; TAXI_INGEST_GLOBAL__JOBS]" in " ".join(text.split())
     assert "\n  taxi-ingest run -m 2021-01  " in text
 
 

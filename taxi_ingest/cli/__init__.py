@@ -41,17 +41,25 @@ _WORK, _LOOK, _CARE = "Bring months to a table", "Look", "Operate"
 _VERBS: dict[str, tuple[str, str, Callable[..., None]]] = {
     "run": (_WORK, "The whole pipeline: download, parquetize, upload, load.", working.command("run")),
     "download": (_WORK, "Fetch the published file.", working.command("download")),
-    "parquetize": (_WORK, "Turn it into Parquet in the canonical schema.", working.command("parquetize")),
-    "upload": (_WORK, "Put the Parquet into the store.", working.command("upload")),
-    "load": (_WORK, "Replace the month in the table.", working.command("load")),
-    "plan": (_WORK, "What `run` would do and why, with rows, bytes and disk; does nothing.", looking.plan),
+    "parquetize": (
+        _WORK,
+        "Turn the published file into Parquet, with the same columns in every month.",
+        working.command("parquetize"),
+    ),
+    "upload": (_WORK, "Put the Parquet file into the store.", working.command("upload")),
+    "load": (_WORK, "Replace the rows of the month in the table.", working.command("load")),
+    "plan": (_WORK, "What `run` would do and why, with rows, bytes and disk; changes nothing.", looking.plan),
     "status": (_LOOK, "How far every step of every month is.", looking_back.status),
-    "history": (_LOOK, "The runs, or the attempts of one run.", looking_back.history),
-    "logs": (_LOOK, "The log files of attempts: of a run, a part, a step.", looking_back.logs),
-    "catalog": (_LOOK, "Datasets, months, vintages, sources; with --dataset also its columns.", looking.catalog),
+    "history": (_LOOK, "The runs, or every try of one run.", looking_back.history),
+    "logs": (_LOOK, "The logs of tries: of a run, a part, a step.", looking_back.logs),
+    "catalog": (
+        _LOOK,
+        "Datasets, sources, months, layouts of files (vintages); with --dataset also columns.",
+        looking.catalog,
+    ),
     "query": (_LOOK, "SQL on the warehouse: a table on a terminal, else CSV; --json, --parquet FILE.", querying.query),
-    "rows": (_LOOK, "Rows by month and year in the warehouse, beside how many TLC's files have.", querying.rows),
-    "report": (_LOOK, "One HTML page of all that is there and that happened.", reporting.report),
+    "rows": (_LOOK, "Rows of each month and year in the warehouse, beside those of TLC's files.", querying.rows),
+    "report": (_LOOK, "One HTML page: how far every month is, and what happened.", reporting.report),
     "verify": (_CARE, "Compare every copy with its receipt: files, objects, tables by content.", verifying.verify),
     "clean": (
         _CARE,
@@ -69,12 +77,23 @@ taxi-ingest run --source demo                made-up rows, without a network
 taxi-ingest run -m 2021-01                   one month of yellow trips
 taxi-ingest run -m 2019..2021 -d all -j 6    three years of everything
 taxi-ingest run -m 2021 -n                   what would be done, and why""",
+    "download": "taxi-ingest download -m 2021-01..2021-03",
+    "parquetize": "taxi-ingest parquetize -m 2021-01 --force",
+    "upload": "taxi-ingest upload -m 2021-01 --store gs://my-taxi-lake/trips",
+    "load": "taxi-ingest load -m 2021-01 --warehouse duckdb:trips.duckdb",
     "plan": "taxi-ingest plan -m 2019..2021 -d all",
+    "status": "taxi-ingest status -m 2021",
+    "report": "taxi-ingest report --open",
+    "rows": "taxi-ingest rows -m 2020 -d yellow",
+    "verify": "taxi-ingest verify -m 2021 --repair",
+    "catalog": "taxi-ingest catalog -d yellow",
+    "doctor": "taxi-ingest doctor --store gs://my-taxi-lake/trips",
+    "config": "taxi-ingest config --data-dir elsewhere",
     "history": """\
 taxi-ingest history                          the newest runs
 taxi-ingest history latest --failed          what failed in the last one""",
     "logs": """\
-taxi-ingest logs yellow-2021-01              of one part, in the newest run
+taxi-ingest logs yellow-2021-01              of one part, as last tried
 taxi-ingest logs latest download --failed""",
     "query": 'taxi-ingest query "SELECT count(*) FROM yellow_tripdata"',
     "clean": "taxi-ingest clean --raw -n",
@@ -101,7 +120,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _top(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass

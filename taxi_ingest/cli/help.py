@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from taxi_ingest.cli.options import HOW, OUTPUT, WHAT, WHERE
+
 if TYPE_CHECKING:
     from taxi_ingest.settings import Settings
 
 _ARGUMENTS, _OTHERS = "Arguments", "Other options"
+_ORDER = (_ARGUMENTS, WHAT, WHERE, HOW, OUTPUT, _OTHERS)
 
 _MONTHS = re.compile(r"latest|[0-9]{4}(-[0-9]{1,2})?(\.\.\S+)?(,\S+)?")
 
@@ -23,17 +26,17 @@ class Verb(TyperCommand):
     """A verb. Its options stand in the groups that they name as their `rich_help_panel`."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the options, group by group in the order in which a first one of each was declared."""
-        groups: dict[str, list[tuple[str, str]]] = {}
+        """Write the options, group by group, in the same order for every verb."""
+        groups: dict[str, list[tuple[str, str]]] = {group: [] for group in _ORDER}
         for option in self.get_params(ctx):
             if record := option.get_help_record(ctx):
                 names, text = record
                 if option.param_type_name == "argument":
-                    groups.setdefault(_ARGUMENTS, []).append((names.partition(" <")[0], text))
+                    groups[_ARGUMENTS].append((names.partition(" <")[0], text))
                 else:
                     group = getattr(option, "rich_help_panel", None) or _OTHERS
-                    groups.setdefault(group, []).append((names, text + _note(option.opts)))
-        groups[_OTHERS] = groups.pop(_OTHERS, [])
+                    has_own_default = isinstance(getattr(option, "show_default", None), str)
+                    groups[group].append((names, _plain(text) if has_own_default else text + _note(option.opts)))
         for group, records in groups.items():
             if records:
                 with formatter.section(group):
@@ -52,12 +55,33 @@ class Verb(TyperCommand):
         try:
             return super().parse_args(ctx, args)
         except _UsageError as error:
-            error.message += _guess(typed, error.message)
+            error.message = _whole_number(error.message) + _guess(typed, error.message)
             raise
 
 
 class Verbs(TyperGroup):
     """All verbs, in the groups that they name as their `rich_help_panel`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; of an option that was typed before the verb, the refusal says where it belongs."""
+        typed = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except _UsageError as error:
+            verb = next((word for word in typed if word in self.commands), "run")
+            option = getattr(error, "option_name", "")
+            if option and option in {name for one in self.commands.values() for o in one.params for name in o.opts}:
+                error.message = f"Options stand after the verb: taxi-ingest {verb} {option} …"
+            raise
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the verb; of a word that other programs know, the refusal says what it is called here."""
+        try:
+            return super().resolve_command(ctx, args)
+        except _UsageError as error:
+            if meant := _CALLED_HERE.get(args[0]):
+                error.message = f"No such command '{args[0]}'. Did you mean taxi-ingest {meant}?"
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write each verb with all of its sentence."""
@@ -70,6 +94,18 @@ class Verbs(TyperGroup):
             with formatter.section(group):
                 formatter.write_dl([(f"{name:{widest}}", text) for name, text in records])
 
+
+_CALLED_HERE = {
+    "help": "--help, or --help after a verb",
+    "version": "--version",
+    "ls": "status",
+    "list": "status",
+    "sql": "query",
+    "check": "doctor",
+    "fetch": "download",
+    "convert": "parquetize",
+}
+"""Words that other programs have for what is called otherwise here."""
 
 SETTINGS: Mapping[str, str] = {
     "--month": "shared.month",
@@ -89,14 +125,20 @@ SETTINGS: Mapping[str, str] = {
 """Option → the setting that it is for this one time."""
 
 
+def _plain(text: str) -> str:
+    """The help of an option whose default is words, without the brackets that typer puts around those."""
+    return re.sub(r" +\[default: \((.*)\)\]$", r" [default: \1]", text)
+
+
 def _note(names: Iterable[str]) -> str:
     """The default of an option's setting, if it has one, and the environment variable."""
+    from taxi_ingest.catalog.reading import default_dataset
     from taxi_ingest.settings import Settings, environment_name
 
     setting = next((SETTINGS[name] for name in names if name in SETTINGS), "")
     if not setting:
         return ""
-    default = _default(Settings(), setting)
+    default = _default(Settings(), setting) or (default_dataset().name if setting == "shared.dataset" else "")
     shown = f"default: {default}; " if default and not isinstance(default, bool) else ""
     return f" [{shown}{environment_name(setting)}]"
 
@@ -108,6 +150,11 @@ def _default(settings: Settings, name: str) -> object:
     return getattr(getattr(settings, SECTIONS[section]), key)
 
 
+def _whole_number(message: str) -> str:
+    """A refusal of a number, in words that a person uses."""
+    return "write a whole number, such as 4." if "valid integer" in message else message
+
+
 def _guess(typed: list[str], message: str) -> str:
     """Which option was left out before a word; "" unless that is clear."""
     if "unexpected extra argument" not in message:
@@ -115,6 +162,9 @@ def _guess(typed: list[str], message: str) -> str:
     from taxi_ingest.catalog.reading import datasets
 
     for word in typed:
+        dataset, _, month = word.partition("-")
+        if word in message and dataset in datasets() and _MONTHS.fullmatch(month):
+            return f". Did you mean --dataset {dataset} --month {month}?"
         if word in message and _MONTHS.fullmatch(word):
             return f". Did you mean --month {word}?"
         if word in message and word in {*datasets(), "all"}:

@@ -21,7 +21,9 @@ from taxi_ingest.cli.options import (
     DatasetName,
     Force,
     Given,
+    HeldDataset,
     Month,
+    NightMonth,
     Refresh,
     Source,
     Store,
@@ -52,7 +54,7 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     raise typer.Exit(foresee("run", given, force=force, as_json=as_json))
 
 
-def catalog(dataset: DatasetName = None, as_json: AsJson = False) -> None:
+def catalog(dataset: HeldDataset = None, as_json: AsJson = False) -> None:
     """Show what is published."""
     from taxi_ingest import report
     from taxi_ingest.asked import datasets_named
@@ -114,7 +116,7 @@ def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
 def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     at: At = "17 6 * * *",
     systemd: Systemd = False,
-    month: Month = None,
+    month: NightMonth = None,
     dataset: DatasetName = None,
     source: Source = None,
     store: Store = None,

@@ -14,10 +14,10 @@ from taxi_ingest.cli.options import (
     AsJson,
     Config,
     DataDir,
-    DatasetName,
     Given,
+    HeldDataset,
+    HeldMonth,
     Last,
-    Month,
     OnlyFailed,
     Run,
     Store,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 
 def status(
-    month: Month = None,
-    dataset: DatasetName = None,
+    month: HeldMonth = None,
+    dataset: HeldDataset = None,
     store: Store = None,
     warehouse: Warehouse = None,
     config: Config = None,
@@ -111,8 +111,8 @@ def logs(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN] [PART] [STEP]",
-            help="A run (else the newest that did anything), a part such as yellow-2021-01.",
+            metavar="RUN|PART|STEP",
+            help="Any of: a run (else the newest that did anything), a part such as yellow-2021-01, a step.",
             autocompletion=log_words,
         ),
     ] = None,

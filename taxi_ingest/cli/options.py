@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,6 +43,44 @@ DatasetName = Annotated[
         metavar="DATASETS",
         help="One, several with commas, or all; may repeat.",
         autocompletion=completing.datasets,
+        rich_help_panel=WHAT,
+    ),
+]
+HeldMonth = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--month",
+        "-m",
+        metavar="MONTHS",
+        help="2021-01, 2021 (a year), 2021-01..2021-12, 2021-01,2021-03, or latest (the newest held); may repeat.",
+        show_default="all that is held",
+        autocompletion=completing.months,
+        rich_help_panel=WHAT,
+    ),
+]
+HeldDataset = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        metavar="DATASETS",
+        help="One, several with commas, or all; may repeat.",
+        show_default="all",
+        autocompletion=completing.datasets,
+        rich_help_panel=WHAT,
+    ),
+]
+"""Months and datasets for a verb that looks at what is held: by default at all of it, whatever the settings say."""
+
+NightMonth = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--month",
+        "-m",
+        metavar="MONTHS",
+        help="2021-01..latest, or as for `run`; may repeat.",
+        show_default="from the first held to the newest",
+        autocompletion=completing.months,
         rich_help_panel=WHAT,
     ),
 ]
@@ -90,14 +129,17 @@ Config = Annotated[
     ),
 ]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", metavar="N", help="Steps at work at once.", rich_help_panel=HOW)
+    int | None,
+    typer.Option("--jobs", "-j", metavar="N", help="How many steps may work at the same time.", rich_help_panel=HOW),
 ]
-Force = Annotated[bool, _flag("--force", "-f", help="Redo it, whatever receipts, store and warehouse say.")]
-Refresh = Annotated[bool, _flag("--refresh", help="Ask what the publisher changed since, and redo exactly that.")]
+Force = Annotated[
+    bool, _flag("--force", "-f", help="Redo the step (`run`: all four), whatever receipts, store and warehouse say.")
+]
+Refresh = Annotated[bool, _flag("--refresh", help="Ask the publisher what changed since, and redo just that.")]
 Strict = Annotated[bool, _flag("--strict", help="Fail on an unknown column or code, and on a file of another month.")]
 AllowEmpty = Annotated[bool, _flag("--allow-empty", help="Let a file without rows replace a month.")]
-NoDiskCheck = Annotated[bool, _flag("--no-disk-check", help="Begin also when the disk seems too small.")]
-Wait = Annotated[bool, _flag("--wait", help="Wait for a run that holds the lock.")]
+NoDiskCheck = Annotated[bool, _flag("--no-disk-check", help="Begin even if the disk seems too small.")]
+Wait = Annotated[bool, _flag("--wait", help="Wait for another run to end, instead of giving up.")]
 OnFailure = Annotated[
     str | None,
     typer.Option(
@@ -118,7 +160,12 @@ Verbose = Annotated[bool, _flag("--verbose", "-v", help="With the traceback of e
 Raw = Annotated[bool, _flag("--raw", help="Published files that nothing needs any more.", group=WHAT)]
 Parquet = Annotated[bool, _flag("--parquet", help="Parquet files that are whole in store and table.", group=WHAT)]
 Orphans = Annotated[bool, _flag("--orphans", help="Files that a run left and no part owns any more.", group=WHAT)]
-At = Annotated[str, typer.Option("--at", metavar="WHEN", help="When, in cron's five fields.", rich_help_panel=HOW)]
+At = Annotated[
+    str,
+    typer.Option(
+        "--at", metavar="WHEN", help="When: the five fields of cron, or @daily and the like.", rich_help_panel=HOW
+    ),
+]
 Systemd = Annotated[bool, _flag("--systemd", help="A systemd service and its timer instead.", group=OUTPUT)]
 Last = Annotated[
     int,
@@ -128,10 +175,26 @@ Last = Annotated[
 ]
 Run = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[RUN]", help="A run, the beginning of its name, or latest.", autocompletion=completing.runs
-    ),
+    typer.Argument(metavar="RUN", help="A run, the beginning of its name, or latest.", autocompletion=completing.runs),
 ]
+
+
+def file_to_write(path: Path) -> Path:
+    """`path`, if a file can be written there. Raises UsageError for a folder."""
+    from taxi_ingest.errors import UsageError
+
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Name a file in it.")
+    return path
+
+
+def _with_options(message: str) -> str:
+    """`message` with the name of the option in place of that of the setting, where an option was refused."""
+    from taxi_ingest.cli.help import SETTINGS
+
+    for option, setting in SETTINGS.items():
+        message = message.replace(f"flag: {setting} ", f"{option} ")
+    return message
 
 
 @dataclass(frozen=True)
@@ -156,6 +219,7 @@ class Given:
 
     def settings(self) -> Settings:
         """The settings in force with these flags on top."""
+        from taxi_ingest.errors import UsageError
         from taxi_ingest.settings import read
 
         flags: dict[str, Value | None] = {
@@ -174,7 +238,10 @@ class Given:
             "operate.on_failure": self.on_failure,
         }
         given = {name: value for name, value in flags.items() if value is not None}
-        return read(given, config=self.config)
+        try:
+            return read(given, config=self.config)
+        except UsageError as error:
+            raise UsageError(_with_options(str(error))) from error
 
     def request(self, verb: str, *, force: bool, as_json: bool) -> str:
         """What was asked for, as it may be recorded: no address with its secrets, whichever option it stands after."""

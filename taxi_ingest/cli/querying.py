@@ -11,7 +11,17 @@ import typer
 
 from taxi_ingest import exits
 from taxi_ingest.cli.documents import print_json
-from taxi_ingest.cli.options import AsJson, Config, DataDir, DatasetName, Given, Month, Warehouse
+from taxi_ingest.cli.options import (
+    OUTPUT,
+    AsJson,
+    Config,
+    DataDir,
+    Given,
+    HeldDataset,
+    HeldMonth,
+    Warehouse,
+    file_to_write,
+)
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
@@ -23,9 +33,14 @@ if TYPE_CHECKING:
     from taxi_ingest.warehouses.capabilities import Answer, AnswersQueries
 
 Sql = Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads; - takes it from stdin.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print all rows as CSV; so does a pipe.")]
-AsJsonRows = Annotated[bool, typer.Option("--json", help="Print all rows as one JSON list of objects.")]
-ToParquet = Annotated[Path | None, typer.Option("--parquet", metavar="FILE", help="Write all rows to a Parquet file.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print all rows as CSV; so does a pipe.", rich_help_panel=OUTPUT)]
+AsJsonRows = Annotated[
+    bool, typer.Option("--json", help="Print all rows as one JSON list of objects.", rich_help_panel=OUTPUT)
+]
+ToParquet = Annotated[
+    Path | None,
+    typer.Option("--parquet", metavar="FILE", help="Write all rows to a Parquet file.", rich_help_panel=OUTPUT),
+]
 
 
 def query(
@@ -45,6 +60,8 @@ def query(
 
     if as_csv + as_json + (parquet is not None) > 1:
         raise UsageError("One form at a time: --csv, --json or --parquet FILE.")
+    if parquet is not None:
+        file_to_write(parquet)
     statement = _statement(sql)
     if not statement.strip():
         raise UsageError('Ask what? Write a statement, such as "SELECT count(*) FROM yellow_tripdata".')
@@ -124,8 +141,8 @@ def _write(answer: Answer, *, as_csv: bool, as_json: bool, parquet: Path | None)
 
 
 def rows(
-    month: Month = None,
-    dataset: DatasetName = None,
+    month: HeldMonth = None,
+    dataset: HeldDataset = None,
     warehouse: Warehouse = None,
     config: Config = None,
     data_dir: DataDir = None,

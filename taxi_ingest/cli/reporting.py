@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taxi_ingest.cli.options import Config, DataDir, Given, Store, Warehouse
+from taxi_ingest.cli.options import OUTPUT, Config, DataDir, Given, Store, Warehouse, file_to_write
 
 if TYPE_CHECKING:
     from taxi_ingest.layout import Layout
     from taxi_ingest.page.facts import Past
 
-Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.")]
+Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.", rich_help_panel=OUTPUT)]
 Output = Annotated[
-    str | None, typer.Option(metavar="FILE", help="Write it to this file instead of report.html in the data directory.")
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write it to this file instead of report.html in the data directory.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 
@@ -49,7 +54,7 @@ def report(
     if not facts.parts and not facts.runs:
         nothing_yet(console(), job.layout.data_dir)
         return
-    path = Path(output).absolute() if output else job.layout.page
+    path = file_to_write(Path(output).absolute() if output else job.layout.page)
     write_text(path, document(facts, _way(path.parent, job.layout.data_dir)))
     sys.stdout.write(f"{printable(str(path)) if sys.stdout.isatty() else path}\n")
     if open_:

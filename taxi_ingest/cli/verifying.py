@@ -13,13 +13,14 @@ import typer
 from taxi_ingest import exits
 from taxi_ingest.cli.documents import print_json
 from taxi_ingest.cli.options import (
+    HOW,
     AsJson,
     Config,
     DataDir,
-    DatasetName,
     Given,
+    HeldDataset,
+    HeldMonth,
     Jobs,
-    Month,
     Quiet,
     Source,
     Store,
@@ -40,18 +41,24 @@ if TYPE_CHECKING:
 
 Content = Annotated[
     bool,
-    typer.Option("--content", help="Compare the values in BigQuery, too, for which it bills; says what, and asks."),
+    typer.Option(
+        "--content",
+        help="Compare the values in BigQuery, too, which it bills for; says how much at most, and asks first.",
+        rich_help_panel=HOW,
+    ),
 ]
-Accept = Annotated[bool, typer.Option("--yes", help="Accept that bill without being asked.")]
-Repair = Annotated[bool, typer.Option("--repair", help="Make again what was found changed, and nothing else.")]
+Accept = Annotated[bool, typer.Option("--yes", "-y", help="Accept that bill without being asked.", rich_help_panel=HOW)]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Make again what was found changed, and nothing else.", rich_help_panel=HOW)
+]
 
 _ROUNDS = 2
 """A table can be compared only once its Parquet is intact, so what a repair brings to light is repaired, too."""
 
 
 def verify(  # noqa: PLR0913, PLR0917 - typer makes an option of each
-    month: Month = None,
-    dataset: DatasetName = None,
+    month: HeldMonth = None,
+    dataset: HeldDataset = None,
     source: Source = None,
     store: Store = None,
     warehouse: Warehouse = None,

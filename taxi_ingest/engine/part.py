@@ -175,7 +175,7 @@ def _try(workplace: Workplace, part: Part, step: Step, why: str, watcher: Watche
             log.info("%s %s begins: %s", part, step, why)
             receipt = _DO[step](_Work(workplace, part, step, watcher, record))
             record.rows, record.bytes = getattr(receipt, "rows", None), getattr(receipt, "bytes", None)
-            log.info("%s %s is done: %s", part, step, receipt)
+            log.info("%s %s is done: %s", part, step, receipt.in_words)
         return receipt
 
     return with_retries(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from taxi_ingest.catalog.months import month_range
 from taxi_ingest.page.facts import PartFacts
 from taxi_ingest.page.markup import Markup, element
 from taxi_ingest.report import words
@@ -33,22 +34,27 @@ class Bar:
 
 
 def rows_by_month(dataset: str, parts: Sequence[PartFacts]) -> Markup:
-    """Rows of each month as bars, with a line across each where the number is known that was published."""
-    months = [one for one in parts if one.part.month and one.rows is not None]
-    most = max((max(one.rows or 0, one.expected or 0) for one in months), default=0) or 1
-    bars = [
-        Bar(
-            height=(one.rows or 0) / most,
-            css="odd" if one.is_odd else "done",
-            says=_rows_in_words(one),
-            marker=one.expected / most if one.expected else None,
-        )
-        for one in months
-    ]
-    odd = sum(one.is_odd for one in months)
+    """Rows of each month as bars, with a line across each where the number is known that was published.
+
+    A month between the first and the last of which no rows are here has room, and no bar.
+    """
+    months = {one.part.month: one for one in parts if one.part.month and one.rows is not None}
+    most = max((max(one.rows or 0, one.expected or 0) for one in months.values()), default=0) or 1
+    span = month_range(min(months), max(months)) if months else []
+    bars = [_bar_of_rows(months[month], most) if month in months else None for month in span]
+    odd = sum(one.is_odd for one in months.values())
     says = f"{dataset}: rows of {words.count(len(months), 'month')}, {most:,} at most; {odd} differ from what is known"
-    labels = [(one.part.month or "")[:4] for one in months]
+    labels = [month[:4] for month in span]
     return _chart(bars, says, labels, _YEARS, [(1.0, words.rows(most)), (0.5, words.rows(most / 2))])
+
+
+def _bar_of_rows(one: PartFacts, most: int) -> Bar:
+    return Bar(
+        height=(one.rows or 0) / most,
+        css="odd" if one.is_odd else "done",
+        says=_rows_in_words(one),
+        marker=one.expected / most if one.expected else None,
+    )
 
 
 def seconds_of_runs(runs: Sequence[tuple[float, str, str, str]]) -> Markup:
@@ -78,12 +84,12 @@ def _rows_in_words(one: PartFacts) -> str:
 
 
 def _chart(
-    bars: Sequence[Bar], says: str, labels: Sequence[str], most_labels: int, ticks: Sequence[tuple[float, str]]
+    bars: Sequence[Bar | None], says: str, labels: Sequence[str], most_labels: int, ticks: Sequence[tuple[float, str]]
 ) -> Markup:
     lines = [_line(_y(height), "0", "100%", "tick") for height, _ in ticks]
     names = [element("text", name, x="-6", y=_y(height) + 4, class_="left") for height, name in ticks]
     slots = max(len(bars), _FEWEST_SLOTS)
-    drawn = [_bar(bar, index, slots) for index, bar in enumerate(bars)]
+    drawn = [_bar(bar, index, slots) for index, bar in enumerate(bars) if bar]
     axis = _line(_BOTTOM, "0", "100%", "axis")
     content = (lines, drawn, axis, _labels(labels, slots, most_labels), names)
     chart = element("svg", *content, height=_HEIGHT, role="img", aria_label=says)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from taxi_ingest.catalog import Part
+from taxi_ingest.catalog.months import in_spans
 from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.report import say, words
 from taxi_ingest.report.fitting import bounded
@@ -46,13 +47,27 @@ def status(out: Console, grid: Grid, data_dir: Path, known: Sequence[Part]) -> N
     say(out, [f"{letters}; small letter: out of date"])
     signs = ((state, sign) for state, (sign, _) in _LOOKS.items() if sign)
     say(out, [", ".join(f"{sign} {state.replace('_', ' ')}" for state, sign in signs)])
-    told = [
-        f"{part} {step} {_worded(cell)}"
-        for part, steps in grid.items()
-        for step, cell in steps.items()
-        if cell.state in _TELLING
-    ]
-    say(out, bounded(out, told, "See: taxi-ingest status --json"))
+    say(out, bounded(out, _reasons(grid), "See: taxi-ingest status --json"))
+
+
+def _reasons(grid: Grid) -> list[str]:
+    """Why what is not done is not, a line for all months of a dataset of which the same is to be said."""
+    alike: dict[tuple[str, Step, str], list[tuple[Part, str]]] = {}
+    for part, steps in grid.items():
+        for step, cell in steps.items():
+            if cell.state in _TELLING:
+                worded = _worded(cell)
+                of_any_month = worded.replace(part.month, "{month}") if part.month else worded
+                alike.setdefault((part.dataset, step, of_any_month), []).append((part, worded))
+    return [_reason(step, of_any_month, told) for (_, step, of_any_month), told in alike.items()]
+
+
+def _reason(step: Step, of_any_month: str, told: Sequence[tuple[Part, str]]) -> str:
+    (first, worded), *others = told
+    if not others:
+        return f"{first} {step} {worded}"
+    months = in_spans(part.month or "" for part, _ in told)
+    return f"{first.dataset}-{months} ({len(told):,} months) {step} {of_any_month}"
 
 
 def _nothing_of_those(known: Sequence[Part], data_dir: Path) -> list[str]:

@@ -105,7 +105,11 @@ def log(out: Console, attempt: PastAttempt, text: str) -> None:
     word, colour = words.MARKS[attempt.outcome]
     heading = f"==> {attempt.part} {attempt.step}, try {attempt.attempt}, "
     out.print(Text.assemble(heading, (word, colour), f": {attempt.log}"))  # a path, to be copied: it is not wrapped
-    say(out, text.rstrip("\n").splitlines())
+    for line in text.rstrip("\n").splitlines():
+        if _BEGINS_ENTRY.match(line):
+            say(out, [line])
+        else:  # of a traceback, in which signs stand below words
+            out.print(line, markup=False)
 
 
 def without_tracebacks(text: str) -> str:

@@ -27,14 +27,7 @@ def plan(out: Console, planned: Plan) -> None:
     refreshed = planned.refreshed
     say(out, [*_refreshed(refreshed), *refreshed.unanswered])
     say(out, [f"  {part}: {note}" for part, note in refreshed.gone.items()])
-    idle = sum(part.idle for part in planned.parts)
-    up_to_date = f", {idle:,} up to date" if idle else ""
-    total = (
-        f"{words.count(len(planned.parts), 'part')}{up_to_date}; about {words.rows(planned.rows)} rows, "
-        f"{words.size(planned.download_bytes)} to download, {words.size(planned.disk_bytes)} of disk, "
-        f"{words.size(planned.disk_free)} free."
-    )
-    say(out, [total, *_cloud(planned.cloud), *planned.costs])
+    say(out, [_total(planned), *_cloud(planned.cloud), *planned.costs])
     for sentence in planned.refusals:
         out.print(Text(wrapped(out, f"The load will be refused: {sentence}"), "bright_red"))
     for disk in planned.disks:
@@ -42,6 +35,20 @@ def plan(out: Console, planned: Plan) -> None:
             sizes = f"{words.size(disk.needs)} is more than the {words.size(disk.free)} that are free"
             remedy = "Take fewer months, or another --data-dir."
             out.print(Text(wrapped(out, f"{sizes} on the disk of {disk.folder}. {remedy}"), "bright_red"))
+
+
+def _total(planned: Plan) -> str:
+    """All parts, and what there is to do for them."""
+    parts = words.count(len(planned.parts), "part")
+    idle = sum(part.idle for part in planned.parts)
+    if idle == len(planned.parts):
+        return f"{parts}, up to date: nothing to do."
+    up_to_date = f", {idle:,} up to date" if idle else ""
+    return (
+        f"{parts}{up_to_date}; about {words.rows(planned.rows)} rows, "
+        f"{words.size(planned.download_bytes)} to download, {words.size(planned.disk_bytes)} of disk, "
+        f"{words.size(planned.disk_free)} free."
+    )
 
 
 def _cloud(cost: Cloud) -> Iterator[str]:

@@ -42,7 +42,7 @@ def summary(out: Console, results: Sequence[PartResult], seconds: float, hints: 
     if shown:
         out.print(_fitting_table(out, shown), width=None if out.is_terminal else _WIDEST)
     if left:
-        say(out, [f"and {words.count(left, 'other part')}. {hints.details}"])
+        say(out, [f"and {words.count(left, 'other part')}. {hints.details}" if shown else hints.details])
     say(out, bounded(out, notes(results), hints.details))
     say(out, [_total(results, seconds), *([hints.failures] if any(map(_has_failed, results)) else [])])
     if hints.preview:

@@ -28,9 +28,9 @@ def amount(step: str, number: float) -> str:
 
 
 def rows(number: float) -> str:
-    """A number of rows, short: "812", "45 k", "12.3 M"."""
+    """A number of rows, short: "8,120", "45 k", "12.3 M"."""
     if number < 10_000:
-        return f"{number:.0f}"
+        return f"{number:,.0f}"
     return f"{number / 1e3:.0f} k" if number < 1e6 else f"{number / 1e6:.1f} M"
 
 

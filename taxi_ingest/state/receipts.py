@@ -98,6 +98,11 @@ class Downloaded:
     distrusted: bool = False
 
     @property
+    def in_words(self) -> str:
+        """What a log says of it."""
+        return f"{self.bytes:,} bytes of {self.format} from {self.url} in {self.file}, sha256 {self.sha256}"
+
+    @property
     def version(self) -> Version:
         """Which version of the published file it was."""
         return Version(self.etag, self.last_modified, self.bytes)
@@ -131,6 +136,15 @@ class Parquetized(Provenance):
     distrusted: bool = False
 
     @property
+    def in_words(self) -> str:
+        """What a log says of it."""
+        of = f" of {self.lines:,} lines" if self.lines is not None else ""
+        return (
+            f"{self.rows:,} rows, {self.rejects:,} rejects{of}, read as {self.vintage}; {self.bytes:,} bytes of "
+            f"Parquet, mark {self.mark}"
+        )
+
+    @property
     def was_removed(self) -> bool:
         """Whether a file that is missing was removed on purpose: by `clean`, or by a run that was not to keep it."""
         return self.pruned or self.temporary
@@ -153,6 +167,11 @@ class Uploaded:
     bytes: int
     distrusted: bool = False
 
+    @property
+    def in_words(self) -> str:
+        """What a log says of it."""
+        return f"{self.bytes:,} bytes as {self.object} in {self.at}, crc32c {self.crc32c}, mark {self.mark}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
@@ -163,6 +182,11 @@ class Loaded:
     mark: str
     rows: int
     distrusted: bool = False
+
+    @property
+    def in_words(self) -> str:
+        """What a log says of it."""
+        return f"{self.rows:,} rows in {self.table} of {self.at}, mark {self.mark}"
 
 
 Receipt = Downloaded | Parquetized | Uploaded | Loaded

@@ -158,4 +158,6 @@ def _interval(months: int, days: int, nanoseconds: int) -> str:
 
 def _explained(place: Place, error: Exception) -> Exception:
     said = str(error).partition("\nLINE ")[0]  # what follows are the statement and a mark below it
+    if "file system operations are disabled" in said:
+        said = f"{said}. A query opens no file but the database: read others with DuckDB, Polars or pandas."
     return may_only_read(place, said) if "read-only mode" in said else refused(place, said)

@@ -1,0 +1,65 @@
+"""Help says what is in force, and a word that was typed by habit leads on."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import Command
+
+from taxi_ingest.cli import _VERBS
+
+
+def help_of(taxi: Command, *verb: str) -> str:
+    """The help of a verb in one line."""
+    ran = taxi(*verb, "--help", COLUMNS="80")
+    assert ran.code == 0, ran.err
+    return " ".join(ran.out.split())
+
+
+@pytest.mark.parametrize("verb", ["status", "rows", "verify", "clean"])
+def test_what_looks_at_all_that_is_held_names_no_other_default(taxi: Command, verb: str) -> None:
+    text = help_of(taxi, verb)
+    assert "may repeat. [default: all that is held]" in text
+    assert "TAXI_INGEST_SHARED__MONTH" not in text
+
+
+def test_what_works_names_the_default_month_and_dataset(taxi: Command) -> None:
+    text = help_of(taxi, "run")
+    assert "[default: 2021-01; TAXI_INGEST_SHARED__MONTH]" in text
+    assert "[default: yellow; TAXI_INGEST_SHARED__DATASET]" in text
+
+
+@pytest.mark.parametrize("verb", _VERBS)
+def test_every_verb_has_an_example_and_its_options_in_the_same_groups(taxi: Command, verb: str) -> None:
+    ran = taxi(verb, "--help", COLUMNS="80")
+    assert f"Examples:\n  taxi-ingest {verb} " in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 80
+    order = ["Arguments", "What", "Where", "How", "Output", "Other options", "Examples"]
+    groups = re.findall(r"^([A-Z][A-Za-z ]+):$", ran.out, re.MULTILINE)
+    assert groups == [group for group in order if group in groups]
+    assert ran.out.partition("Other options:\n")[2].startswith("  -h, --help  Show this message and exit.\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "leads_to"),
+    [
+        ("help", "taxi-ingest --help"),
+        ("help run", "--help after a verb"),
+        ("version", "taxi-ingest --version"),
+        ("ls", "taxi-ingest status"),
+        ("runn", "Did you mean 'run'?"),
+        ("--month 2021-01", "Options stand after the verb: taxi-ingest run --month"),
+        ("--data-dir data status", "Options stand after the verb: taxi-ingest status --data-dir"),
+        ("run --jobs many", "'--jobs' / '-j': write a whole number"),
+        ("run --jobs 0", "error: --jobs must be a whole number from 1 to 64, not 0."),
+        ("verify yellow-2019-01", "Did you mean --dataset yellow --month 2019-01?"),
+    ],
+)
+def test_what_habit_types_is_refused_with_what_to_type(taxi: Command, typed: str, leads_to: str) -> None:
+    ran = taxi(*typed.split())
+    assert (ran.code, leads_to in ran.err) == (2, True), ran.err
+
+
+def test_the_version_has_a_short_flag(taxi: Command) -> None:
+    assert taxi("-V").out == taxi("--version").out
