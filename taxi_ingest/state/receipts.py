@@ -245,7 +245,7 @@ def from_json(step: Step, text: bytes | str) -> Receipt | None:
         receipt = _DECODERS[step].decode(text)
         if not found and not _may_be_of_0_1(step, text):
             return None  # the name of the checksum is damaged
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, msgspec.MsgspecError):
         return None
     numbers = (value for value in vars(receipt).values() if isinstance(value, int))
     return receipt if all(0 <= number <= _LARGEST for number in numbers) else None

@@ -49,5 +49,5 @@ def read_provenance(parquet: Path) -> Provenance | None:
         with parquet.open("rb") as file:
             metadata = parquet_footer.read(file).metadata
         return msgspec.json.decode(metadata[FOOTER_KEY], type=Provenance)
-    except (OSError, KeyError, ValueError, RecursionError):
+    except (OSError, KeyError, ValueError, RecursionError, msgspec.MsgspecError):
         return None
