@@ -124,6 +124,10 @@ def machine_refused(error: Exception) -> str:
         )
     if isinstance(error, OSError) and has_no_room(error):
         return f"this machine refused: {said}. {MAKE_ROOM}"
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return f"this machine refused: {said}. Raise the limit (ulimit -n), or lower `jobs`."
+    if isinstance(error, OSError) and error.errno == errno.ENOLCK:
+        return f"this machine refused: {said}. This filesystem has no locks: name a --data-dir on another disk."
     if isinstance(error, OSError):
         return f"this machine refused: {said}. Check disk space and permissions."
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import hashlib
 import os
@@ -139,12 +140,18 @@ def sha256(path: Path) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` last. Windows opens no folder, and its file system keeps a journal of renames."""
+    """Make renames in `folder` last. Windows opens no folder, and its file system keeps a journal of renames.
+
+    Some filesystems of a network cannot do that with a folder either, and the server sees to it.
+    """
     if sys.platform == "win32":
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
     finally:
         os.close(handle)
 

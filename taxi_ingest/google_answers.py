@@ -44,7 +44,7 @@ def read(content: object) -> ErrorBody:
     """What the body of an answer, as bytes or text, says; an empty one when it is not the JSON of an API."""
     try:
         return msgspec.json.decode(content, type=_ErrorDocument).error  # type: ignore[call-overload, no-any-return]
-    except (TypeError, msgspec.MsgspecError):
+    except (TypeError, RecursionError, msgspec.MsgspecError):
         return ErrorBody()
 
 

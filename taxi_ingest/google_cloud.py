@@ -152,9 +152,19 @@ def billing_is_off(project: str) -> str:
     return f"Billing is off for {project}. Turn it on in the Google Cloud console."
 
 
-def is_api_off(error: GoogleAPICallError) -> bool:
-    """Whether the project that asks has not turned the API on."""
-    return isinstance(error, Forbidden) and google_answers.is_api_off(f"{reason_of(error)} {message_of(error)}")
+def api_is_off(error: GoogleAPICallError, project: str) -> str:
+    """The sentence for a request to an API that `project` has not turned on; "" if it is something else.
+
+    A question about a bucket may also be what BigQuery is asked for; which API it is, only the message tells.
+    """
+    message = message_of(error)
+    if not isinstance(error, Forbidden) or not google_answers.is_api_off(f"{reason_of(error)} {message}"):
+        return ""
+    name, service = ("Cloud Storage", "storage") if "storage" in message.lower() else ("BigQuery", "bigquery")
+    return (
+        f"The {name} API is off in project {project}. Turn it on: gcloud services enable {service}.googleapis.com "
+        f"--project={project}. Google says: {message}"
+    )
 
 
 def refused_around(error: GoogleAPICallError, place: str) -> str:

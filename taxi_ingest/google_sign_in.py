@@ -21,6 +21,7 @@ STORAGE_SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 _CREDENTIALS_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
+_LONGEST_PATH = 1_000
 _CLOCK = re.compile(r"\biat and exp\b|reasonable timeframe", re.IGNORECASE)
 
 
@@ -55,6 +56,11 @@ def no_credentials(error: DefaultCredentialsError) -> str:
     named = os.environ.get(_CREDENTIALS_FILE)
     if not named:
         return f"There are no Google credentials. {LOGIN}"
+    if "{" in named or "\n" in named or len(named) > _LONGEST_PATH:  # a key, not its file
+        return (
+            f"{_CREDENTIALS_FILE} holds something else than the path of a file. Write the key to a file that only you "
+            f"can read and name that, or unset it and sign in yourself. {LOGIN}"
+        )
     said = shown(str(error.args[0]))
     return (
         f"{_CREDENTIALS_FILE} names {named}, which cannot be used to sign in ({said}). Let it name a file of "

@@ -131,6 +131,16 @@ def test_a_file_that_holds_no_credentials_is_told_with_the_variable_that_names_i
         open_store(Place.parse("gs://demo-bucket")).held("trips/")
 
 
+@pytest.mark.parametrize("value", ['{"private_key": "a-secret"}', "YS1zZWNyZXQ/" * 100, "-----BEGIN\na-secret"])
+def test_a_key_in_place_of_the_path_of_its_file_is_not_shown(
+    named: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", value)
+    with pytest.raises(StoreError, match="holds something else than the path of a file") as raised:
+        open_store(Place.parse("gs://demo-bucket")).held("trips/")
+    assert not any(secret in str(raised.value) for secret in ("a-secret", "YS1zZWNyZXQ"))
+
+
 def test_a_folder_in_place_of_credentials_is_told_by_doctor(named: Path) -> None:
     named.mkdir()
     (check,) = open_store(Place.parse("gs://demo-bucket")).checks()

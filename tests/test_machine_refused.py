@@ -25,5 +25,14 @@ def test_a_folder_that_may_not_be_written_is_no_full_disk() -> None:
     assert (has_no_room(error), "permissions" in machine_refused(error)) == (False, True)
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_too_many_open_files_are_told_with_the_limit_to_raise(number: int) -> None:
+    assert "ulimit -n" in machine_refused(OSError(number, os.strerror(number), "/data/raw/a.csv"))
+
+
+def test_a_filesystem_without_locks_is_told_with_what_to_name_instead() -> None:
+    assert "--data-dir on another disk" in machine_refused(OSError(errno.ENOLCK, os.strerror(errno.ENOLCK)))
+
+
 def test_anything_else_is_a_bug() -> None:
     assert not machine_refused(ValueError("no space left on device"))

@@ -151,8 +151,8 @@ print(len(ours))
 @pytest.mark.parametrize("form", [[], ["--systemd"]])
 def test_cron_says_on_windows_what_to_schedule_instead(tmp_path: Path, form: list[str]) -> None:
     script = f"""
-import sys, sysconfig
-import taxi_ingest.cli, taxi_ingest.nights, taxi_ingest.report.screen
+import sys, sysconfig, zoneinfo  # zoneinfo asks once for the system it is on
+import taxi_ingest.cli, taxi_ingest.cron, taxi_ingest.nights, taxi_ingest.systemd, taxi_ingest.report.screen
 import taxi_ingest.stores.local, taxi_ingest.warehouses.duckdb
 sysconfig.get_config_vars()  # what Python asks the system it is really on, once
 sys.platform = "win32"

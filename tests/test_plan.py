@@ -116,7 +116,7 @@ TOUCHED: dict[str, tuple[Touch, list[str], dict[str, str], dict[str, str]]] = {
         [],
         {},
         {
-            "parquetize": "the published file or its layout changed",
+            "parquetize": "the file, its layout or the way it is read changed",
             "upload": "the object in the store has other rows",
             "load": "the table holds the month from another file",
         },

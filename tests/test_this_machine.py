@@ -195,6 +195,24 @@ def test_files_that_may_not_grow_end_1_with_a_remedy_and_all_is_well_afterwards(
     assert (again.code, again.document["parts"][0]["rows"]) == (0, 100), again.err
 
 
+@pytest.mark.parametrize("files", [8, 16, 18])
+def test_few_open_files_end_1_with_a_remedy_and_all_is_well_afterwards(tmp_path: Path, files: int) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+    command = [sys.executable, "-m", "taxi_ingest", *RUN, "--json"]
+    environment = {**os.environ, **FEW_ROWS, "TAXI_INGEST_DOWNLOAD__TRIES": "1"}
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=environment, preexec_fn=limit, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode in {0, 1}, "bug" in ran.stderr, "Traceback" in ran.stderr) == (True, False, False), (
+        ran.stderr
+    )
+    assert ran.returncode == 0 or "ulimit -n" in ran.stderr or "Too many open files" in ran.stderr
+    again = process(command, tmp_path, FEW_ROWS)
+    assert (again.code, again.document["parts"][0]["rows"]) == (0, 100), again.err
+
+
 @pytest.mark.parametrize("size", ["16k", "64k", "200k", "600k"])
 def test_a_full_disk_ends_1_with_a_remedy(tmp_path: Path, size: str) -> None:
     (tmp_path / "data").mkdir()

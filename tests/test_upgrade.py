@@ -42,8 +42,9 @@ def test_looking_after_an_upgrade_shows_what_was_done_before_it_and_changes_noth
 ) -> None:
     held = {path: path.read_bytes() for path in earlier.rglob("*") if path.is_file()}
     assert [run["exit"] for run in taxi("history", "--json").document["runs"]] == [0, 1, 0, 0]
-    for verb in ("status", "plan", "report", "doctor"):
+    for verb in ("status", "report", "doctor"):
         assert taxi(verb).code == 0
+    assert "the way it is read changed" in taxi("plan", "--month", MONTHS["yellow"]).out
     assert {path: path.read_bytes() for path in earlier.rglob("*") if path in held} == held
 
 

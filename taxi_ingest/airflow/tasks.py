@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Asset, BaseHook, RetryDecision, RetryPolicy, get_current_context, task
+from airflow.sdk import Asset, BaseHook, RetryDecision, RetryPolicy, get_current_context, task, timezone
 from airflow.sdk.exceptions import AirflowSkipException
 
 from taxi_ingest.airflow import working
@@ -156,11 +156,11 @@ def _tell_of(event: Any, part: Part, done: Done) -> None:
 
 
 def _month_of(dag_run: Any) -> str:
-    """The month that a run is for: its partition, or that of its logical date."""
+    """The month that a run is for: its partition, or that of its logical date in Airflow's own time zone."""
     if dag_run.partition_key:
         return str(dag_run.partition_key)
     if dag_run.logical_date is not None:
-        return f"{dag_run.logical_date:%Y-%m}"
+        return f"{timezone.make_naive(dag_run.logical_date):%Y-%m}"
     raise UsageError("This run has no month. Trigger it with the param `months`, such as 2021-01..2021-12.")
 
 

@@ -109,7 +109,18 @@ def work(
             for recorded in unsettled:
                 settle(warehouse, recorded)
         ran = run_part(job, part, (*slice_.before, *slice_.steps), watcher=_Recorder(record))
+        if not site.shared and slice_.steps[-1] == "upload" and _is_untold(ran):
+            log.info("%s is uploaded again: its object did not tell what was downloaded", part)
+            ran = run_part(replace(job, forced=frozenset({"parquetize", "upload"})), part, slice_.steps)
         return _done(part, ran, job)
+
+
+def _is_untold(ran: PartRun) -> bool:
+    """Whether a file was fetched only because the object in the store, which is right, does not tell of it.
+
+    So it is with objects of another source or an earlier version. Every worker would fetch the file again.
+    """
+    return (ran.outcomes["download"], ran.outcomes["upload"]) == ("done", "up_to_date")
 
 
 def may_be_fetched(site: Site, part: Part, source: str) -> bool:

@@ -165,6 +165,6 @@ class Partial:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def _notes(self) -> Notes:
-        with contextlib.suppress(OSError, UnicodeDecodeError, msgspec.MsgspecError):
+        with contextlib.suppress(OSError, UnicodeDecodeError, RecursionError, msgspec.MsgspecError):
             return msgspec.json.decode(self._notes_path.read_bytes(), type=Notes)
         return Notes("")

@@ -59,7 +59,7 @@ def carried(part: Part, held: Held, layout: Layout) -> PartReceipts:
 def _decoded(step: Step, facts: Mapping[str, str], kind: type[_Kind]) -> _Kind | None:
     try:
         text = msgspec.json.format(unquote(facts.get(step, "")), indent=1)
-    except (ValueError, msgspec.MsgspecError):  # somebody else's, or damaged
+    except (ValueError, RecursionError, msgspec.MsgspecError):  # somebody else's, or damaged
         return None
     found = from_json(step, f"{text}\n")
     return found if isinstance(found, kind) else None

@@ -158,7 +158,7 @@ def _parquetize(now: Observed, wanted: Wanted) -> Decision:
 def _why_converted_again(have: Parquetized, now: Observed, wanted: Wanted) -> str:
     """Why the Parquet file that is there will not do; "" when it will."""
     if not now.mark or have.mark != now.mark:
-        return "the published file or its layout changed"
+        return "the file, its layout or the way it is read changed"
     if have.writer != wanted.writer:
         return "the writer settings changed"
     if wanted.strict and not have.passes_strict:

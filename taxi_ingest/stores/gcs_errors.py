@@ -60,11 +60,8 @@ def _not_allowed(bucket: str, error: answers.GoogleAPICallError) -> str:
             f"{place} protects the object, by a retention policy or a hold, so that it cannot be replaced. Lift that "
             f"for this prefix, or name another: --store gs://BUCKET/PREFIX. Google says: {message}"
         )
-    if google_cloud.is_api_off(error):
-        return (
-            "The Cloud Storage API is off in the project of these credentials. Turn it on: gcloud services enable "
-            f"storage.googleapis.com --project=PROJECT. Google says: {message}"
-        )
+    if off := google_cloud.api_is_off(error, "PROJECT"):
+        return off
     remedy = granting(bucket, permissions_in(message)) or granting(bucket, NEEDED)
     return f"These credentials lack a permission in {place} ({message}). {remedy}"
 

@@ -31,7 +31,7 @@ SILENCE_SECONDS = 120.0
 """How long nothing may move. How long a chunk takes has no limit, as some lines are slow."""
 
 TRIES = 5
-"""How often in a row a chunk may fail without anything more having arrived."""
+"""How often in a row a chunk may fail without anything more having arrived, and how often some of it may be lost."""
 
 _BLOCK = 256 << 10
 _ACCEPTED = {200, 201}
@@ -86,7 +86,7 @@ class Sending:
         self._send_from(0)
 
     def _send_from(self, arrived: int | None) -> None:
-        chunk, failures = SMALLEST_CHUNK, 0
+        chunk, failures, falls = SMALLEST_CHUNK, 0, 0
         while arrived is not None:
             self._tell(arrived)
             before, begun = arrived, time.monotonic()
@@ -99,7 +99,8 @@ class Sending:
             else:
                 chunk = min(2 * chunk, LARGEST_CHUNK) if time.monotonic() - begun < QUICK_SECONDS else chunk
             failures = failures + 1 if arrived is not None and arrived <= before else 0
-            if failures == TRIES:
+            falls += arrived is not None and arrived < before
+            if TRIES in {failures, falls}:
                 raise TransientError(f"{self._file.name} does not arrive: Google takes no more of it. Run again.")
             if failures:
                 time.sleep(min(0.2 * 2**failures, 8.0))

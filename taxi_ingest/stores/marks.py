@@ -91,7 +91,7 @@ def read(path: Path) -> Recorded | None:
     """What a mark's file records; None when it is missing or damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Recorded)
-    except (OSError, ValueError, msgspec.MsgspecError):
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError):
         return None
 
 
@@ -160,7 +160,7 @@ def _is_sidecar(path: Path) -> bool:
     except ValueError:
         cut = content.startswith(_BEGINNING) or _BEGINNING.startswith(content)
         return cut or not content.strip(b"\0")
-    except OSError:
+    except (OSError, RecursionError):
         return False
     return False  # somebody else's JSON
 

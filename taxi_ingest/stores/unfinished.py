@@ -47,7 +47,7 @@ class Notes:
 
     def session_of(self, upload: Unfinished) -> str:
         """The session in which this very upload was begun; "" if there is none, or if it is not at the same server."""
-        with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError):
+        with contextlib.suppress(OSError, ValueError, RecursionError, msgspec.MsgspecError):
             if self._path and (noted := msgspec.json.decode(self._path.read_bytes(), type=Unfinished)) == upload:
                 return noted.session if _is_at(noted.session, upload.server) else ""
         return ""

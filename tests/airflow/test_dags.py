@@ -104,6 +104,37 @@ def test_an_unpublished_month_is_skipped_and_a_bad_file_fails_once_and_stops_no_
     assert query(tmp_path / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(1007,)]
 
 
+def test_a_task_is_called_by_its_month_or_its_dataset(airflow: home.Home) -> None:
+    code = (
+        "from types import SimpleNamespace as Task; import jinja2; from taxi_ingest.airflow.tasks import _NAME\n"
+        "for part in ({'dataset': 'zones', 'month': None}, {'dataset': 'yellow', 'month': '2019-07'}):\n"
+        "    print(jinja2.Template('{{ ' + _NAME + ' }}').render(task=Task(op_kwargs={'part': part})))\n"
+    )
+    assert python(airflow, code)[-2:] == ["zones", "2019-07"]
+
+
+def test_the_form_of_a_run_takes_no_files_of_the_workers(airflow: home.Home) -> None:
+    code = (
+        "from taxi_ingest.airflow import dag\n"
+        "where = {'store': 'gs://bucket', 'warehouse': 'bigquery://p/d'}\n"
+        "source = dag('yellow', config={'global': where}).params.get_param('source')\n"
+        "for given in ('', 'tlc', 'https://host/{month}.csv', 'file:///etc/passwd', '/etc/passwd', 'x\\nfile:///y'):\n"
+        "    try: source.resolve(given); print('taken')\n"
+        "    except Exception: print('refused')\n"
+    )
+    assert python(airflow, code)[-6:] == ["taken"] * 3 + ["refused"] * 3
+
+
+def test_the_month_of_a_date_is_that_of_airflows_own_time_zone(airflow: home.Home) -> None:
+    code = (
+        "from types import SimpleNamespace as Run; from airflow.sdk import timezone\n"
+        "from taxi_ingest.airflow.tasks import _month_of\n"
+        "midnight = timezone.parse('2021-01-01')  # as somebody writes it where Airflow stands\n"
+        "for key in (None, '2019-07'): print(_month_of(Run(partition_key=key, logical_date=midnight)))\n"
+    )
+    assert python(airflow, code, AIRFLOW__CORE__DEFAULT_TIMEZONE="Asia/Tokyo")[-2:] == ["2021-01", "2019-07"]
+
+
 def python(airflow: home.Home, code: str, **environment: str) -> list[str]:
     """What `code` prints, line by line, in Airflow's environment."""
     done = subprocess.run(

@@ -24,9 +24,10 @@ class Workers:
     def __init__(self, folder: Path, publisher: Publisher) -> None:
         publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
         self.folder, self.publisher = folder, publisher
+        self.prefix = uuid.uuid4().hex
         where = {
             "source": publisher.template,
-            "store": f"gs://demo-bucket/{uuid.uuid4().hex}",
+            "store": f"gs://demo-bucket/{self.prefix}",
             "warehouse": f"duckdb:{folder / 'taxi.duckdb'}",
         }
         config = {"global": where, "download": {"tries": 1}}
@@ -34,6 +35,18 @@ class Workers:
 
     def left(self) -> list[Path]:
         return [path for name in ("first", "second") for path in (self.folder / name).rglob("*")]
+
+    def forget_facts(self, known: dict[str, str]) -> None:
+        """Leave of the object's facts only what is its own, and `known`."""
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import storage
+
+        client = storage.Client(project="demo-project", credentials=AnonymousCredentials())
+        (blob,) = client.list_blobs("demo-bucket", prefix=self.prefix)
+        facts, content = dict(blob.metadata), blob.download_as_bytes()
+        blob = client.bucket("demo-bucket").blob(blob.name)
+        blob.metadata = {name: fact for name, fact in facts.items() if name.startswith("taxi-ingest-")} | known
+        blob.upload_from_string(content)
 
     def rows(self) -> list[tuple[object, ...]]:
         return query(self.folder / "taxi.duckdb", "SELECT count(*), sum(total_amount) FROM yellow_tripdata")
@@ -72,6 +85,19 @@ def test_an_object_that_is_gone_when_its_turn_comes_is_made_again(workers: Worke
     elsewhere = {**workers.first.config["global"], "store": f"gs://demo-bucket/{uuid.uuid4().hex}"}  # type: ignore[index]
     assert set(do(replace(workers.second, config={"global": elsewhere}), LOAD).steps.values()) == {"done"}
     assert workers.rows()[0][0] == 999
+
+
+@pytest.mark.parametrize("known", [{}, {"download": "{}"}, {"source": "csv", "rows": "999"}])
+def test_an_object_that_does_not_tell_what_was_downloaded_does_so_after_one_fetch(
+    workers: Workers, known: dict[str, str]
+) -> None:
+    do(workers.first, TO_STORE), do(workers.second, LOAD)
+    workers.forget_facts(known)
+    assert do(workers.first, TO_STORE).steps["upload"] == "done"
+    workers.publisher.requests.clear()
+    steps = do(workers.second, TO_STORE).steps | do(workers.first, LOAD).steps
+    assert (set(steps.values()), workers.publisher.requests) == ({"up_to_date"}, [])
+    assert (workers.rows()[0][0], workers.left()) == (999, [])
 
 
 def test_the_publishers_trouble_is_tried_once_and_handed_on(workers: Workers) -> None:

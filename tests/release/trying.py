@@ -81,26 +81,25 @@ class Installed:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TAXI_INGEST_", "PYTHON"))}
         self._environment = kept | {"HOME": str(folder / "home"), "TAXI_INGEST_DEMO__ROWS": "20000"}
 
-    def __call__(self, *arguments: str, program: tuple[str, ...] = ("taxi-ingest",)) -> str:
+    def __call__(self, *arguments: str, program: tuple[str, ...] = ("taxi-ingest",), **settings: str) -> str:
         """What a command prints; it is an error if it does not end with 0."""
         command = [self._bin / program[0], *program[1:], *arguments]
         ran = subprocess.run(
-            command, cwd=self._folder, env=self._environment, capture_output=True, text=True, check=False
+            command, cwd=self._folder, env=self._environment | settings, capture_output=True, text=True, check=False
         )
         if ran.returncode:
             raise SystemExit(f"{' '.join(map(str, command))} ended with {ran.returncode}:\n{ran.stdout}{ran.stderr}")
         return ran.stdout
 
-    def doit(self, *arguments: str) -> str:
+    def doit(self, *arguments: str, **settings: str) -> str:
         """What doit prints, without a clone."""
-        return self(*arguments, program=("python", "-m", "taxi_ingest.dodo"))
+        return self(*arguments, program=("python", "-m", "taxi_ingest.dodo"), **settings)
 
 
 def _use(installed: Installed) -> int:
     """The main job, and a look at what it left; returns the rows loaded."""
     made_up = json.loads(installed("run", "--source", "demo", "--json"))
     assert installed("run", "--source", "demo", "--quiet") == "", "a second run had something to do"
-    assert installed.doit("list", "--all"), "doit lists nothing"
     loaded = [made_up["parts"][0]["rows"]]
     for dataset, month in _REAL.items():
         source = f"{PUBLISHED.as_uri()}/{{dataset}}_tripdata_{{month}}.{_SUFFIX[dataset]}"
@@ -111,6 +110,11 @@ def _use(installed: Installed) -> int:
         assert json.loads(counted) == [{"n": loaded[-1]}], counted
         installed("verify", *asked)
         installed("rows", *asked)
+        by_doit = {"TAXI_INGEST_GLOBAL__DATA_DIR": "by-doit", "TAXI_INGEST_GLOBAL__SOURCE": source}
+        installed.doit(f"month={month}", f"dataset={dataset}", "load", **by_doit)
+        counted = installed("query", "--json", "--data-dir", "by-doit", f"SELECT count(*) AS n FROM {dataset}_tripdata")
+        assert json.loads(counted) == [{"n": loaded[-1]}], counted
+    assert "load:yellow-2021-01" in installed.doit("list", "--all"), "doit lists nothing"
     for verb in ("doctor", "status", "history", "logs", "config", "catalog", "plan", "report", "cron"):
         assert installed(verb), f"{verb} prints nothing"
     return sum(loaded)

@@ -44,7 +44,8 @@ def test_facts_are_plain_text_on_one_line() -> None:
 def test_what_others_wrote_or_what_is_damaged_carries_nothing() -> None:
     damaged = facts_of(PARQUETIZED, DOWNLOADED)
     damaged["download"] = damaged["download"].replace('"bytes":9', '"bytes":8')
-    for facts in ({}, {"download": "{}"}, {"download": "half a rec"}, facts_of(PARQUETIZED, None), damaged):
+    nested = {"download": '{"x":' * 1_500}  # as much as an object can carry, and more than a JSON reader takes
+    for facts in ({}, {"download": "{}"}, {"download": "half a rec"}, nested, facts_of(PARQUETIZED, None), damaged):
         assert carried(PART, held(facts), LAYOUT) == PartReceipts()
 
 

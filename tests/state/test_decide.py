@@ -28,6 +28,8 @@ from taxi_ingest.state.mark import mark
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.writers.provenance import Writer
 
+OTHER_PARQUET = replace(DONE, parquet=replace(PARQUET, mark="x"))
+
 
 def test_nothing_must_run_when_everything_agrees() -> None:
     assert actions(DONE) == all_but()
@@ -39,7 +41,7 @@ def test_nothing_must_run_when_everything_agrees() -> None:
         (without("download"), "download", "not downloaded yet"),
         (replace(DONE, parquet=None), "parquetize", "the Parquet file is missing"),
         (replace(without("parquetize"), parquet=None), "parquetize", "not converted yet"),
-        (replace(DONE, parquet=replace(PARQUET, mark="x")), "parquetize", "the published file or its layout changed"),
+        (OTHER_PARQUET, "parquetize", "the file, its layout or the way it is read changed"),
         (replace(DONE, parquet=replace(PARQUET, writer=Writer(level=9))), "parquetize", "the writer settings changed"),
         (DAMAGED, "parquetize", "the Parquet file was changed by someone else"),
         (replace(DONE, stored=None), "upload", "the store has no such object"),

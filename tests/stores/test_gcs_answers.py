@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,13 +97,14 @@ def large(tmp_path: Path) -> Path:
         (
             refusal(403, "Cloud Storage JSON API has not been used in project 1 before", "accessNotConfigured"),
             StoreError,
-            "The Cloud Storage API is off .* gcloud services enable storage.googleapis.com",
+            "The Cloud Storage API is off in project PROJECT.* gcloud services enable storage.googleapis.com",
         ),
         (refusal(403, "Rate Limit Exceeded", "rateLimitExceeded"), TransientError, "Google answered 403"),
         (refusal(400, "Invalid argument"), StoreError, "Google refused: Invalid argument"),
         (refusal(408, "Request Timeout"), TransientError, "Google answered 408"),
         (refusal(429, "The rate limit was exceeded"), TransientError, r"answered 429 \(The rate limit was exceeded\)"),
         (refusal(503, "Backend error"), TransientError, "Google answered 503"),
+        ((403, {"error": {"x": json.loads("[" * 900 + "]" * 900)}}), StoreError, "status 403.*Grant roles/"),
         ((403, ["no error document"]), StoreError, "status 403.*Grant roles/"),
     ],
 )

@@ -237,3 +237,17 @@ def test_a_session_that_took_other_bytes_is_begun_anew(google: Bucket, store: St
     google.sessions["s1"].arrived[:MIB] = bytes(MIB)
     put(store, path)
     assert (google.begun, google.objects[NAME][1]) == (2, path.read_bytes())
+
+
+def test_a_server_that_forgets_what_arrived_again_and_again_is_given_up(
+    google: Bucket, store: Store, path: Path, answering: Callable[[Answer], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{SESSION}.TRIES", 2)
+
+    def forget_every_other_chunk(_: Handler, number: int) -> tuple[int, Any, dict[str, str]]:
+        return 308, {}, {"Range": f"bytes=0-{8 * MIB - 1}"} if number % 2 == 0 else {}
+
+    answering(forget_every_other_chunk)
+    with pytest.raises(TransientError, match="does not arrive"):
+        put(store, path)
+    assert google.objects == {}

@@ -184,13 +184,14 @@ def test_an_upload_of_another_file_does_not_go_on_where_the_first_was_cut(
     assert (google.begun, google.received, google.objects[NAME][1]) == (2, 20 * MIB, path.read_bytes())
 
 
+@pytest.mark.parametrize("text", ["{", '{"x":' * 10_000], ids=["cut", "nested"])
 def test_a_note_that_cannot_be_read_is_passed_over(
-    google: Bucket, store: Store, tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
+    google: Bucket, store: Store, tmp_path: Path, notes: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     path = large(tmp_path, 20)
     cut_short(google, store, path, monkeypatch)
     (note,) = notes.rglob("*.json")
-    note.write_text("{")
+    note.write_text(text)
     put(store, path)
     assert google.objects[NAME][1] == path.read_bytes()
 

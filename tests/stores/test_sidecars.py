@@ -188,7 +188,11 @@ def test_what_a_crash_left_of_a_sidecar_goes_with_a_sweep_and_the_object_has_no_
     assert READERS["DuckDB lake/**"](lake) == 7
 
 
-@pytest.mark.parametrize("theirs", [b"rows: 3\n", b'{"doc": 1}\n{"doc": 2}\n', b'{"crc32c": "AAAAAA==", "mine": tr'])
+@pytest.mark.parametrize(
+    "theirs",
+    [b"rows: 3\n", b'{"doc": 1}\n{"doc": 2}\n', b'{"crc32c": "AAAAAA==", "mine": tr', b'{"x":' * 100_000],
+    ids=["a text", "two documents", "cut", "nested"],
+)
 def test_what_is_no_json_and_does_not_begin_as_ours_is_left_alone(lake: Path, theirs: bytes) -> None:
     (lake / f"{JANUARY}.json").write_bytes(theirs)
     sweep(store_of(lake), lake.parent)

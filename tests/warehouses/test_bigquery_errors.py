@@ -13,7 +13,7 @@ from recording_server import Answer, Play, Recording, Request, refuse
 
 from taxi_ingest.errors import TransientError, UsageError, WarehouseError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import Warehouse, open_warehouse
+from taxi_ingest.warehouses import Warehouse, foresee, open_warehouse
 
 FOREVER = 100
 CASES: dict[str, tuple[Play, type[Exception], str]] = {
@@ -266,3 +266,14 @@ def test_a_store_whose_name_is_a_pattern_is_refused_before_any_call(google: Reco
     with pytest.raises(UsageError, match=r"takes the \* in gs://bucket/tr\*ps/.* for a pattern"):
         warehouse.replace(TRIPS, "2021-01", file=file, rows=2, mark="m1", source="csv")
     assert google.requests == []
+
+
+def test_the_api_that_is_off_is_that_of_the_bucket_if_its_location_is_asked(
+    google: Recording, warehouse: Warehouse
+) -> None:
+    said = "Cloud Storage JSON API has not been used in project 1 before or it is disabled."
+    google.always["buckets.get"] = refuse(403, "accessNotConfigured", said)
+    with pytest.raises(
+        WarehouseError, match=r"Cloud Storage API is off .* enable storage\.googleapis\.com --project=wire"
+    ):
+        foresee(warehouse, Place.parse("gs://bucket/trips"))

@@ -154,7 +154,11 @@ UNSEEN = [
 
 
 @pytest.mark.parametrize("refusal", UNSEEN)
-@pytest.mark.parametrize("job", [hours_old(6.1), f"{PROJECT}:EU.taxi_ingest_0123456789abcdef", "old"])
+@pytest.mark.parametrize(
+    "job",
+    [hours_old(6.1), f"{PROJECT}:EU.taxi_ingest_0123456789abcdef", "old"],
+    ids=["of six hours ago", "of a build that gave it no time", "of the first build"],
+)
 def test_a_job_that_may_not_be_seen_is_settled_once_no_job_runs_as_long(
     google: Recording, warehouse: Warehouse, job: str, refusal: tuple[int, str, str]
 ) -> None:

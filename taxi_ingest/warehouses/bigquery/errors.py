@@ -117,11 +117,8 @@ def _too_expensive(error: answers.GoogleAPICallError, address: Address) -> Wareh
 def _not_allowed(error: answers.GoogleAPICallError, address: Address) -> WarehouseError | None:
     """The error to raise for what an owner of the project must allow first."""
     message = message_of(error)
-    if google_cloud.is_api_off(error):
-        return WarehouseError(
-            f"The BigQuery API is off in project {address.payer}. "
-            f"Turn it on: gcloud services enable bigquery.googleapis.com --project={address.payer}"
-        )
+    if off := google_cloud.api_is_off(error, address.payer):
+        return WarehouseError(off)
     if around := google_cloud.refused_around(error, str(address)):
         return WarehouseError(around)
     if google_cloud.is_billing_off(error):

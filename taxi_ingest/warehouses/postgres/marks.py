@@ -80,7 +80,7 @@ class LoadedTable:
         """What we noted of the load; None if it is not ours."""
         try:
             return msgspec.json.decode(self.comment.partition(f"{SIGNATURE}: ")[2], type=Mark)
-        except msgspec.MsgspecError:
+        except (RecursionError, msgspec.MsgspecError):
             return None
 
     @property
