@@ -15,6 +15,9 @@ from conftest import ALL_UP_TO_DATE, MONTH, REPOSITORY, Command, Loaded, Publish
 from dates import months_ago
 from filelock import FileLock
 
+from taxi_ingest import exits
+from taxi_ingest.engine.lock import locked
+
 
 def test_a_real_month_becomes_a_table_of_all_its_rows(loaded: Loaded) -> None:
     assert loaded.first.code == 0, loaded.first.err
@@ -202,6 +205,13 @@ def test_doit_clean_removes_local_files_and_never_objects_or_rows(doit: Command,
     assert [path for path in (loaded.data / "parquet").rglob("*") if path.is_file()] == []
     assert len(list((loaded.data / "lake").rglob("*.parquet"))) == 1
     assert len(loaded.table) == 999
+
+
+def test_doit_clean_removes_nothing_while_a_run_is_at_work(doit: Command, loaded: Loaded) -> None:
+    with locked(loaded.data / "state" / "lock", wait=False):
+        cleaned = doit("clean", "--clean-all")
+    assert (cleaned.code, "Another run" in cleaned.err) == (exits.LOCKED, True)
+    assert len(list(loaded.data.rglob("*.csv"))) == 1
 
 
 def test_doit_clean_as_a_dry_run_removes_nothing(doit: Command, loaded: Loaded) -> None:

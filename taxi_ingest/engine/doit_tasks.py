@@ -7,6 +7,7 @@ stop at the first failure.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
 import sys
@@ -23,6 +24,7 @@ from doit.exceptions import InvalidTask, TaskFailed, UnmetDependency
 
 from taxi_ingest import exits
 from taxi_ingest.catalog import Part
+from taxi_ingest.engine.holder import locked_if_used
 from taxi_ingest.engine.session import Session
 from taxi_ingest.errors import LockedError, UsageError
 from taxi_ingest.graph import STEPS, Step, before
@@ -221,7 +223,16 @@ class _UpToDate:
 
 
 def _clean(layout: Layout, part: Part, step: Step, dryrun: bool) -> None:
-    """Remove a step's local files; never objects or rows."""
+    """Remove a step's local files; never objects or rows. Ends doit with exit 75 while a run is at work on them."""
+    try:
+        with contextlib.nullcontext() if dryrun else locked_if_used(layout, wait=False, announce=lambda _: None):
+            _remove_files(layout, part, step, dryrun=dryrun)
+    except LockedError as error:
+        sys.stderr.write(printable(f"{error}\n"))
+        raise SystemExit(exits.LOCKED) from None
+
+
+def _remove_files(layout: Layout, part: Part, step: Step, *, dryrun: bool) -> None:
     downloaded = Receipts(layout).of(part).download
     raw = [layout.data_dir / downloaded.file] if downloaded else []
     files = {

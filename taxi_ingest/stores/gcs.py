@@ -167,12 +167,13 @@ class GCSStore:
         with contextlib.closing(google_cloud.storage_session()) as transport:
             try:
                 begun = notes.session_of(upload)
-                if not (begun and self._goes_on(name, upload, Sending(transport, begun, file, upload.size, progress))):
+                sending = Sending(transport, begun, file, upload.size, progress)
+                if not (begun and self._goes_on(name, upload, sending)):
                     session = open_session(
                         transport, self._sessions_url(name), self._described(name, upload), upload.size
                     )
                     notes.write(replace(upload, session=session))
-                    Sending(transport, session, file, upload.size, progress).begin()
+                    sending.begin(session)
             except answers.GoogleAPICallError as error:
                 if not google_cloud.is_passing(error):
                     notes.forget()

@@ -81,8 +81,10 @@ class Sending:
         """
         self._send_from(self._there())
 
-    def begin(self) -> None:
-        """As `go_on`, in a session that was just begun."""
+    def begin(self, session: str) -> None:
+        """As `go_on`, in a session that was just begun; bytes that were told of are not told of again."""
+        _hide(session)
+        self._session = session
         self._send_from(0)
 
     def _send_from(self, arrived: int | None) -> None:

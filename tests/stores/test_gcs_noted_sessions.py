@@ -251,3 +251,12 @@ def test_a_server_that_forgets_what_arrived_again_and_again_is_given_up(
     with pytest.raises(TransientError, match="does not arrive"):
         put(store, path)
     assert google.objects == {}
+
+
+def test_progress_of_an_upload_that_is_begun_anew_adds_up_to_the_size(
+    google: Bucket, store: Store, path: Path, note: Path, answering: Callable[[Answer], None]
+) -> None:
+    seen: list[int] = []
+    answering(lambda _, number: refused(410) if number == 1 else None)
+    store.put(path, NAME, mark="m1", facts={}, progress=seen.append)
+    assert (google.begun, sum(seen)) == (2, 20 * MIB)
