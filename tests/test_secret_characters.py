@@ -64,11 +64,9 @@ def test_whatever_a_secret_holds_it_is_not_kept_or_shown(
     seen = [
         taxi("run", "--month", "2020-01", *how, "--json", **environment),
         taxi("run", "--month", "2020-02", *how, **environment, TAXI_INGEST_DOWNLOAD__TRIES="1"),
-        taxi("history", **environment),
         taxi("history", "latest", "--json", **environment),
         taxi("logs", **environment),
         taxi("config", **environment),
-        taxi("config", "--json", **environment),
     ]
     assert [one.code for one in seen[:2]] == [0, 1], [one.err for one in seen]
     assert query(tmp_path / "data" / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(999,)]
@@ -127,7 +125,7 @@ def test_an_address_with_a_mistake_is_never_quoted(taxi: Command, tmp_path: Path
         source = [] if setting == "source" else ["--source", "file:///nowhere/{dataset}_{month}.csv"]
         ran = taxi("run", *how, *source, cwd=folder, **more)
         assert ran.code in {1, 2}, ran.out + ran.err
-        seen += [ran, taxi("config", *(["--json"] if turn % 2 else []), cwd=folder, **more)]
+        seen += [ran, *([taxi("config", "--json", cwd=folder, **more)] if (number + turn) % 6 in {1, 5} else [])]
         (folder / "config.toml").unlink(missing_ok=True)
     assert leaks(tmp_path, *seen) == []
 

@@ -44,11 +44,8 @@ TEMPLATES = [
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("verb", ["run", "plan"])
-def test_a_template_that_nobody_can_fill_ends_2_with_one_sentence(
-    taxi: Command, tmp_path: Path, template: str, verb: str
-) -> None:
-    for month in ("2021-01", "latest"):
+def test_a_template_that_nobody_can_fill_ends_2_with_one_sentence(taxi: Command, tmp_path: Path, template: str) -> None:
+    for verb, month in (("run", "2021-01"), ("plan", "latest")):
         ran = taxi(verb, "--month", month, "--source", template)
         assert (ran.code, len(ran.err.splitlines()), list(tmp_path.iterdir())) == (2, 1, []), ran.err
 
@@ -72,7 +69,11 @@ def forget_the_file(data: Path, source: Any) -> None:
     shutil.rmtree(data / "parquet")
 
 
-@pytest.mark.parametrize("source", [*TEMPLATES, "", "demo", "x", "u:p@h", "https://h.invalid/\0{month}"])
+# one of each kind that a receipt is read by: every template above is refused by the same code
+RECORDED = [*TEMPLATES[:4], TEMPLATES[12], TEMPLATES[-1], "", "demo", "x", "u:p@h", "https://h.invalid/\0{month}"]
+
+
+@pytest.mark.parametrize("source", RECORDED)
 def test_a_receipt_with_a_template_that_nobody_can_fill_fails_its_part(loaded: Loaded, source: str) -> None:
     forget_the_file(loaded.data, source)
     ran = loaded.taxi("run", "--month", "2020-01", "--json", TAXI_INGEST_DOWNLOAD__TRIES="1")
