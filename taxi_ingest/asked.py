@@ -69,7 +69,7 @@ def asked_for(settings: Settings, held: Callable[[], Iterable[Part]]) -> Asked:
             notices.append(_left_out(known, [part for part in wanted if part not in left], source))
         parts += existing
     if not parts and not _unanswered(latest):
-        raise UsageError(" ".join(notices) or "Nothing matches.")
+        raise UsageError(" ".join([*notices, "Nothing else was asked for."]) if notices else "Nothing matches.")
     publishers.check_source(source, parts)
     if str(source) == publishers.AUTO:
         notices += [_mixed(known, parts) for known in chosen]

@@ -119,6 +119,20 @@ def test_the_page_is_not_written_over_a_folder(loaded: Loaded) -> None:
     assert (ran.code, f"{loaded.data} is a folder. Name a file in it." in ran.err) == (2, True), ran.err
 
 
+def test_a_plan_refuses_the_settings_that_a_run_refuses(taxi: Command) -> None:
+    refused = [taxi(verb, TAXI_INGEST_OPERATE__PING_URL="nowhere") for verb in ("run", "plan")]
+    assert [ran.code for ran in refused] == [2, 2]
+    assert refused[0].err == refused[1].err
+
+
+def test_a_request_of_which_nothing_is_left_says_so(taxi: Command) -> None:
+    ran = taxi("run", "--month", "2008-01")
+    assert (ran.code, ran.err) == (
+        2,
+        "error: yellow begins with 2009-01: 2008-01 left out. Nothing else was asked for.\n",
+    )
+
+
 def test_a_plan_with_nothing_to_do_says_that(loaded: Loaded) -> None:
     ran = loaded.taxi("plan", *loaded.arguments[:-1])
     assert ran.out.splitlines()[-1] == "1 part, up to date: nothing to do."

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 def foresee(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     """Show the plan of `verb` and do nothing; returns the exit code."""
     from taxi_ingest import report
-    from taxi_ingest.job import make_job
+    from taxi_ingest.job import make_job, ping_of
     from taxi_ingest.report import plans
     from taxi_ingest.state.plan import make_plan
 
-    job, notices = make_job(given.settings(), verb=verb, force=force, refresh=given.refresh)
+    settings = given.settings()
+    ping_of(settings)  # refused here as a run would refuse it
+    job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
     planned = make_plan(job)
     report.say(report.console(stderr=as_json), notices)
     if as_json:

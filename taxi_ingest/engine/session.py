@@ -25,6 +25,7 @@ from taxi_ingest.engine.results import PartResult
 from taxi_ingest.errors import (
     HistoryError,
     NotPublishedError,
+    StoreError,
     TaxiError,
     TransientError,
     WarehouseError,
@@ -99,7 +100,7 @@ class Session:
         self._open.enter_context(_terminate_like_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
         _remove_scratch_files(self._workplace)
-        with contextlib.suppress(TransientError, WarehouseError):  # asked again, once the history is open
+        with contextlib.suppress(TransientError, StoreError, WarehouseError):  # asked again, once the history is open
             if str(job.source) == DEMO:  # of other parts, the load asks
                 refuse_demo_among_real(job, self._workplace.observer, job.parts)
         self._history = History(job.layout.history, job.layout.logs, self.view.noted)

@@ -88,11 +88,15 @@ def _tile(number: Content, name: str) -> Markup:
 def _tiles(facts: Facts) -> list[tuple[Content, str]]:
     states = [foremost(cell.state for cell in one.steps.values()) for one in facts.parts]
     bad = sum(state in {"failed", "interrupted"} for state in states)
+    unknown = any(one.steps["parquetize"].state == "failed" for one in facts.parts)
     tiles: list[tuple[Content, str]] = [
         (f"{states.count('done'):,} of {len(states):,}", "parts done"),
         (f"{bad:,}", "parts failed or interrupted"),
         (f"{sum(one.loaded or 0 for one in facts.parts):,}", "rows in the table"),
-        (f"{sum(one.rejects or 0 for one in facts.parts):,}", "rejected lines"),
+        (
+            f"{sum(one.rejects or 0 for one in facts.parts):,}",
+            f"rejected lines{', without failed files' if unknown else ''}",
+        ),
     ]
     if facts.runs:
         newest = facts.runs[0]

@@ -13,7 +13,6 @@ from taxi_ingest.page.states import LOOKS, foremost, in_words, sign_of
 from taxi_ingest.report import words
 
 _HEADINGS = ("month", "state", "rows", "expected", "rejects", "published file", *STEPS, "notes")
-_NUMBERS = {"rows", "expected", "rejects", "published file"}
 
 
 def months(datasets: Mapping[str, Sequence[PartFacts]], logs_from: str) -> Markup:
@@ -25,9 +24,9 @@ def _dataset(dataset: str, parts: Sequence[PartFacts], logs_from: str) -> Markup
     rows = sum(one.rows or 0 for one in parts)
     rejects = sum(one.rejects or 0 for one in parts)
     summary = f"{dataset}: {words.count(len(parts), 'part')}, {rows:,} rows, {rejects:,} rejects"
-    head = element("tr", [element("th", name, scope="col", class_=_class(name)) for name in _HEADINGS])
+    head = element("tr", [element("th", name, scope="col") for name in _HEADINGS])
     lines = [_line(one, logs_from) for one in parts]
-    table = element("table", element("thead", head), element("tbody", lines))
+    table = element("table", element("thead", head), element("tbody", lines), class_="months")
     scrolled = element("div", table, class_="scrolled", tabindex="0", role="region", aria_label=f"months of {dataset}")
     return element("details", element("summary", summary), scrolled)
 
@@ -45,7 +44,7 @@ def _line(one: PartFacts, logs_from: str) -> Markup:
         _number(_known(one.rejects)),
         _number("" if one.raw_bytes is None else words.size(one.raw_bytes)),
         [element("td", _tries(tries.get(step, ()), logs_from)) for step in STEPS],
-        element("td", "; ".join(one.notes), class_="notes"),
+        element("td", "; ".join(one.notes)),
         id=str(one.part),
     )
 
@@ -70,8 +69,4 @@ def _known(number: int | None) -> str:
 
 
 def _number(text: str, *, odd: bool = False) -> Markup:
-    return element("td", "≠ " if odd else None, text, class_="number odd" if odd else "number")
-
-
-def _class(heading: str) -> str | None:
-    return "number" if heading in _NUMBERS else None
+    return element("td", "≠ " if odd else None, text, class_="odd" if odd else None)

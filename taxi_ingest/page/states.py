@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 from taxi_ingest.graph import Step
 from taxi_ingest.state.status import Cell, State
@@ -42,8 +43,8 @@ def foremost(states: Iterable[State]) -> State:
 
 
 def in_words(steps: Mapping[Step, Cell]) -> str:
-    """All steps of a part in words: "done", or "download done, parquetize failed, …"."""
-    states = {cell.state for cell in steps.values()}
-    if len(states) == 1:
-        return LOOKS[states.pop()].words
-    return ", ".join(f"{step} {LOOKS[cell.state].words}" for step, cell in steps.items())
+    """All steps of a part in words: "done", or "download done; parquetize, upload, load out of date"."""
+    runs = [(state, [step for step, _ in alike]) for state, alike in groupby(steps.items(), lambda item: item[1].state)]
+    if len(runs) == 1:
+        return LOOKS[runs[0][0]].words
+    return "; ".join(f"{', '.join(names)} {LOOKS[state].words}" for state, names in runs)

@@ -38,25 +38,34 @@ def months(out: Console, found: Sequence[Counted]) -> None:
     for dataset, of_dataset in groupby(found, key=lambda one: one.part.dataset):
         lines: list[tuple[str, ...]] = [_HEAD]
         theirs = list(of_dataset)
+        shared = _shared_source(theirs)
         for year, of_year in groupby(theirs, key=lambda one: (one.part.month or "")[:4]):
             counted = list(of_year)
-            lines += [_line(one) for one in counted]
+            lines += [_line(one, tells_source=not shared) for one in counted]
             if year:
                 lines.append((year, f"{sum(one.rows for one in counted):,}", "", "", count(len(counted), "month")))
         out.print(f"[bold]{dataset}[/]  {count(sum(one.rows for one in theirs), 'row')}")
         _aligned(out, lines)
+        say(out, [f"from {shared}"] if shared else [])
+        out.print()
 
 
-def _line(one: Counted) -> tuple[str, ...]:
+def _shared_source(found: Sequence[Counted]) -> str:
+    """The template of all sources that are to be told, where there are several months of it; else ""."""
+    told = [one.source.replace(one.part.month or "{month}", "{month}") for one in found if one.differs]
+    return told[0] if len(told) > 1 and len(set(told)) == 1 else ""
+
+
+def _line(one: Counted, *, tells_source: bool) -> tuple[str, ...]:
     known = "" if one.known is None else f"{one.known:,}"
     difference = f"{one.differs:+,}" if one.differs else ""
-    return f"  {one.part.month or 'all'}", f"{one.rows:,}", known, difference, _told(one)
+    return f"  {one.part.month or 'all'}", f"{one.rows:,}", known, difference, _told(one, tells_source=tells_source)
 
 
-def _told(one: Counted) -> str:
+def _told(one: Counted, *, tells_source: bool) -> str:
     if one.rows != one.loaded:
         return f"{one.loaded:,} were loaded"
-    return f"from {one.source}" if one.differs else ""
+    return f"from {one.source}" if one.differs and tells_source else ""
 
 
 def _aligned(out: Console, lines: Sequence[tuple[str, ...]]) -> None:
@@ -66,4 +75,3 @@ def _aligned(out: Console, lines: Sequence[tuple[str, ...]]) -> None:
         month, *numbers, told = line
         cells = [month.ljust(widths[0]), *(n.rjust(w) for n, w in zip(numbers, widths[1:], strict=False)), told]
         say(out, ["  ".join(cells).rstrip()])
-    out.print()

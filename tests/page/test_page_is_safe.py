@@ -14,8 +14,10 @@ from page.made_up import attempt, everything, facts, failed, hostile, part
 from page.reading import Element, read
 
 from taxi_ingest.catalog import Part
+from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.page.document import document
 from taxi_ingest.page.markup import element, local_link
+from taxi_ingest.state.status import Cell
 
 SHOWN = "</pre></script><script>alert(1)</script><img src=x onerror='alert(2)'>\"'&\ufffd\ufffd\ufffd"
 
@@ -32,6 +34,14 @@ def test_every_element_closes_in_order_and_no_id_comes_twice() -> None:
 
 def test_487_months_of_four_datasets_stay_below_2_mb() -> None:
     assert len(document(everything(487)).encode()) < 2_000_000
+
+
+def test_487_months_that_are_all_out_of_date_stay_below_2_mb() -> None:
+    """As they are after a change of the catalog."""
+    stale: dict[Step, Cell] = {step: Cell("stale" if step != "download" else "done", "it changed") for step in STEPS}
+    made = everything(487)
+    made = replace(made, parts=[replace(one, steps=stale) for one in made.parts])
+    assert len(document(made).encode()) < 2_000_000
 
 
 def test_hostile_text_is_shown_and_makes_no_element() -> None:
@@ -89,7 +99,7 @@ def test_no_colour_tells_alone() -> None:
     page = read(document(facts([failed(Part("yellow", "2021-01"), "no"), part("yellow", "2021-02")])))
     grid = page.one("table", **{"aria-label": "yellow"})
     assert [(one.text, one.attributes["aria-label"]) for one in grid.all("a")] == [
-        ("✕", "2021-01: download done, parquetize failed, upload not done, load not done"),
+        ("✕", "2021-01: download done; parquetize failed; upload, load not done"),
         ("✓", "2021-02: done"),
     ]
 
