@@ -88,6 +88,8 @@ class Dataset:
     """A dataset with its canonical columns and its vintages, oldest first within each format.
 
     `cluster_by` is the column that tables are sorted by where a warehouse can; of trips, the time of the pickup.
+    `locations` maps each column that holds the number of a zone to what happened there, such as `pickup`;
+    `location_key` is the column of the zone lookup that they refer to, "" in every other dataset.
     """
 
     name: str
@@ -99,6 +101,8 @@ class Dataset:
     cluster_by: str = ""
     monthly: bool = True
     default: bool = False
+    locations: dict[str, str] = field(default_factory=dict)
+    location_key: str = ""
 
     def names_in(self, vintage: Vintage) -> dict[str, str]:
         """The columns that are loaded from a file of `vintage`: folded published name → canonical column.

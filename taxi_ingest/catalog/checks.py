@@ -50,6 +50,8 @@ DATASET_KEYS = {
     "cluster_by?": _TEXT,
     "monthly?": _FLAG,
     "default?": _FLAG,
+    "locations?": _TEXT_TABLE,
+    "location_key?": _TEXT,
     "columns": _TABLE_LIST,
     "vintages": _TABLE_LIST,
 }
@@ -90,6 +92,8 @@ class DatasetEntry(TypedDict):
     cluster_by: NotRequired[str]
     monthly: NotRequired[bool]
     default: NotRequired[bool]
+    locations: NotRequired[dict[str, str]]
+    location_key: NotRequired[str]
     columns: list[Mapping[str, object]]
     vintages: list[Mapping[str, object]]
 

@@ -7,6 +7,8 @@ The keys of a dataset's file, `<dataset>.toml`::
     cluster_by       the column the warehouse sorts by
     default          true for the one dataset that is used when none is named
     monthly          false for a dataset that is a single file, without months
+    locations        column with the number of a zone = what happened there, such as pickup
+    location_key     of the zone lookup alone: the column that `locations` refer to
 
     [[columns]]      the canonical columns, in the order of the table
     name, type       the column's name in the table; one of catalog.TYPES
@@ -73,6 +75,8 @@ def datasets() -> dict[str, Dataset]:
     found = [read_dataset(path) for path in paths]
     if len([d for d in found if d.default]) != 1:
         refuse(_FOLDER.name, "exactly one dataset must have `default = true`")
+    if len([d for d in found if d.location_key]) > 1:
+        refuse(_FOLDER.name, "only one dataset can have a `location_key`")
     refuse_repeated(_FOLDER.name, "table", [d.table for d in found])
     return {d.name: d for d in sorted(found, key=lambda d: (not d.default, d.name))}
 
@@ -152,6 +156,13 @@ def read_dataset(path: Path) -> Dataset:
     refuse_repeated(where, "vintage", [v.name for v in vintages])
     if entry.get("cluster_by", columns[0].name) not in canonical.values():
         refuse(where, f"`cluster_by` is not a column: {entry['cluster_by']}")
+    locations, location_key = entry.get("locations", {}), entry.get("location_key", "")
+    for name in (*locations, *filter(None, [location_key])):
+        if name not in canonical.values():
+            refuse(where, f"`locations` or `location_key` names {name}, which is not a column")
+    for event in locations.values():
+        if not _TABLE_NAME.fullmatch(event):
+            refuse(where, f"`locations` has '{event}', which cannot begin the name of a column")
     if entry.get("monthly", True):
         _check_months(where, entry.get("first", ""), columns, vintages)
     else:
@@ -166,6 +177,8 @@ def read_dataset(path: Path) -> Dataset:
         cluster_by=entry.get("cluster_by", ""),
         monthly=entry.get("monthly", True),
         default=entry.get("default", False),
+        locations=locations,
+        location_key=location_key,
     )
 
 

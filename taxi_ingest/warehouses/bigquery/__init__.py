@@ -5,8 +5,8 @@ free, no DML. `?method=merge` loads a staging table and runs one MERGE: for tabl
 servers without partition decorators. By `?method=external`, the table shows the store's objects, and nothing is copied.
 
 In this folder: `address` (URL and names), `errors` (sentences), `locations`, `expiry`, `costs`, `jobs`, `references`
-(of jobs), `tables`, `marks` (the table `_loads`), `replacing` (one month), `external`, `comparing` (a month beside its
-object), `querying` (SQL of a user's).
+(of jobs), `tables`, `marks` (the table `_loads`), `replacing` (one month), `external`, `zone_views` (the names of zones
+beside trips), `comparing` (a month beside its object), `querying` (SQL of a user's).
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ from taxi_ingest.warehouses.bigquery.locations import BucketLocation, UnseenBuck
 from taxi_ingest.warehouses.bigquery.marks import Load, Marks
 from taxi_ingest.warehouses.bigquery.querying import answer
 from taxi_ingest.warehouses.bigquery.replacing import Replacement, checked_count
+from taxi_ingest.warehouses.bigquery.zone_views import ZoneViews
 from taxi_ingest.warehouses.capabilities import Answer, Bill, Compared
+from taxi_ingest.warehouses.zone_views import told_once
 
 _MONTH_LOCKS: dict[tuple[Address, str, str | None], threading.Lock] = {}
 _PREPARING = threading.Lock()
@@ -57,6 +59,7 @@ class BigQuery:
         self._jobs = Jobs(self._address.payer, labels=labels, maximum_bytes_billed=options.maximum_bytes_billed)
         self._marks = Marks(self._jobs, self._address)
         self._external = ExternalTables(self._jobs, self._address) if self._address.method == "external" else None
+        self._zone_views = ZoneViews(self._jobs, self._address, place, told_once(options.announce))
 
     def held(self, *tables: str) -> dict[str, Months]:
         """Every month whose newest load is done, with the rows that are in the table now."""
@@ -102,11 +105,15 @@ class BigQuery:
                 dataset = tables.ensure_dataset(self._jobs, self._address, bucket)
                 if self._external:
                     counted = self._external.show(table, file, dataset)
-                    return checked_count(self._address, table, month, file, counted=counted, expected=rows)
-                more = tables.ensure_table(self._jobs, self._address, table, month, dataset)
-            sending = Sending(dataset.location, record or (lambda _: None))
-            load = Load(table, month, mark, rows, source, sending)
-            return Replacement(self._jobs, self._marks, self._address, load, more).run(file)
+                    checked_count(self._address, table, month, file, counted=counted, expected=rows)
+                else:
+                    more = tables.ensure_table(self._jobs, self._address, table, month, dataset)
+            if not self._external:
+                sending = Sending(dataset.location, record or (lambda _: None))
+                load = Load(table, month, mark, rows, source, sending)
+                counted = Replacement(self._jobs, self._marks, self._address, load, more).run(file)
+            self._zone_views.make(table)
+        return counted
 
     def settle(self, job: str) -> None:
         """Make sure that the recorded job `job` has ended; see the contract, `SettlesJobs.settle`."""

@@ -5,8 +5,9 @@ store that is a folder: a load counts the rows of one file and makes the view an
 turns a table into a view, or a view into a table, with all of its months.
 
 In this folder: `connecting` (the file, and other programs that have it open), `tables` (whose they are, what they
-lack), `holding` (what is there), `views`, `switching` (from one to the other), `loads` (marks), `comparing` (a month
-beside its Parquet file), `querying` (SQL of a user's), `confining` (the files it can open), `sql`.
+lack), `holding` (what is there), `views`, `switching` (from one to the other), `loads` (marks), `zone_views` (the
+names of zones beside trips), `comparing` (a month beside its Parquet file), `querying` (SQL of a user's), `confining`
+(the files it can open), `sql`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from taxi_ingest.warehouses import EXTERNAL, Months, Options, Table, Traits, mon
 from taxi_ingest.warehouses.capabilities import Answer, Compared
 from taxi_ingest.warehouses.duckdb.comparing import compare
 from taxi_ingest.warehouses.duckdb.confining import confine
-from taxi_ingest.warehouses.duckdb.connecting import Connections
+from taxi_ingest.warehouses.duckdb.connecting import Connections, transaction
 from taxi_ingest.warehouses.duckdb.holding import held_months, rows_by_month
 from taxi_ingest.warehouses.duckdb.loads import Load, create_loads, name_of_loads, recorded, tables_with_loads
 from taxi_ingest.warehouses.duckdb.loads import record as record_load
@@ -38,6 +39,8 @@ from taxi_ingest.warehouses.duckdb.sql import number, quoted, rows_in_file
 from taxi_ingest.warehouses.duckdb.switching import table_to_view, view_to_table
 from taxi_ingest.warehouses.duckdb.tables import check_relation, comment_on, is_our_view, is_table, prepare
 from taxi_ingest.warehouses.duckdb.views import count_rows, create_view, file_now, is_whole, view_title
+from taxi_ingest.warehouses.duckdb.zone_views import make_zone_views
+from taxi_ingest.warehouses.zone_views import told_once
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -74,6 +77,7 @@ class DuckDB:
             self.traits = Traits(reads=("",), needs_network=False, disk_per_parquet=0.0)
         self._path = Path(path).absolute()  # DuckDB has its own meaning for some beginnings, such as ~ and md:
         self._connections = Connections(place, self._path, options)
+        self._tell = told_once(options.announce)
 
     def held(self, *tables: str) -> dict[str, Months]:
         """Every recorded month of `tables`, with the rows that are in the table now."""
@@ -107,13 +111,14 @@ class DuckDB:
                 drops_table = self._show(db, table, file, load)
             elif self._replace(db, table, file, load):
                 self._reclaim(db, table, file, load)
+            make_zone_views(db, table, self.place, self._tell)
         if drops_table:
             self._give_back_room(table)
         return rows
 
     def _replace(self, db: DuckDBPyConnection, table: Table, file: str, load: Load) -> bool:
         """Replace the month of `load` in one transaction, and return whether it had rows before."""
-        with _transaction(db):
+        with transaction(db):
             if is_our_view(db, table.name):
                 check_relation(db, table, self.place, name_of_loads(db))
                 view_to_table(db, table, load.day)
@@ -144,7 +149,7 @@ class DuckDB:
             db.execute("SET experimental_metadata_reuse = false")  # what is used again stays at the end of the file
             self._replace(db, table, file, load)
             db.execute("CHECKPOINT")
-            with _transaction(db):  # without a change, the next checkpoint would do nothing
+            with transaction(db):  # without a change, the next checkpoint would do nothing
                 record_load(db, prepare(db, table, self.place), table.name, load)
             db.execute("CHECKPOINT")
 
@@ -196,7 +201,7 @@ class DuckDB:
         if shown is None:
             raise WarehouseError(f"{file} is not there. Run upload for this month.")
         load = replace(load, file=shown)
-        with _transaction(db):
+        with transaction(db):
             loads = name_of_loads(db)
             there = check_relation(db, table, self.place, loads)
             loads, was_table = loads or create_loads(db), is_table(db, table.name)
@@ -264,14 +269,3 @@ def _check_files(db: DuckDBPyConnection) -> Iterator[Check]:
 def _share_free(db: DuckDBPyConnection) -> float:
     """The share of the file that holds nothing."""
     return max(float(free / total) for free, total in db.execute(_BLOCKS).fetchall())
-
-
-@contextlib.contextmanager
-def _transaction(db: DuckDBPyConnection) -> Iterator[None]:
-    db.begin()
-    try:
-        yield
-    except BaseException:
-        db.rollback()
-        raise
-    db.commit()

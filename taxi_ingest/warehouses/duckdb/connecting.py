@@ -198,3 +198,15 @@ def _holder(said: str) -> str:
     """Who has the file open, as DuckDB says it, in brackets; "" if it does not say."""
     found = _HOLDER.search(said)
     return f" ({found[1]}, process {found[2]})" if found else ""
+
+
+@contextlib.contextmanager
+def transaction(db: DuckDBPyConnection) -> Iterator[None]:
+    """A transaction that is committed at the end of the block, and rolled back where that raises."""
+    db.begin()
+    try:
+        yield
+    except BaseException:
+        db.rollback()
+        raise
+    db.commit()

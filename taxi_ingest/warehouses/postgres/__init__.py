@@ -2,8 +2,8 @@
 
 In this folder: `address` (the URL), `connecting` (sessions, patience), `errors` (sentences), `tables` (whose they are,
 what they lack), `marks` (what was loaded and is there), `copying` (rows), `replacing` (a month, whole), `grants` (on a
-month), `losses` (what a replacement would lose), `comparing` (a month beside its Parquet file), `querying` (SQL of a
-user's).
+month), `losses` (what a replacement would lose), `zone_views` (the names of zones beside trips), `comparing` (a month
+beside its Parquet file), `querying` (SQL of a user's).
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from taxi_ingest.warehouses.postgres.copying import has_pgpq
 from taxi_ingest.warehouses.postgres.querying import answer
 from taxi_ingest.warehouses.postgres.replacing import Load, drop_leftovers, replace_month, replace_whole
 from taxi_ingest.warehouses.postgres.tables import refuse_foreign_table
+from taxi_ingest.warehouses.postgres.zone_views import make_zone_views
+from taxi_ingest.warehouses.zone_views import told_once
 
 
 class Postgres:
@@ -38,6 +40,7 @@ class Postgres:
         self.place = place
         self._address = parse_address(place)
         self._sessions = Sessions(place, self._address, options)
+        self._tell = told_once(options.announce)
 
     def held(self, *tables: str) -> dict[str, Months]:
         """Every loaded month of `tables`; its rows are counted only where the server saw that somebody wrote to it."""
@@ -61,7 +64,9 @@ class Postgres:
         """
         load = Load(table, file, rows, mark, source)
         with self._sessions.open() as session:
-            return replace_month(session, load, month) if month else replace_whole(session, load)
+            counted = replace_month(session, load, month) if month else replace_whole(session, load)
+            make_zone_views(session, table, self._tell)
+        return counted
 
     def compare(self, table: Table, month: str | None, *, file: str) -> Compared:
         """Compare a month with a Parquet file by checksums; see the contract, `ComparesContent.compare`.

@@ -37,7 +37,7 @@ _COLUMNS = """
 
 
 @dataclass(frozen=True)
-class _Relation:
+class Relation:
     """A table, a view or the like; `partitioned` is "" or by what it is, such as `RANGE (file_month)`."""
 
     oid: int
@@ -65,10 +65,10 @@ def prepare(session: Session, table: Table) -> int:
     Raises WarehouseError, before anything is changed, for a table or view of our table's name that is not ours.
     """
     name = table.name.lower()
-    existing = _relation(session, name)
+    existing = relation_named(session, name)
     if existing is None:
         _create(session, table)
-        created = _relation(session, name)
+        created = relation_named(session, name)
         if created is None:
             raise RuntimeError(f"{name} was created and is not there")
         return created.oid
@@ -84,14 +84,14 @@ def prepare(session: Session, table: Table) -> int:
 
 def refuse_foreign_table(session: Session, table: Table) -> None:
     """Raise WarehouseError for a table or view of our table's name that is not ours."""
-    existing = _relation(session, table.name.lower())
+    existing = relation_named(session, table.name.lower())
     if existing is not None:
         _refuse_foreign(session, table, existing, _types(session, existing))
 
 
 def refuse_stranger(session: Session, name: str) -> None:
     """Raise WarehouseError if there is anything of this name, which a partition of ours is to have."""
-    existing = _relation(session, name)
+    existing = relation_named(session, name)
     if existing is not None:
         raise WarehouseError(
             f"{session.place} has {_KINDS.get(existing.kind, 'a table')} {name} that is no partition of its table. It "
@@ -123,7 +123,7 @@ def _comment_columns(session: Session, table: Table, names: set[str]) -> None:
             session.db.execute(comment.format(where, sql.Literal(column_comment(column))))
 
 
-def _refuse_foreign(session: Session, table: Table, existing: _Relation, types: Mapping[str, str]) -> None:
+def _refuse_foreign(session: Session, table: Table, existing: Relation, types: Mapping[str, str]) -> None:
     is_signed = SIGNATURE in existing.comment
     has_marks = existing.kind == "p" and any(one.mark for one in partitions(session.db, existing.oid))
     kind, partitioned = ("p", _BY_MONTH) if table.monthly else ("r", "")
@@ -139,12 +139,13 @@ def _refuse_foreign(session: Session, table: Table, existing: _Relation, types: 
     refuse_foreign(found, {name: ours[name.lower()] for name in table.column_names})
 
 
-def _relation(session: Session, name: str) -> _Relation | None:
+def relation_named(session: Session, name: str) -> Relation | None:
+    """What has this name in our schema, if anything."""
     row = session.db.execute(_RELATION, [session.schema, name]).fetchone()
-    return _Relation(*row) if row else None
+    return Relation(*row) if row else None
 
 
-def _types(session: Session, relation: _Relation) -> dict[str, str]:
+def _types(session: Session, relation: Relation) -> dict[str, str]:
     return dict(session.db.execute(_COLUMNS, [relation.oid]).fetchall())
 
 

@@ -1,0 +1,93 @@
+"""The views of trips with the names of their zones, in Postgres.
+
+A view hangs on the whole tables, of which a load drops nothing: it exchanges months, and adds columns. So it is never
+in the way of one. A view is replaced in place, which keeps what its owner granted on it.
+"""
+
+from __future__ import annotations
+
+from psycopg import errors as answers
+from psycopg import sql
+
+from taxi_ingest.errors import TaxiError
+from taxi_ingest.warehouses import Table
+from taxi_ingest.warehouses.postgres.connecting import Session
+from taxi_ingest.warehouses.postgres.errors import translated_errors
+from taxi_ingest.warehouses.postgres.grants import grant_only, grants_on
+from taxi_ingest.warehouses.postgres.tables import Relation, quoted, refuse_foreign_table, relation_named
+from taxi_ingest.warehouses.zone_views import Tell, ZoneView, comment_of, foreign, is_signed, not_made, views_over
+
+_KNOWS_INVOKER = 15
+"""The major version from which a view gives its readers only what they may read of its tables.
+
+Before, it gives them all that its owner may read, so what ALTER DEFAULT PRIVILEGES grants is taken back.
+"""
+
+
+def make_zone_views(session: Session, table: Table, tell: Tell) -> None:
+    """Make the views over `table` that are missing or out of date; a failure is told and changes nothing else."""
+    for view in views_over(table):
+        try:
+            with translated_errors(session.place):
+                _make(session, view, tell)
+        except TaxiError as error:
+            tell(not_made(session.place, view, error))
+
+
+def _make(session: Session, view: ZoneView, tell: Tell) -> None:
+    select = view.select(lambda name: quoted(session, name.lower()).as_string(), _column)
+    wanted, found = comment_of(view, select), relation_named(session, view.name)
+    if found and not (found.kind == "v" and is_signed(found.comment)):
+        tell(foreign(session.place, view))
+    elif not (found and found.comment == wanted) and all(_is_ours(session, one) for one in (view.trips, view.zones)):
+        _make_in_turn(session, view, select, wanted)
+
+
+def _column(name: str) -> str:
+    return sql.Identifier(name.lower()).as_string()
+
+
+def _is_ours(session: Session, table: Table) -> bool:
+    """Whether the table is there, and is ours."""
+    try:
+        refuse_foreign_table(session, table)
+    except TaxiError:
+        return False
+    return relation_named(session, table.name.lower()) is not None
+
+
+def _make_in_turn(session: Session, view: ZoneView, select: str, comment: str) -> None:
+    """Make the view, unless another load is at it: the server lets only one replace a view at a time."""
+    if not session.try_turn(view.name):
+        return
+    try:
+        session.in_transaction(lambda: _replace(session, view.name, select, comment))
+    finally:
+        session.end_turn(view.name)
+
+
+def _replace(session: Session, name: str, select: str, comment: str) -> None:
+    """Make the view or replace it, in the transaction at hand, unless somebody made something of its name meanwhile."""
+    found = relation_named(session, name)
+    if found and not is_signed(found.comment):
+        return
+    db, view = session.db, quoted(session, name)
+    knows_invoker = db.info.server_version // 10000 >= _KNOWS_INVOKER
+    by_invoker = " WITH (security_invoker = true)" if knows_invoker else ""
+    definition = sql.SQL(f"{view.as_string()}{by_invoker} AS {select}")  # names of the catalog, quoted
+    try:
+        with db.transaction():
+            db.execute(sql.SQL("CREATE OR REPLACE VIEW {}").format(definition))
+    except answers.InvalidTableDefinition:  # a view cannot get a column between others
+        _make_anew(session, found, view, definition)
+    if found is None and not knows_invoker:
+        grant_only(db, view, [])
+    db.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(view, sql.Literal(comment)))
+
+
+def _make_anew(session: Session, found: Relation | None, view: sql.Composable, definition: sql.Composable) -> None:
+    """Drop the view and make it with the same grants."""
+    grants = grants_on(session.db, found.oid) if found else []
+    session.db.execute(sql.SQL("DROP VIEW {}").format(view))
+    session.db.execute(sql.SQL("CREATE VIEW {}").format(definition))
+    grant_only(session.db, view, grants)

@@ -1,0 +1,116 @@
+"""Views of trips with the names of their zones: which there are, their SQL, and whose a view is.
+
+A view is made once its two tables are there. It has every row of the trips exactly once, whatever the zones hold. Each
+kind of warehouse makes it in its own way after a load, if it is missing or its SQL has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from taxi_ingest.catalog.reading import datasets
+from taxi_ingest.place import Place
+from taxi_ingest.warehouses import Table, table_of
+
+Quote = Callable[[str], str]
+Tell = Callable[[str], None]
+
+_SIGN = "A view of taxi-ingest"
+
+
+@dataclass(frozen=True)
+class ZoneView:
+    """The view `name` over two tables.
+
+    `locations` maps columns of `trips` to what happened there, such as `pickup`; they refer to the column `key` of
+    `zones`.
+    """
+
+    name: str
+    trips: Table
+    zones: Table
+    locations: dict[str, str]
+    key: str
+
+    @property
+    def title(self) -> str:
+        """What the view shows, for people."""
+        return f"{self.trips.title}, with the names of their zones"
+
+    def select(self, table: Quote, column: Quote) -> str:
+        """The SELECT of all columns of the trips, and of what the zones tell of each location.
+
+        `table` and `column` write a name as SQL takes it. A number that the zones lack gives null.
+        """
+        told = [known.name for known in self.zones.columns if known.name != self.key]
+        columns = [f"trips.{column(name)}" for name in self.trips.column_names]
+        columns += [
+            f"{event}.{column(name)} AS {column(f'{event}_{name.lower()}')}"
+            for event in self.locations.values()
+            for name in told
+        ]
+        # grouped, so that a number that stands there twice doubles no trip
+        names = ", ".join(f"min({column(name)}) AS {column(name)}" for name in told)
+        zones = f"(SELECT {column(self.key)}, {names} FROM {table(self.zones.name)} GROUP BY {column(self.key)})"  # noqa: S608
+        joins = (
+            f"LEFT JOIN {zones} AS {event} ON {event}.{column(self.key)} = trips.{column(name)}"
+            for name, event in self.locations.items()
+        )
+        return f"SELECT {', '.join(columns)} FROM {table(self.trips.name)} AS trips {' '.join(joins)}"  # noqa: S608
+
+
+def views_over(table: Table) -> list[ZoneView]:
+    """The views that show `table`."""
+    lookup = next((known for known in datasets().values() if known.location_key), None)
+    if lookup is None:
+        return []
+    zones = table_of(lookup)
+    views = [
+        ZoneView(f"{known.name}_trips_with_zones", table_of(known), zones, known.locations, lookup.location_key)
+        for known in datasets().values()
+        if known.locations
+    ]
+    return [view for view in views if table in (view.trips, zones)]
+
+
+def digest(select: str) -> str:
+    """What tells one SELECT from another: 16 hexadecimal digits."""
+    return hashlib.sha256(select.encode()).hexdigest()[:16]
+
+
+def comment_of(view: ZoneView, select: str) -> str:
+    """The comment by which a view is known as ours, and as made from this SELECT."""
+    return f"{view.title}. {_SIGN} ({digest(select)})."
+
+
+def is_signed(comment: str) -> bool:
+    """Whether a view with this comment is ours."""
+    return _SIGN in comment
+
+
+def told_once(announce: Tell) -> Tell:
+    """Passes each sentence on once, however many months are loaded."""
+    told: set[str] = set()
+
+    def tell(sentence: str) -> None:
+        if sentence not in told:
+            told.add(sentence)
+            announce(sentence)
+
+    return tell
+
+
+def foreign(place: Place, view: ZoneView) -> str:
+    """The sentence on something else of the view's name."""
+    return (
+        f"{place} has a {view.name} that taxi-ingest did not make. It was left as it is. Rename or drop it to get a "
+        "view with the names of zones."
+    )
+
+
+def not_made(place: Place, view: ZoneView, error: Exception) -> str:
+    """The sentence on a view that could not be made, in one line."""
+    reason = " ".join(str(error).split())
+    return f"{place}: the rows were loaded, but not the view {view.name} made, which a later load tries again: {reason}"
