@@ -273,6 +273,23 @@ def test_a_reader_of_the_view_sees_no_row_that_the_table_hides(
         assert db.execute(f"SELECT pickup_zone FROM {VIEW}").fetchall() == [("Alphabet City",)]  # type: ignore[arg-type]
 
 
+def test_a_view_that_is_as_it_should_be_is_not_made_again(in_postgres: City) -> None:
+    written = f"SELECT xmin::text FROM pg_description WHERE objoid = '{VIEW}'::regclass AND objsubid = 0"
+    in_postgres.load_zones()
+    in_postgres.load_trips()
+    before = in_postgres.ask(written)
+    in_postgres.load_trips()
+    assert in_postgres.ask(written) == before
+
+
+def test_the_view_leaves_a_table_that_was_renamed_for_the_one_that_has_its_name(in_postgres: City) -> None:
+    in_postgres.load_zones([(4, "Manhattan", "Old name")])
+    in_postgres.load_trips()
+    in_postgres.ask("ALTER TABLE taxi_zone_lookup RENAME TO old_zones")
+    in_postgres.load_zones()
+    assert in_postgres.names() == NAMED
+
+
 def test_a_view_of_another_owner_is_told_and_the_month_is_loaded(
     in_postgres: City, postgres_server: PostgresServer
 ) -> None:

@@ -23,6 +23,13 @@ _KNOWS_INVOKER = 15
 Before, it gives them all that its owner may read, so what ALTER DEFAULT PRIVILEGES grants is taken back.
 """
 
+_SHOWN = """
+    SELECT count(DISTINCT c.oid) FROM pg_rewrite r
+    JOIN pg_depend d ON d.objid = r.oid AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE r.ev_class = %(view)s AND n.nspname = %(schema)s AND c.relname = ANY(%(names)s)
+"""
+
 
 def make_zone_views(session: Session, table: Table, tell: Tell) -> None:
     """Make the views over `table` that are missing or out of date; a failure is told and changes nothing else."""
@@ -39,8 +46,18 @@ def _make(session: Session, view: ZoneView, tell: Tell) -> None:
     wanted, found = comment_of(view, select), relation_named(session, view.name)
     if found and not (found.kind == "v" and is_signed(found.comment)):
         tell(foreign(session.place, view))
-    elif not (found and found.comment == wanted) and all(_is_ours(session, one) for one in (view.trips, view.zones)):
+        return
+    is_current = found and found.comment == wanted and _shows_present_tables(session, view, found)
+    if not is_current and all(_is_ours(session, table) for table in (view.trips, view.zones)):
         _make_in_turn(session, view, select, wanted)
+
+
+def _shows_present_tables(session: Session, view: ZoneView, found: Relation) -> bool:
+    """Whether the view shows the tables that have the names now: one that was renamed takes the view along."""
+    names = [table.name.lower() for table in (view.trips, view.zones)]
+    parameters = {"view": found.oid, "schema": session.schema, "names": names}
+    row = session.db.execute(_SHOWN, parameters).fetchone()
+    return row == (len(names),)
 
 
 def _column(name: str) -> str:
