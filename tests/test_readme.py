@@ -84,7 +84,8 @@ def test_an_installed_wheel_works_in_an_empty_folder(tmp_path: Path) -> None:
 
 
 def test_the_python_of_readme_runs(tmp_path: Path) -> None:
-    (script,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    scripts = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (script,) = [one for one in scripts if "taxi_ingest.airflow" not in one]
     ran = process([sys.executable, "-c", script], tmp_path, {"TAXI_INGEST_DEMO__ROWS": "50"})
     assert ran.code == 0, ran.err
     assert "rows=50" in ran.out

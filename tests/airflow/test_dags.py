@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import uuid
@@ -171,6 +172,14 @@ def test_the_example_makes_its_dags(airflow: home.Home) -> None:
     example = home.REPOSITORY / "examples" / "airflow" / "dags" / "taxi_trips.py"
     code = f"import runpy; print([made.dag_id for made in runpy.run_path({str(example)!r})['DAGS']])"
     assert python(airflow, code)[-1] == "['taxi_ingest_yellow', 'taxi_ingest_green', 'taxi_ingest_zones']"
+
+
+def test_the_dag_that_readme_and_documentation_show_is_one(airflow: home.Home) -> None:
+    pages = [(home.REPOSITORY / page).read_text(encoding="utf-8") for page in ("README.md", "docs/airflow.md")]
+    blocks = [re.findall(r"```python\n(from taxi_ingest.airflow.*?)```", page, re.DOTALL) for page in pages]
+    assert blocks[0] == blocks[1]
+    (airflow.folder / "dags" / "taxi.py").write_text(*blocks[0])
+    assert "taxi_ingest_yellow" in airflow.airflow("dags", "list", "--output", "plain", "--local")
 
 
 def test_a_connection_gives_googles_clients_their_key_for_as_long_as_the_task_runs(airflow: home.Home) -> None:
