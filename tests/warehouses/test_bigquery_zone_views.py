@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from bigquery_wire import *  # noqa: F403 - its fixtures
-from recording_server import DATASET, PROJECT, Answer, Recording, Request, refusal, refuse
+from recording_server import DATASET, PROJECT, Answer, Play, Recording, Request, refusal, refuse
 
 from taxi_ingest.catalog.reading import dataset
 from taxi_ingest.place import Place
@@ -128,11 +128,20 @@ def test_what_somebody_else_made_of_that_name_is_left_and_told_once(
     assert f"has a {VIEW} that taxi-ingest did not make" in sentence
 
 
-def test_a_view_that_is_refused_is_told_in_a_line_and_the_month_counts(
-    google: Recording, warehouse: Warehouse, told: list[str]
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refuse(403, "accessDenied", "Access Denied: bigquery.tables.create"),
+        refuse(503, "backendError", "no"),
+        lambda _: None,
+    ],
+    ids=["refused", "unavailable", "cut"],
+)
+def test_a_view_that_cannot_be_made_is_told_in_a_line_and_the_month_counts(
+    google: Recording, warehouse: Warehouse, told: list[str], impatient: None, answer: Play
 ) -> None:
     has(google)
-    google.play["tables.insert"] = [refuse(403, "accessDenied", "Access Denied: bigquery.tables.create")]
+    google.always["tables.insert"] = answer
     assert load(warehouse) == 2
     (sentence,) = told
     assert f"the rows were loaded, but not the view {VIEW} made" in sentence
