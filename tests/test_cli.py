@@ -34,7 +34,7 @@ from taxi_ingest import exits
         (["--month", "2021-01", "--store", "s3://bucket"], "is not a store. Possible: a folder"),
         (["--month", "2021-01", "--warehouse", "sqlite:x"], "is not a warehouse. Possible: duckdb:"),
         (["--month", "2021-01", "--warehouse", "duckdb:"], "names no file"),
-        (["--month", "2021-01", "--jobs", "0"], "global.jobs must be a whole number from 1 to 64, not 0"),
+        (["--month", "2021-01", "--jobs", "0"], "--jobs must be a whole number from 1 to 64, not 0"),
         (["--month", ""], "Which month?"),
         (["--config", "nowhere.toml"], "nowhere.toml does not exist"),
     ],
@@ -95,8 +95,8 @@ def test_a_bug_ends_3_and_names_its_log(taxi: Command, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_made_ends_1_with_a_sentence(taxi: Command, tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("a file where a folder must be")
-    ran = taxi("run", "--month", "2021-01", "--source", "file:///nowhere/{month}.csv")
+    (tmp_path / "file").write_text("a file where a folder must be")
+    ran = taxi("run", "--month", "2021-01", "--source", "file:///nowhere/{month}.csv", "--data-dir", "file/data")
     assert (ran.code, "Traceback" in ran.err) == (1, False)
     assert "this machine refused" in ran.err
 
