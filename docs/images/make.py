@@ -24,7 +24,7 @@ COLUMNS = 100
 SHOWN = "/srv/taxi"
 """Stands for the folder that the pictures are made in."""
 HINT = "Look at it: "
-"""Begins the line that opens the table; it names this machine's Python."""
+"""Begins the line that opens the table; it names the program as it was called here."""
 SCENES = {
     "run.svg": ["run --source demo --month 2021-03..2021-05"],
     "status.svg": ["status", "history --last 4"],
