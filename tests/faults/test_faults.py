@@ -14,7 +14,7 @@ from crashing import SCENARIOS, Scenario, campaign
 from emulators import servers
 from places import EMULATORS
 
-KILLS = int(os.environ.get("TAXI_INGEST_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("TAXI_INGEST_TEST_KILLS", "2"))
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
