@@ -7,6 +7,8 @@ two that begin at once, one sees the other at least.
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,9 @@ from filelock import FileLock, Timeout
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import LockedError
 from taxi_ingest.layout import Layout
+
+if sys.platform != "win32":
+    import fcntl
 
 _PROBE_SECONDS = 0.2
 """How long a run waits for a lock that may only be held by `is_locked` in another process."""
@@ -91,5 +96,24 @@ def is_locked(path: Path) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # a data directory that may only be read
+    except OSError:  # a lock that may only be read, as another user's
+        return _is_held_by_another(path)
+
+
+def _is_held_by_another(path: Path) -> bool:
+    """Whether a lock file that may only be read is held; False where that cannot be told."""
+    if sys.platform == "win32":
         return False
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False

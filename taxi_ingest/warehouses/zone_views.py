@@ -7,6 +7,7 @@ kind of warehouse makes it in its own way after a load, if it is missing or its 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ Quote = Callable[[str], str]
 Tell = Callable[[str], None]
 
 _SIGN = "A view of taxi-ingest"
+_SIGNED = re.compile(rf"\. {_SIGN} \([0-9a-f]{{16}}\)\.$")
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def comment_of(view: ZoneView, select: str) -> str:
 
 def is_signed(comment: str) -> bool:
     """Whether a view with this comment is ours."""
-    return _SIGN in comment
+    return _SIGNED.search(comment) is not None
 
 
 def told_once(announce: Tell) -> Tell:

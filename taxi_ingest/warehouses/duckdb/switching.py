@@ -73,7 +73,7 @@ def view_to_table(db: DuckDBPyConnection, table: Table, day: date | None) -> Non
     create_table(db, table)
     db.execute(f"INSERT INTO {quoted(table.name)} {rows_of(table, loads)}")
     counted = dict(db.execute(f"SELECT {_month(table)}, count(*) FROM {quoted(table.name)} GROUP BY ALL").fetchall())  # noqa: S608
-    if counted != {load.day: load.rows for load in loads if load.rows}:
+    if {day: rows for day, rows in counted.items() if rows} != {load.day: load.rows for load in loads if load.rows}:
         raise _cannot_become(table, "table", "its files have other rows than they were loaded with", "Run again.")
     name = name_of_loads(db)
     for load in loads:
