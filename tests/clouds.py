@@ -5,6 +5,7 @@ The servers know no partition decorators, so runs use `load.method = "merge"`.
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,3 +72,18 @@ def cloud(
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_server)
     client = bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())
     return Cloud(taxi, f"d{uuid.uuid4().hex[:12]}", environment, client, tmp_path)
+
+
+def workload_credentials(folder: Path, url: str) -> Path:
+    """Credentials of a workload, such as a job of GitHub Actions, that signs in with a token of its own provider."""
+    (folder / "token").write_text("a-token")
+    document = {
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": f"{url}/v1/token",
+        "credential_source": {"file": str(folder / "token")},
+    }
+    path = folder / "credentials.json"
+    path.write_text(json.dumps(document))
+    return path

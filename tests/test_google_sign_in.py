@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clouds import workload_credentials
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from loopback import LoopbackHandler, serving
@@ -30,28 +31,13 @@ def sign_in(status: int) -> Iterator[str]:
         yield url
 
 
-def credentials(folder: Path, url: str) -> Path:
-    """Credentials of a workload, such as a job of GitHub Actions, that signs in with a token of its own provider."""
-    (folder / "token").write_text("a-token")
-    document = {
-        "type": "external_account",
-        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "token_url": f"{url}/v1/token",
-        "credential_source": {"file": str(folder / "token")},
-    }
-    path = folder / "credentials.json"
-    path.write_text(json.dumps(document))
-    return path
-
-
 @pytest.mark.parametrize(("status", "kind"), [(503, TransientError), (429, TransientError), (403, StoreError)])
 def test_a_sign_in_that_fails_for_the_moment_may_be_tried_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int, kind: type[TaxiError]
 ) -> None:
     monkeypatch.setattr("taxi_ingest.google_cloud.RETRY_SECONDS", 0.5)
     with sign_in(status) as url:
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(credentials(tmp_path, url)))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(workload_credentials(tmp_path, url)))
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "wire-project")
         with pytest.raises(kind) as raised:
             open_store(Place.parse("gs://demo-bucket")).held("trips/")
@@ -86,7 +72,7 @@ def test_a_service_account_that_may_not_be_used_is_told_in_googles_words_with_th
                 self.reply_json(200, {"access_token": "a-token", "token_type": "Bearer", "expires_in": 3600})
 
     with serving(Handler) as url:
-        path = credentials(tmp_path, url)
+        path = workload_credentials(tmp_path, url)
         impersonating = {
             "service_account_impersonation_url": f"{url}/v1/projects/-/serviceAccounts/a@b.c:generateAccessToken"
         }
@@ -148,7 +134,7 @@ def test_a_folder_in_place_of_credentials_is_told_by_doctor(named: Path) -> None
 
 
 def test_workload_identity_is_not_taken_for_somebodys_own_account(named: Path, tmp_path: Path) -> None:
-    named.write_bytes(credentials(tmp_path, "http://127.0.0.1:9").read_bytes())
+    named.write_bytes(workload_credentials(tmp_path, "http://127.0.0.1:9").read_bytes())
     assert next(open_store(Place.parse("gs://demo-bucket")).checks()).sentence == "signed in by workload identity"
 
 

@@ -63,16 +63,7 @@ def dag(  # noqa: PLR0913 - each is one thing that installations differ in
     name, uri = f"{place}/{known.table}", f"x-taxi-ingest://{_path(str(place))}/{known.table}"
     table = Asset(name=name, uri=uri, group="taxi-ingest")
     tasks = Tasks(site, settings, dataset, table, pools or {}, google_conn_id)
-    options: dict[str, Any] = {
-        "schedule": _timetable(known, schedule, months_back, timezone),
-        "start_date": datetime.fromisoformat(f"{known.first}-01") if known.monthly else datetime(2009, 1, 1),
-        "catchup": False,
-        "description": known.title,
-        "doc_md": known.title + (". A run is a month; `months` takes several." if known.monthly else "."),
-        "tags": ["taxi-ingest", dataset],
-        "params": _params(known) | dict(more.pop("params", None) or {}),
-        "default_args": {"owner": "taxi-ingest"},
-    }
+    options = _options(known, _timetable(known, schedule, months_back, timezone), more.pop("params", None) or {})
     with DAG(dag_id or f"taxi_ingest_{dataset}", **(options | more)) as made:
 
         def month(part: Any) -> None:
@@ -85,6 +76,20 @@ def dag(  # noqa: PLR0913 - each is one thing that installations differ in
 
         task_group(group_id="month")(month).expand(part=tasks.parts()())
     return made
+
+
+def _options(known: Dataset, schedule: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What Airflow's DAG is made with, where its owner says nothing else; `params` come beside ours."""
+    return {
+        "schedule": schedule,
+        "start_date": datetime.fromisoformat(f"{known.first}-01") if known.monthly else datetime(2009, 1, 1),
+        "catchup": False,
+        "description": known.title,
+        "doc_md": known.title + (". A run is a month; `months` takes several." if known.monthly else "."),
+        "tags": ["taxi-ingest", known.name],
+        "params": _params(known) | dict(params),
+        "default_args": {"owner": "taxi-ingest"},
+    }
 
 
 def _check_pools(site: Site, pools: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clouds import workload_credentials
 from loopback import LoopbackHandler, serving
 from resumable_gcs import Bucket, Handler, resumable_gcs
 
@@ -111,7 +112,7 @@ def test_credentials_are_shown_to_no_other_server_than_googles(
 
     with serving(Eager) as url:
         monkeypatch.delenv("STORAGE_EMULATOR_HOST")
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(_workload(tmp_path, url)))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(workload_credentials(tmp_path, url)))
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "wire-project")
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
         for server in (google.url, "https://storage.googleapis.com"):
@@ -119,21 +120,6 @@ def test_credentials_are_shown_to_no_other_server_than_googles(
             with pytest.raises(TransientError):  # Google itself is not there
                 put(open_store(Place.parse("gs://demo-bucket"), uploads=note.parents[1]), path)
     assert shown == []
-
-
-def _workload(folder: Path, url: str) -> Path:
-    """Credentials that get their token from `url`."""
-    (folder / "token").write_text("a-token")
-    document = {
-        "type": "external_account",
-        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "token_url": f"{url}/v1/token",
-        "credential_source": {"file": str(folder / "token")},
-    }
-    path = folder / "credentials.json"
-    path.write_text(json.dumps(document))
-    return path
 
 
 Answer = Callable[[Handler, int], tuple[int, Any, dict[str, str]] | None]

@@ -179,6 +179,7 @@ def test_a_job_that_may_not_be_seen_and_may_still_run_is_told_with_a_way_out(
 def test_a_job_that_bigquery_can_not_have_is_settled(google: Recording, warehouse: Warehouse) -> None:
     google.always["jobs.get"] = refuse(400, "invalid", "Invalid project ID 'demo'")
     settle(warehouse, hours_old(0))
+    assert len(google.sent("jobs.get")) == 1
 
 
 def test_a_job_is_recorded_with_the_time_it_was_sent(google: Recording, warehouse: Warehouse) -> None:
