@@ -56,7 +56,7 @@ class History:
         """Open a run and return its id; what an earlier, killed run left open is marked `interrupted`."""
         log.setLevel(logging.INFO)
         self._execute("UPDATE attempts SET outcome = 'interrupted' WHERE outcome = 'running'")
-        self.run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+        self.run = self._use(_new_id)
         self._begun = (self.run, _now(), os.getpid(), version, _storable(request))
         self._use(self._insert_run)
         return self.run
@@ -257,6 +257,14 @@ class History:
 
     def _insert_run(self, db: sqlite3.Connection) -> None:
         db.execute("INSERT INTO runs (run, started, pid, version, request) VALUES (?, ?, ?, ?, ?)", self._begun)
+
+
+def _new_id(db: sqlite3.Connection) -> str:
+    """The second in which a run begins, and four digits by which it differs from all other runs of that second."""
+    while True:
+        run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+        if not db.execute("SELECT 1 FROM runs WHERE run = ?", [run]).fetchone():
+            return run
 
 
 def _is_bug(raised: BaseException) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import secrets
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -81,3 +84,17 @@ def test_outcomes_are_kept_when_the_run_ends(history: History, database: Path) -
             ("parquetize", "blocked"),
         ]
         assert db.execute("SELECT exit FROM runs").fetchall() == [(1,)]
+
+
+def test_runs_of_one_second_that_draw_the_same_digits_get_different_ids(
+    tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = itertools.chain(["ab12"] * 5, itertools.count(1000))
+    monkeypatch.setattr(secrets, "token_hex", lambda size: str(next(digits)))
+    ids = set()
+    for _ in range(3):
+        with contextlib.closing(History(database, tmp_path / "logs")) as history:
+            ids.add(history.begin("run", "0"))
+    with contextlib.closing(sqlite3.connect(database)) as db:
+        assert {run for (run,) in db.execute("SELECT run FROM runs")} == ids
+    assert (len(ids), list(database.parent.glob("*.damaged-*"))) == (3, [])
