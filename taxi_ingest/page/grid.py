@@ -50,7 +50,7 @@ def _cell(one: PartFacts | None) -> Markup:
     bars: list[Markup] = []
     if look.css != "done":
         bars = [element("i", class_=LOOKS[one.steps[step].state].css) for step in STEPS]
-    link = element("a", look.sign, bars, href=f"#{one.part}", class_=look.css, aria_label=name, title=name)
+    link = element("a", look.sign, bars, href=f"#{one.part}", class_=look.css, aria_label=name)
     return element("td", link)
 
 

@@ -1,5 +1,6 @@
 "use strict";
-// In a grid, Tab reaches one month and arrow keys move on from it; a link into a closed table opens it.
+// In a grid, Tab reaches one month, arrow keys move on from it, and a pointer over it shows its label; a link into a
+// closed table opens it.
 for (const grid of document.querySelectorAll("table.grid")) {
   const lines = [...grid.tBodies[0].rows].map((line) => [...line.querySelectorAll("td")].map((cell) => cell.firstChild));
   const links = lines.flat().filter(Boolean);
@@ -7,6 +8,7 @@ for (const grid of document.querySelectorAll("table.grid")) {
     for (const other of links) other.tabIndex = -1;
     link.tabIndex = 0;
   };
+  for (const link of links) link.title = link.getAttribute("aria-label");
   if (links.length) choose(links[0]);
   grid.addEventListener("focusin", (event) => choose(event.target));
   const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };

@@ -90,7 +90,7 @@ def test_runs_are_listed_newest_first_with_what_was_asked_for(loaded: Loaded, re
 def test_the_warehouse_that_is_named_is_looked_at(loaded: Loaded) -> None:
     assert loaded.taxi("report", "--warehouse", "duckdb:data/other.duckdb").code == 0
     grid = page_of(loaded.data / "report.html").one("table", **{"aria-label": "yellow"})
-    assert grid.one("a").attributes["title"] == ("2020-01: download, parquetize, upload done; load out of date")
+    assert grid.one("a").attributes["aria-label"] == ("2020-01: download, parquetize, upload done; load out of date")
 
 
 def test_a_damaged_history_is_told_and_the_page_shows_what_receipts_say(loaded: Loaded) -> None:
