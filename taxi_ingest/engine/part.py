@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -32,6 +33,7 @@ from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartRece
 from taxi_ingest.state.refresh import Refreshed, refresh
 from taxi_ingest.state.retention import is_of_an_unfinished_run
 from taxi_ingest.state.wanted import wanted
+from taxi_ingest.warehouses import table_of
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.conversion import Converters
@@ -48,6 +50,8 @@ class Workplace:
         self.job = job
         self.observer = observer
         self.publisher = Publisher(job.source)
+        self._looked_at_views: set[str] = set()
+        self._looking_at_views = threading.Lock()
 
     @classmethod
     def of(cls, job: Job, announce: Callable[[str], None] | None = None) -> Self:
@@ -79,6 +83,16 @@ class Workplace:
             tables = {dataset_named(part.dataset).table for part in self.job.parts}
             with contextlib.suppress(WarehouseError, TransientError):  # the next run comes by again
                 warehouses.sweep(self.observer.warehouse, *sorted(tables))
+
+    def make_views(self, part: Part) -> None:
+        """Have the warehouse make the views over the table of `part` that are missing; it looks once a table."""
+        table = table_of(dataset_named(part.dataset))
+        with self._looking_at_views:
+            if table.name in self._looked_at_views:
+                return
+            self._looked_at_views.add(table.name)
+            with contextlib.suppress(WarehouseError, TransientError):  # the rows are there, and later loads try again
+                self.observer.warehouse.make_views(table)
 
     @functools.cached_property
     def converters(self) -> Converters:
@@ -162,6 +176,8 @@ def _found_done(workplace: Workplace, part: Part, step: Step, decision: Decision
         if isinstance(proven, Parquetized) and "parquet" not in workplace.job.kept:
             unfinished = is_of_an_unfinished_run(workplace.observer.receipts.of(part))
             proven = replace(proven, temporary=proven.temporary or unfinished)
+        if step == "load":  # a load that was killed after its rows had no time for the views
+            workplace.make_views(part)
         workplace.observer.finished(part, step, proven)
     remove_unkept(workplace.observer, workplace.job, part, step)
     return "up_to_date"

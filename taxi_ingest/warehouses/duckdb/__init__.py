@@ -39,7 +39,7 @@ from taxi_ingest.warehouses.duckdb.sql import number, quoted, rows_in_file
 from taxi_ingest.warehouses.duckdb.switching import table_to_view, view_to_table
 from taxi_ingest.warehouses.duckdb.tables import check_relation, comment_on, is_our_view, is_table, prepare
 from taxi_ingest.warehouses.duckdb.views import count_rows, create_view, file_now, is_whole, view_title
-from taxi_ingest.warehouses.duckdb.zone_views import make_zone_views
+from taxi_ingest.warehouses.duckdb.zone_views import lack_zone_views, make_zone_views
 from taxi_ingest.warehouses.zone_views import told_once
 
 if TYPE_CHECKING:
@@ -221,6 +221,14 @@ class DuckDB:
         """
         with contextlib.suppress(InUseError), self._connections.open(read_only=False, patient=False) as db:
             comment_on(db, table, "VIEW", view_title(table))
+
+    def make_views(self, table: Table) -> None:
+        """Make the views with the names of zones that are missing; see the contract, `Warehouse.make_views`."""
+        with self._connections.open(read_only=True) as db:
+            lack_views = lack_zone_views(db, table, self.place)
+        if lack_views:
+            with self._connections.open(read_only=False, patient=False) as db:
+                make_zone_views(db, table, self.place, self._tell)
 
     def preview_command(self, table: str) -> str:
         """Our own `query`, because the program `duckdb` may not be installed."""
