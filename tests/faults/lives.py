@@ -9,13 +9,15 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from places import Content, Destination
 
 from taxi_ingest.sources.partial import SUFFIX
+from taxi_ingest.state.receipts import Parquetized
+from taxi_ingest.writers.provenance import Provenance
 
 PATIENCE = 120
 """Seconds after which a run that nobody kills hangs."""
@@ -25,6 +27,9 @@ _BYTES_DIFFER = ("logs/", "state/", "lake.marks/", "taxi.duckdb")
 
 _DIFFERS = {"at", "checksum", "mtime_ns"}
 """What a receipt or a mark says of times and of this life's own places, and the checksum over that."""
+
+_RESTORED = {one.name for one in fields(Parquetized)} - {one.name for one in fields(Provenance)} | {"facts"}
+"""What the footer does not say of a Parquet file, so that a receipt which was restored from it does not either."""
 
 Step = tuple[str, str, str]
 """Dataset, month ("" for none) and step."""
@@ -125,5 +130,6 @@ def _digest(content: bytes) -> str:
 
 def _said(path: Path) -> str:
     """A digest of what a receipt or a mark says, but for what differs from life to life."""
-    document = {name: value for name, value in json.loads(path.read_bytes()).items() if name not in _DIFFERS}
+    left_out = _DIFFERS | (_RESTORED - {"bytes", "crc32c"})
+    document = {name: value for name, value in json.loads(path.read_bytes()).items() if name not in left_out}
     return _digest(json.dumps(document, sort_keys=True).encode())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import functools
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +30,11 @@ def strace() -> None:
         pytest.skip("there is no strace")
 
 
+def run_in(folder: Path, *arguments: str, under: Sequence[str] = ()) -> int:
+    """The exit code of a run in `folder`."""
+    return subprocess.run([*under, *RUN, *arguments], cwd=folder, check=False).returncode
+
+
 def test_a_month_that_is_loaded_again_is_whole_whenever_the_load_is_killed(tmp_path: Path) -> None:
     forced = next(one for one in SCENARIOS if one.forced and "DuckDB" in one.name)
     totals = at_each(tmp_path, replace(forced, months=forced.months[:1]), COMMITS)
@@ -38,9 +43,7 @@ def test_a_month_that_is_loaded_again_is_whole_whenever_the_load_is_killed(tmp_p
 
 
 def test_the_run_after_a_killed_load_makes_the_view_that_it_had_no_time_for(tmp_path: Path) -> None:
-    def run(*arguments: str, under: list[str] | None = None) -> int:
-        return subprocess.run([*(under or []), *RUN, *arguments], cwd=tmp_path, check=False, env=os.environ).returncode
-
+    run = functools.partial(run_in, tmp_path)
     assert run(*ZONES) == 0
     before = tmp_path / "before"
     shutil.copytree(tmp_path / "data", before)
