@@ -84,12 +84,22 @@ class Job:
         return {name: _in_words(latest) for name, latest in self.latest.items() if latest.unanswered}
 
 
-def make_job(settings: Settings, *, verb: str, force: bool = False, refresh: bool = False) -> tuple[Job, list[str]]:
-    """The job for `verb` ("run" or a step), and notices for the user. Raises UsageError."""
+def make_job(
+    settings: Settings,
+    *,
+    verb: str,
+    force: bool = False,
+    refresh: bool = False,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> tuple[Job, list[str]]:
+    """The job for `verb` ("run" or a step), and notices for the user. Raises UsageError.
+
+    `tell` hears what is waited for while a publisher is asked for its newest month.
+    """
     _check_level(settings)
     job = job_for(settings, ())
     check_pair(job.store, job.warehouse, job.warehouse_options)
-    asked = asked_for(settings, job.layout.parts_with_receipts)
+    asked = asked_for(settings, job.layout.parts_with_receipts, tell)
     target: Step = next((step for step in STEPS if step == verb), "load")
     forced = frozenset(STEPS if verb == "run" else (target,)) if force else frozenset[Step]()
     made = job_for(settings, asked.parts, targets=frozenset({target}), forced=forced, refresh=refresh)

@@ -44,7 +44,7 @@ ToParquet = Annotated[
 
 
 def query(
-    sql: Sql,
+    sql: Sql = "",
     as_csv: AsCsv = False,
     as_json: AsJsonRows = False,
     parquet: ToParquet = None,
