@@ -9,6 +9,7 @@ from conftest import Command
 
 from taxi_ingest import exits
 from taxi_ingest.cli import _VERBS
+from taxi_ingest.cli.help import _CALLED_HERE
 
 
 def help_of(taxi: Command, *verb: str) -> str:
@@ -47,6 +48,9 @@ def test_every_verb_has_an_example_and_its_options_in_the_same_groups(taxi: Comm
     [
         ("help runn", "Did you mean 'run'?"),
         ("ls", "taxi-ingest status"),
+        ("retry", "taxi-ingest run"),
+        ("run -v", "taxi-ingest logs --verbose"),
+        ("status --no-color", "NO_COLOR=1"),
         ("runn", "Did you mean 'run'?"),
         ("--month 2021-01", "Options stand after the verb: taxi-ingest run --month"),
         ("--data-dir data status", "Options stand after the verb: taxi-ingest status --data-dir"),
@@ -58,6 +62,10 @@ def test_every_verb_has_an_example_and_its_options_in_the_same_groups(taxi: Comm
 def test_what_habit_types_is_refused_with_what_to_type(taxi: Command, typed: str, leads_to: str) -> None:
     ran = taxi(*typed.split())
     assert (ran.code, leads_to in ran.err) == (2, True), ran.err
+
+
+def test_every_word_of_others_leads_to_a_verb() -> None:
+    assert {meant for word, meant in _CALLED_HERE.items() if meant not in _VERBS or word in _VERBS} == set()
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ class Verb(TyperCommand):
             return super().parse_args(ctx, args)
         except _UsageError as error:
             error.message = _whole_number(error.message) + _guess(typed, error.message)
+            if instead := _INSTEAD.get(getattr(error, "option_name", "")):
+                error.message = f"{error.message.rstrip('.')}. {instead}"
             raise
 
 
@@ -121,14 +123,41 @@ def _as_options(words: list[str]) -> list[str]:
 
 
 _CALLED_HERE = {
-    "ls": "status",
-    "list": "status",
-    "sql": "query",
-    "check": "doctor",
+    "build": "run",
+    "retry": "run",
+    "sync": "run",
     "fetch": "download",
     "convert": "parquetize",
+    "diff": "plan",
+    "info": "status",
+    "list": "status",
+    "ls": "status",
+    "show": "status",
+    "runs": "history",
+    "trace": "logs",
+    "columns": "catalog",
+    "schema": "catalog",
+    "tables": "catalog",
+    "sql": "query",
+    "count": "rows",
+    "stats": "rows",
+    "docs": "report",
+    "check": "doctor",
+    "debug": "doctor",
+    "prune": "clean",
+    "settings": "config",
+    "schedule": "cron",
 }
 """Words that other programs have for what is called otherwise here."""
+
+_INSTEAD = {
+    "-v": "More of every try is in its log: taxi-ingest logs --verbose.",
+    "--verbose": "More of every try is in its log: taxi-ingest logs --verbose.",
+    "--color": "Colours follow the terminal; the environment variables NO_COLOR and FORCE_COLOR are honoured.",
+    "--no-color": "Set the environment variable NO_COLOR=1.",
+    "--no-progress": "Bars are drawn on a terminal only: use --quiet, or a pipe.",
+}
+"""Options that other programs have, and what there is here."""
 
 SETTINGS: Mapping[str, str] = {
     "--month": "shared.month",
