@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 _MOST_FREE = 1 / 3
 """The share of the file that replaced rows may leave free: the file is then half as large again as it need be."""
 
+_SWEPT = "_taxi_ingest_sweep"
+"""The name of a table that is made and dropped in one transaction, so that nobody sees it."""
+
 _BLOCKS = """
 SELECT free_blocks, greatest(total_blocks, 1) FROM pragma_database_size() WHERE database_name = current_database()
 """
@@ -180,9 +183,12 @@ class DuckDB:
         return ""
 
     def sweep(self, *_tables: str) -> None:
-        """Take into the file what a killed load left in DuckDB's log beside it."""
+        """Take into the file what a killed load left in DuckDB's log beside it, and have the log removed."""
         if self._path.with_name(f"{self._path.name}.wal").exists():
             with self._connections.open(read_only=False, patient=False) as db:
+                with transaction(db):  # without a change, a log in which nothing was committed would stay
+                    db.execute(f"CREATE TABLE {quoted(_SWEPT)} (n INTEGER)")
+                    db.execute(f"DROP TABLE {quoted(_SWEPT)}")
                 db.execute("CHECKPOINT")
 
     @contextlib.contextmanager
