@@ -28,6 +28,9 @@ class Target:
 DUCKDB = ("taxi.duckdb", "taxi.duckdb.wal")
 COMMITS = Target(("fdatasync", "fsync", "ftruncate", "unlink"), DUCKDB)
 WRITES = Target(("write", "pwrite64"), DUCKDB)
+HISTORY = Target(
+    ("pwrite64", "fdatasync", "fsync", "ftruncate"), tuple(f"state/history.sqlite{end}" for end in ("", "-wal", "-shm"))
+)
 NAMES = Target(("rename", "renameat", "renameat2", "link", "linkat"))
 REQUESTS = Target(("sendto",))
 

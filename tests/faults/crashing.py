@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiming import COMMITS, NAMES, REQUESTS, WRITES, Aim, Calls, Target, can_aim, tracing
+from aiming import COMMITS, HISTORY, NAMES, REQUESTS, WRITES, Aim, Calls, Target, can_aim, tracing
 from lives import PATIENCE, Life, State, Step
 from loopback import LoopbackHandler, serving
 from places import Destination, Places, places
@@ -67,8 +67,8 @@ def _folder(**settings: str) -> Callable[[Places, Path], Destination]:
     return functools.partial(Places.in_folder, **settings)
 
 
-_FILES = (COMMITS, WRITES, NAMES)
-_SERVER = (REQUESTS, NAMES)
+_FILES = (COMMITS, WRITES, NAMES, HISTORY)
+_SERVER = (REQUESTS, NAMES, HISTORY)
 
 SCENARIOS = (
     Scenario("folder + DuckDB, CSV", *_CSV, _folder(), _FILES),

@@ -31,6 +31,9 @@ _DIFFERS = {"at", "checksum", "mtime_ns"}
 _RESTORED = {one.name for one in fields(Parquetized)} - {one.name for one in fields(Provenance)} | {"facts"}
 """What the footer does not say of a Parquet file, so that a receipt which was restored from it does not either."""
 
+_JOURNALS = {"state/history.sqlite-wal", "state/history.sqlite-shm"}
+"""What may be there beside the history while nothing is lost."""
+
 Step = tuple[str, str, str]
 """Dataset, month ("" for none) and step."""
 
@@ -120,7 +123,7 @@ class State:
                 if here.get(key) != there.get(key):
                     yield f"{name}: {key} is {there.get(key, 'missing')}, undisturbed {here.get(key, 'missing')}"
         for name in sorted(self.names ^ other.names):
-            if not name.startswith("state/history"):  # a journal may be there while nothing is lost
+            if name not in _JOURNALS:
                 yield f"{name} is {'missing' if name in self.names else 'left over'}"
 
 
