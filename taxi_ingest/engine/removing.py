@@ -1,19 +1,24 @@
-"""Takes files off this disk that were used up: what `keep` does not name, and what `clean` is told."""
+"""Takes files off this disk: what `keep` does not name, what `clean` is told, and what killed runs left."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from taxi_ingest import stores
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import Artefact, Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import object_name
-from taxi_ingest.state.observe import Observer, is_original, missing_original
+from taxi_ingest.sources import partial
+from taxi_ingest.state.observe import Observer
+from taxi_ingest.state.on_disk import is_original, missing_original
 from taxi_ingest.state.retention import why_kept
 from taxi_ingest.state.wanted import wanted
+from taxi_ingest.stores import Store, unfinished
 
 log = logging.getLogger("taxi_ingest")
 
@@ -39,6 +44,16 @@ def remove_unkept(observer: Observer, job: Job, part: Part, step: Step) -> None:
         log.info("%s: the %s file cannot be removed: %s", part, artefact, error)
         return
     observer.removed(part, artefact)
+
+
+def remove_leftovers(job: Job, store: Store) -> None:
+    """Remove what killed runs left unfinished; right only under the lock of a run, when nobody is writing it."""
+    layout = job.layout
+    for scratch in layout.scratch_files():
+        scratch.unlink(missing_ok=True)
+    stores.sweep(store, layout.parquets)
+    partial.forget_old(layout.raws, time.time())
+    unfinished.forget_old(layout.uploads, time.time())
 
 
 def prune(observer: Observer, job: Job, part: Part, artefact: Artefact) -> None:
