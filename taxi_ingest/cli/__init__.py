@@ -3,7 +3,7 @@
 `options` holds what can be typed, `completing` what the shell offers, `help` how help is laid out. The verbs: `working`
 runs steps, `planning` foresees it, `looking` and `looking_back` only look, `querying` asks the warehouse, `verifying`
 looks at everything, `reporting` writes the page, `cleaning` removes files. `telling` tells others how a run ended,
-`codes` says which exit code an error makes, `asking` puts a question, `documents` is what --json prints.
+`bugs` keeps the traceback of a bug, `asking` puts a question, `documents` is what --json prints.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from taxi_ingest import __version__, exits
-from taxi_ingest.cli import cleaning, looking, looking_back, querying, reporting, verifying, working
+from taxi_ingest.cli import bugs, cleaning, looking, looking_back, querying, reporting, verifying, working
 from taxi_ingest.cli.help import Verb, Verbs
 from taxi_ingest.errors import TaxiError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
@@ -160,7 +160,7 @@ def _exit_code() -> int:
         return exits.code_of(error)
     except Exception as error:  # noqa: BLE001 - the edge: whatever else comes here is a bug, or no fault of ours
         refused = machine_refused(error)
-        _complain(refused or f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path('logs'))}")
+        _complain(refused or bugs.kept(traceback.format_exc(), Path("logs")))
         return exits.code_of(error)
 
 

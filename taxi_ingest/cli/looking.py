@@ -49,8 +49,9 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
 ) -> None:
     """Foresee `run` with the same options."""
     given = Given(
-        month, dataset, source, store, warehouse, strict=strict, config=config, data_dir=data_dir, refresh=refresh
-    )
+        month=month, dataset=dataset, source=source, store=store, warehouse=warehouse, strict=strict, config=config,
+        data_dir=data_dir, refresh=refresh,
+    )  # fmt: skip
     raise typer.Exit(foresee("run", given, force=force, as_json=as_json))
 
 
@@ -134,7 +135,9 @@ def cron(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     from taxi_ingest.settings import config_named
     from taxi_ingest.systemd import units
 
-    given = Given(month, dataset, source, store, warehouse, config=config, data_dir=data_dir)
+    given = Given(
+        month=month, dataset=dataset, source=source, store=store, warehouse=warehouse, config=config, data_dir=data_dir
+    )
     settings = given.settings()
     check_settings(settings)
     options = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taxi_ingest.cli.completing import log_words
-from taxi_ingest.cli.documents import print_json
+from taxi_ingest.cli.documents import part_fields, print_json
 from taxi_ingest.cli.options import (
     AsJson,
     Config,
@@ -62,11 +62,10 @@ def status(
         report.error(str(error))
     known = known_parts(job, (part for part, _ in attempts))
     parts = chosen(known, months=month or [], datasets=dataset or [])
-    # receipts are believed when a run, or somebody at a prompt, has the database open
-    observer = Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0.0))
+    observer = Observer.impatient(job, "this disk")
     cells = grid(job, observer, parts, attempts, failed)
     if as_json:
-        rows = [{"dataset": p.dataset, "month": p.month} | {s: asdict(c) for s, c in cells[p].items()} for p in parts]
+        rows = [part_fields(part) | {step: asdict(cell) for step, cell in cells[part].items()} for part in parts]
         print_json({"parts": rows})
     else:
         grids.status(report.console(), cells, job.layout.data_dir, known)
@@ -98,10 +97,8 @@ def history(
         one = past.named(run)
         attempts, outcomes, notes = past.attempts(one, failed=failed), past.outcomes(one), past.notes(one)
     if as_json:
-        ends = [{"dataset": p.dataset, "month": p.month, "step": s, "outcome": o} for p, s, o in outcomes]
-        said = [
-            {"dataset": n.part and n.part.dataset, "month": n.part and n.part.month, "note": n.sentence} for n in notes
-        ]
+        ends = [part_fields(part) | {"step": step, "outcome": outcome} for part, step, outcome in outcomes]
+        said = [part_fields(note.part) | {"note": note.sentence} for note in notes]
         print_json({"run": asdict(one), "attempts": [asdict(a) for a in attempts], "outcomes": ends, "notes": said})
     else:
         reporting.run(report.console(), one, attempts, outcomes, notes)
@@ -154,10 +151,9 @@ def _layout(config: str | None, data_dir: str | None) -> Layout:
 
 
 def _past_runs(layout: Layout) -> AbstractContextManager[PastRuns]:
-    from taxi_ingest.engine.lock import is_locked
-    from taxi_ingest.history.reading import past_runs
+    from taxi_ingest.engine.holder import history_of
 
-    return past_runs(layout.history, at_work=is_locked(layout.lock))
+    return history_of(layout)
 
 
 def _fitting(attempts: Iterable[PastAttempt], part: str, step: str, *, failed: bool) -> list[PastAttempt]:

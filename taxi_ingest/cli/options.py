@@ -197,7 +197,7 @@ def _with_options(message: str) -> str:
     return message
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Given:
     """Options as they were typed; None or False where they were not."""
 

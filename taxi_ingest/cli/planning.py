@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from taxi_ingest import exits
-from taxi_ingest.cli.documents import print_json
+from taxi_ingest.cli.documents import part_fields, print_json
 
 if TYPE_CHECKING:
     from taxi_ingest.cli.options import Given
@@ -36,9 +36,8 @@ def foresee(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
 
 def _document(planned: Plan) -> dict[str, object]:
     parts = [
-        {
-            "dataset": one.part.dataset,
-            "month": one.part.month,
+        part_fields(one.part)
+        | {
             "source": one.source,
             "rows": one.rows,
             "download_bytes": one.download_bytes,
@@ -51,7 +50,7 @@ def _document(planned: Plan) -> dict[str, object]:
     sums = {name: getattr(planned, name) for name in ("rows", "download_bytes", "disk_bytes", "disk_free")}
     refreshed = planned.refreshed
     cloud = {"cloud_bytes": asdict(planned.cloud), "costs": list(planned.costs)}
-    gone = [{"dataset": part.dataset, "month": part.month, "note": note} for part, note in refreshed.gone.items()]
+    gone = [part_fields(part) | {"note": note} for part, note in refreshed.gone.items()]
     asked = {"asked": refreshed.asked, "gone": gone, "unanswered": refreshed.unanswered}
     disks = [asdict(disk) for disk in planned.disks]
     return {"parts": parts} | sums | cloud | {"disks": disks, "refresh": asked, "refusals": planned.refusals}

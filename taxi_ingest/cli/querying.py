@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taxi_ingest import exits
-from taxi_ingest.cli.documents import print_json
+from taxi_ingest.cli.documents import part_fields, print_json
 from taxi_ingest.cli.options import (
     OUTPUT,
     AsJson,
@@ -70,7 +70,7 @@ def query(
     try:
         with place.query(statement) as answer:
             if answer.note:
-                report.say(report.console(stderr=True), [answer.note])
+                report.tell(answer.note)
             _write(answer, as_csv=as_csv, as_json=as_json, parquet=parquet)
     except WarehouseError as error:
         hints = where_the_demo_is(layout_of(settings).data_dir)
@@ -114,10 +114,7 @@ def _opened(settings: Settings) -> OpenWarehouse:
     from taxi_ingest.job import options_of, warehouse_of
     from taxi_ingest.warehouses import open_warehouse
 
-    def announce(sentence: str) -> None:
-        report.say(report.console(stderr=True), [sentence])
-
-    return open_warehouse(warehouse_of(settings), replace(options_of(settings), announce=announce))
+    return open_warehouse(warehouse_of(settings), replace(options_of(settings), announce=report.tell))
 
 
 def _write(answer: Answer, *, as_csv: bool, as_json: bool, parquet: Path | None) -> None:
@@ -127,7 +124,7 @@ def _write(answer: Answer, *, as_csv: bool, as_json: bool, parquet: Path | None)
 
     if parquet is not None:
         rows = answers.write_parquet(parquet, answer)
-        report.say(report.console(stderr=True), [f"{count(rows, 'row')} in {parquet}"])
+        report.tell(f"{count(rows, 'row')} in {parquet}")
     elif not as_csv and not as_json and sys.stdout.isatty():
         answers.table(report.console(), answer)
     else:
@@ -164,7 +161,7 @@ def rows(
     wanted = set(chosen([one.part for one in counted], months=month or [], datasets=dataset or []))
     found = [one for one in counted if one.part in wanted]
     if as_json:
-        months = [{"dataset": one.part.dataset, "month": one.part.month} | _without_part(asdict(one)) for one in found]
+        months = [part_fields(one.part) | _without_part(asdict(one)) for one in found]
         print_json({"months": months, "rows": sum(one.rows for one in found)})
     else:
         place, layout = str(opened.place), layout_of(settings)

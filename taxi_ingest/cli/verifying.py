@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taxi_ingest import exits
-from taxi_ingest.cli.documents import print_json
+from taxi_ingest.cli import bugs
+from taxi_ingest.cli.documents import part_fields, print_json
 from taxi_ingest.cli.options import (
     HOW,
     AsJson,
@@ -27,7 +28,6 @@ from taxi_ingest.cli.options import (
     Wait,
     Warehouse,
 )
-from taxi_ingest.cli.working import keep
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
@@ -82,7 +82,10 @@ def verify(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     """
     from taxi_ingest import report
 
-    given = Given(month, dataset, source, store, warehouse, jobs, False, wait, config, data_dir, quiet)
+    given = Given(
+        month=month, dataset=dataset, source=source, store=store, warehouse=warehouse, jobs=jobs, wait=wait,
+        config=config, data_dir=data_dir, quiet=quiet,
+    )  # fmt: skip
     try:
         raise typer.Exit(_verify(given, repair=repair, content=content, yes=yes, as_json=as_json))
     except KeyboardInterrupt:
@@ -221,7 +224,7 @@ def _repair(job: Job, request: str, stream: TextIO, *, quiet: bool) -> Session:
         session = Session(job, view, request, wait=True)
         doit_tasks.run(session)
     for bug in session.bugs:
-        report.error(f"This is a bug in taxi-ingest; {keep(bug, job.layout.logs)}")
+        report.error(bugs.kept(bug, job.layout.logs))
     return session
 
 
@@ -242,9 +245,8 @@ def _document(
         "exit": code,
         "bytes_billed_at_most": sum(agreed.values()),
         "parts": [
-            {
-                "dataset": verdict.part.dataset,
-                "month": verdict.part.month,
+            part_fields(verdict.part)
+            | {
                 "copies": {one.copy: one.state for one in verdict.checked if one.copy != "receipt"},
                 "findings": list(_findings(verdict)),
                 "notes": verdict.notes,
@@ -253,7 +255,7 @@ def _document(
         ],
         "runs": [session.run_id for session in sessions],
         "notes": [
-            {"dataset": result.part.dataset, "month": result.part.month, "note": note}
+            part_fields(result.part) | {"note": note}
             for session in sessions
             for result in session.results()
             for note in result.told
@@ -263,6 +265,6 @@ def _document(
 
 
 def _findings(verdict: Verdict) -> Iterator[dict[str, str | None]]:
-    part = {"dataset": verdict.part.dataset, "month": verdict.part.month}
+    told = ("copy", "step", "where", "wrong", "remedy")
     for one in verdict.findings:
-        yield part | {name: getattr(one, name) for name in ("copy", "step", "where", "wrong", "remedy")}
+        yield part_fields(verdict.part) | {name: getattr(one, name) for name in told}
