@@ -1,7 +1,11 @@
 """Read a published file as batches in the canonical schema.
 
-`inspecting.inspect()` recognises a file by its content; a reader yields it as `Batch`es. A reader neither filters nor
+`inspecting` recognises a file by its content; a reader yields it as `Batch`es. A reader neither filters nor
 deduplicates: every line of the file that has a value becomes a row or a reject of some batch.
+
+* `csv` reads `blocks` of lines, `parsing` parses them with Arrow, and `batches` makes a batch of each.
+* `parquet` reads row groups, whose types `parquet_types` converts; `parquet_footer` reads footers without Arrow.
+* Both convert text to values by `columns`, into the schema of `canonical`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 A store holds objects under names such as `<dataset>/<table>_2021-01.parquet`. A new kind is a module here with a class
 that implements `Store`, an entry in KINDS, and a test module that gives the conformance suite its fixture.
+
+`local` is a folder, with its `marks` beside it. `gcs` is Cloud Storage: `gcs_names` are the names it allows,
+`gcs_session` is a large upload, `unfinished` what another process needs to go on with one, `gcs_errors` are sentences.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 A warehouse has one table per dataset and records, for each month, the mark of the rows that were loaded. A new kind is
 a module here with a class that implements `Warehouse`, an entry in KINDS, and a test module that gives the conformance
 suite its fixture. What only some kinds can do is in `capabilities`. A table of its name that is not ours is left alone:
-`ownership` tells which. `zone_views` has the views that show trips with the names of their zones.
+`ownership` tells which. `zone_views` has the views that show trips with the names of their zones, `refusals` how a
+query is refused. The kinds are `duckdb`, `bigquery` and `postgres`.
 """
 
 from __future__ import annotations
