@@ -20,18 +20,23 @@ from typing import Self
 _CHUNK = 1 << 20
 PRIVATE = 0o700
 """The permissions of a folder that is nobody's but its owner's."""
+_NEW_FILE = 0o666
+"""The permissions of a new file, of which the umask takes some away."""
 _OTHERS = 0o077
 """The permissions of the group and of all others."""
 _OWNED_SCRATCH = re.compile(r"\..+\.([0-9a-f]{16})\.[a-z0-9_]+\.tmp")
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None, mode: int = 0o666) -> Iterator[Path]:
+def replacing(
+    path: Path, *, owner: str = "", scratch_in: Path | None = None, mode: int | None = None
+) -> Iterator[Path]:
     """Yield a scratch path beside `path`; on success it takes the place of `path`, on any exception it vanishes.
 
     With `scratch_in`, a folder on the same filesystem, the scratch path is in there instead.
     Content and name are on disk when the block has ended: a crash leaves the old file or the new one, and the scratch
-    file. Its name then tells `path` and `owner`; see `scratch_owner`. `mode` are its permissions, before the umask.
+    file. Its name then tells `path` and `owner`; see `scratch_owner`. `mode` are the permissions of `path`; by default
+    those that this process gives to new files.
     """
     scratch_folder = scratch_in or path.parent
     for folder in (path.parent, scratch_folder):
@@ -43,7 +48,7 @@ def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None, mo
     try:
         yield scratch
         _settle(scratch)
-        scratch.chmod(mode & ~_umask())
+        scratch.chmod(_NEW_FILE & ~_umask() if mode is None else mode)
         scratch.replace(path)
         sync_folder(path.parent)
     finally:
@@ -85,7 +90,7 @@ def scratch_owner(name: str) -> str:
     return found[1] if found else ""
 
 
-def write_text(path: Path, text: str, *, owner: str = "", mode: int = 0o666) -> None:
+def write_text(path: Path, text: str, *, owner: str = "", mode: int | None = None) -> None:
     """Write `text` to `path`, whole or not at all; `owner` and `mode` as in `replacing`."""
     with replacing(path, owner=owner, mode=mode) as scratch:
         scratch.write_text(text, encoding="utf-8")

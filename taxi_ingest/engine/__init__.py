@@ -4,7 +4,7 @@
   that the parts of a job share. `watching` is the contract of whoever hears of it. `conversion` converts published
   Parquet in a process of its own, `made_up` keeps the demo's months away from real ones.
 * A run: `session` has its lock and history, `relay` tells history and view what happens, `doit_tasks` makes doit do it,
-  with `doit_database` in place of doit's memory and `doit_commands` for whoever types `doit`.
+  with `doit_database` in place of doit's memory and `doit_commands` for those who type doit's own.
 * Who may work in a data directory: `lock`; `holder` also says who does. `scratch` is a data directory for one task.
 * What came of it: `results`, with `notes` on what is odd about a file. `outside` tells others, `metrics` in Prometheus'
   words.

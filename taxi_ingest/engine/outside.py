@@ -17,7 +17,7 @@ from taxi_ingest import exits
 from taxi_ingest.engine.metrics import prometheus
 from taxi_ingest.engine.results import PartResult
 from taxi_ingest.errors import HistoryError, TaxiError
-from taxi_ingest.files import replacing
+from taxi_ingest.files import write_text
 from taxi_ingest.history.reading import past_runs
 from taxi_ingest.layout import Layout
 from taxi_ingest.place import Place
@@ -27,6 +27,8 @@ from taxi_ingest.sources.patience import Patience
 
 _COMMAND_SECONDS = 300
 _PING_SECONDS = 10.0
+_FOR_ALL_TO_READ = 0o644
+"""The permissions of the file of metrics, whose reader is another user."""
 
 FINE = (exits.OK, exits.NOT_PUBLISHED)
 """Exit codes that are no failure."""
@@ -78,9 +80,7 @@ class Outside:
 
 def _write(path: Path, text: str) -> Iterator[str]:
     try:
-        with replacing(path) as scratch:
-            scratch.write_text(text, encoding="utf-8")
-            scratch.chmod(0o644)  # its reader is another user
+        write_text(path, text, mode=_FOR_ALL_TO_READ)
     except OSError as error:
         yield f"The metrics could not be written to {path}: {error.strerror or error}."
 
