@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from taxi_ingest.catalog import Part
+    from taxi_ingest.graph import Step
     from taxi_ingest.history.reading import PastAttempt, PastRun, PastRuns
     from taxi_ingest.layout import Layout
 
@@ -53,8 +54,8 @@ def status(
 
     settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
     job = job_for(settings, ())
-    attempts: Mapping[tuple[Part, str], PastAttempt] = {}
-    failed: frozenset[tuple[Part, str]] = frozenset()
+    attempts: Mapping[tuple[Part, Step], PastAttempt] = {}
+    failed: frozenset[tuple[Part, Step]] = frozenset()
     try:
         with _past_runs(job.layout) as past:
             attempts, failed = past.last_attempts(), past.still_failed()
@@ -161,9 +162,7 @@ def _fitting(attempts: Iterable[PastAttempt], part: str, step: str, *, failed: b
     return [
         one
         for one in attempts
-        if part in {"", str(one.part), one.dataset}
-        and step in {"", one.step}
-        and not (failed and one.outcome not in {"failed", "interrupted"})
+        if part in {"", str(one.part), one.dataset} and step in {"", one.step} and (one.went_wrong or not failed)
     ]
 
 
@@ -171,7 +170,7 @@ def _nothing_fits(past: PastRuns, run: PastRun, part: str, step: str, *, failed:
     """Why there is no log of that kind, and what there is."""
     import difflib
 
-    ends = {(str(of), name): outcome for of, name, outcome in past.outcomes(run)}
+    ends: dict[tuple[str, str], str] = {(str(of), name): outcome for of, name, outcome in past.outcomes(run)}
     if ends.get((part, step)) == "blocked":
         return f"{part} {step} was not tried in {run.run}: a step before it failed. See: taxi-ingest logs {part}."
     if ends.get((part, step)) == "up_to_date":

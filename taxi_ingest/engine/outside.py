@@ -30,9 +30,6 @@ _PING_SECONDS = 10.0
 _FOR_ALL_TO_READ = 0o644
 """The permissions of the file of metrics, whose reader is another user."""
 
-FINE = (exits.OK, exits.NOT_PUBLISHED)
-"""Exit codes that are no failure."""
-
 
 @dataclass(frozen=True)
 class Ended:
@@ -66,14 +63,14 @@ class Outside:
             yield from _write(self.metrics, prometheus(ended, time.time(), self._last_good()))
         if self.ping:
             yield from _ping(self.ping, ended)
-        if self.on_failure and ended.exit not in FINE:
+        if self.on_failure and ended.exit not in exits.FINE:
             yield from _call(self.on_failure, _facts(ended, self.layout))
 
     def _last_good(self) -> float | None:
         """When the last run ended that did not fail, in seconds since 1970."""
         try:
             with past_runs(self.layout.history, at_work=False) as past:
-                return past.last_end(FINE)
+                return past.last_end(exits.FINE)
         except HistoryError:
             return None
 
@@ -87,7 +84,7 @@ def _write(path: Path, text: str) -> Iterator[str]:
 
 def _ping(place: Place, ended: Ended) -> Iterator[str]:
     """Ask the URL; after a failure the one below it that ends in /fail, as services for cron jobs have it."""
-    url = place.url if ended.exit in FINE else f"{place.url.rstrip('/')}/fail"
+    url = place.url if ended.exit in exits.FINE else f"{place.url.rstrip('/')}/fail"
     try:
         with answer("GET", url, {}, Patience(_PING_SECONDS)) as found:
             if found.status >= 400:

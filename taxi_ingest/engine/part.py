@@ -23,11 +23,11 @@ from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.sources import identity, is_demo, is_named, local_path
+from taxi_ingest.sources import is_demo, is_named, local_path
 from taxi_ingest.state.decide import Decision, decide
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
 from taxi_ingest.state.retention import is_of_an_unfinished_run
-from taxi_ingest.state.wanted import wanted
+from taxi_ingest.state.wanted import source_of, wanted
 
 log = logging.getLogger("taxi_ingest")
 
@@ -158,8 +158,7 @@ def _download(work: _Work) -> Downloaded:
     from taxi_ingest.steps.download import Origin, download
 
     job, part, had = work.job, work.part, work.receipts.download
-    want = wanted(job, part).source
-    source = want or (had.source if had else identity(job.source, part, job.demo))
+    source = source_of(job, part, had)
     url = work.workplace.publisher.url(part, source)
     if "parquetize" in job.steps and ".parquet" in url:
         work.workplace.converters.prepare()
@@ -204,7 +203,7 @@ def _parquetize(work: _Work) -> Parquetized:
 
     job, part, downloaded = work.job, work.part, work.downloaded()
     demo = is_demo(downloaded.source)
-    work.expects(job.demo["rows"] if demo else expected_rows(part.dataset, part.month) or 0)
+    work.expects(job.demo.rows if demo else expected_rows(part.dataset, part.month) or 0)
     # forced: the file is taken as it is, however few rows it has
     expected = None if "parquetize" in job.forced else _known_rows(part, downloaded.source)
     limits = Limits(job.max_rejects, job.strict, job.allow_empty, expected)

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import Step
+
+AttemptOutcome = Literal["running", "done", "failed", "interrupted", "not_published"]
+"""How a try ended, or that it has not yet."""
 
 
 @dataclass(frozen=True)

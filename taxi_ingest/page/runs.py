@@ -66,7 +66,7 @@ def _line(run: PastRun, notes: tuple[str, ...]) -> Markup:
 
 
 def _is_well(run: PastRun) -> bool:
-    return run.state == "running" or run.exit in {exits.OK, exits.NOT_PUBLISHED}
+    return run.state == "running" or run.exit in exits.FINE
 
 
 def _in_words(run: PastRun) -> str:

@@ -68,10 +68,9 @@ class Batch:
     @property
     def table(self) -> pa.Table:
         """The rows in plain types."""
-        import pyarrow as pa
+        from taxi_ingest.readers.canonical import plain
 
-        plain = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in self.encoded.schema]
-        return self.encoded.cast(pa.schema(plain))
+        return self.encoded.cast(plain(self.encoded.schema))
 
 
 @dataclass(frozen=True)

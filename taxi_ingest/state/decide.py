@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.graph import STEPS, Step
+from taxi_ingest.graph import STEPS, Artefact, Step
 from taxi_ingest.state.mark import mark
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
 from taxi_ingest.writers.provenance import Writer
@@ -44,7 +44,7 @@ class Wanted:
     source: str
     writer: Writer
     targets: frozenset[Step]
-    kept: frozenset[str]
+    kept: frozenset[Artefact]
     forced: frozenset[Step] = frozenset()
     strict: bool = False
 

@@ -26,7 +26,7 @@ from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, refresh
 from taxi_ingest.state.room import Disk, Home, Writes, check_room, disks, doubt_about_room, shares_disk
-from taxi_ingest.state.wanted import wanted
+from taxi_ingest.state.wanted import source_of, wanted
 
 _CSV_GZ = 1.2  # bytes of the archive's CSV.gz for one of TLC's Parquet (yellow 2021-01: 25 MB, 21.7 MB)
 _DEMO_ROW = 18  # bytes of a made-up row as Parquet
@@ -197,7 +197,7 @@ def _planned(job: Job, observer: Observer, part: Part, published: int | None, *,
     if not observer.answers(part):
         steps["load"] = Foreseen("maybe", IN_USE)
     had = now.receipts.download
-    source = want.source or (had.source if had else publishers.identity(job.source, part, job.demo))
+    source = source_of(job, part, had)
     rows, parquet = _size(job, now.receipts, part)
     raw = published or (had.bytes if had else round(parquet * _raw_share(source, part)))
     will_run = {step for step, foreseen in steps.items() if foreseen.action != "up_to_date"}
@@ -257,7 +257,7 @@ def _size(job: Job, receipts: PartReceipts, part: Part) -> tuple[int, int]:
     if receipts.parquetize is not None:
         return receipts.parquetize.rows, receipts.parquetize.bytes
     if str(job.source) == publishers.DEMO:
-        return job.demo["rows"], job.demo["rows"] * _DEMO_ROW
+        return job.demo.rows, job.demo.rows * _DEMO_ROW
     return estimated_size(part.dataset, part.month)
 
 

@@ -26,8 +26,8 @@ class Cell:
 
 
 Grid = Mapping[Part, Mapping[Step, Cell]]
-Attempts = Mapping[tuple[Part, str], PastAttempt]
-Failed = Set[tuple[Part, str]]
+Attempts = Mapping[tuple[Part, Step], PastAttempt]
+Failed = Set[tuple[Part, Step]]
 
 _UNDONE: Mapping[str, State] = {"failed": "failed", "interrupted": "interrupted", "not_published": "not_published"}
 
