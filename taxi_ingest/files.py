@@ -70,7 +70,7 @@ def make_private(folder: Path) -> None:
 
 
 def distrust(path: Path) -> None:
-    """Note that `path` may not hold what was recorded of it: with another time, it is looked at before it is used."""
+    """Touch `path`, whose content is in doubt: with another time than recorded, it is checked before it is used."""
     path.touch()
 
 
@@ -115,7 +115,7 @@ class Checksums:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Those of a whole file."""
+        """The checksums of a whole file."""
         checksums = cls()
         with path.open("rb") as file:
             while piece := file.read(_CHUNK):
@@ -133,51 +133,3 @@ class Checksums:
         return self._sha256.hexdigest()
 
     @property
-    def crc32c(self) -> str:
-        """The crc32c of what came so far, as 8 hex digits."""
-        return bytes(self._crc32c.digest()).hex()
-
-
-def sha256(path: Path) -> str:
-    """The sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` last. Windows opens no folder, and its file system keeps a journal of renames.
-
-    Some filesystems of a network cannot do that with a folder either, and the server sees to it.
-    """
-    if sys.platform == "win32":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(handle)
-
-
-def _settle(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def crc32c(path: Path) -> str:
-    """The crc32c of a file, as 8 hex digits."""
-    import google_crc32c
-
-    checksum = google_crc32c.Checksum()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            checksum.update(chunk)
-    return bytes(checksum.digest()).hex()

@@ -21,6 +21,8 @@ from taxi_ingest.cli.options import (
     HeldMonth,
     Warehouse,
     file_to_write,
+    flag,
+    valued,
 )
 from taxi_ingest.process import leave
 
@@ -33,13 +35,11 @@ if TYPE_CHECKING:
     from taxi_ingest.warehouses.capabilities import Answer, AnswersQueries
 
 Sql = Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads; - takes it from stdin.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print all rows as CSV; so does a pipe.", rich_help_panel=OUTPUT)]
-AsJsonRows = Annotated[
-    bool, typer.Option("--json", help="Print all rows as one JSON list of objects.", rich_help_panel=OUTPUT)
-]
+AsCsv = Annotated[bool, flag("--csv", help="Print all rows as CSV; so does a pipe.", group=OUTPUT)]
+AsJsonRows = Annotated[bool, flag("--json", help="Print all rows as one JSON list of objects.", group=OUTPUT)]
 ToParquet = Annotated[
     Path | None,
-    typer.Option("--parquet", metavar="FILE", help="Write all rows to a Parquet file.", rich_help_panel=OUTPUT),
+    valued("--parquet", metavar="FILE", help="Write all rows to a Parquet file.", group=OUTPUT),
 ]
 
 

@@ -8,21 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from taxi_ingest.cli.options import OUTPUT, Config, DataDir, Given, Store, Warehouse, file_to_write
+from taxi_ingest.cli.options import OUTPUT, Config, DataDir, Given, Store, Warehouse, file_to_write, flag, valued
 
 if TYPE_CHECKING:
     from taxi_ingest.layout import Layout
     from taxi_ingest.page.facts import Past
 
-Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.", rich_help_panel=OUTPUT)]
+Open = Annotated[bool, flag("--open", help="Show it in a browser.", group=OUTPUT)]
 Output = Annotated[
     str | None,
-    typer.Option(
+    valued(
+        "--output",
         metavar="FILE",
         help="Write it to this file instead of report.html in the data directory.",
-        rich_help_panel=OUTPUT,
+        group=OUTPUT,
     ),
 ]
 

@@ -14,7 +14,6 @@ from taxi_ingest import exits
 from taxi_ingest.cli import bugs
 from taxi_ingest.cli.documents import part_fields, print_json
 from taxi_ingest.cli.options import (
-    HOW,
     AsJson,
     Config,
     DataDir,
@@ -27,6 +26,7 @@ from taxi_ingest.cli.options import (
     Store,
     Wait,
     Warehouse,
+    flag,
 )
 from taxi_ingest.process import leave
 
@@ -41,16 +41,13 @@ if TYPE_CHECKING:
 
 Content = Annotated[
     bool,
-    typer.Option(
+    flag(
         "--content",
         help="Compare the values in BigQuery, too, which it bills for; says how much at most, and asks first.",
-        rich_help_panel=HOW,
     ),
 ]
-Accept = Annotated[bool, typer.Option("--yes", "-y", help="Accept that bill without being asked.", rich_help_panel=HOW)]
-Repair = Annotated[
-    bool, typer.Option("--repair", help="Make again what was found changed, and nothing else.", rich_help_panel=HOW)
-]
+Accept = Annotated[bool, flag("--yes", "-y", help="Accept that bill without being asked.")]
+Repair = Annotated[bool, flag("--repair", help="Make again what was found changed, and nothing else.")]
 
 _ROUNDS = 2
 """A table can be compared only once its Parquet is intact, so what a repair brings to light is repaired, too."""
