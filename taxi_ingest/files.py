@@ -133,3 +133,51 @@ class Checksums:
         return self._sha256.hexdigest()
 
     @property
+    def crc32c(self) -> str:
+        """The crc32c of what came so far, as 8 hex digits."""
+        return bytes(self._crc32c.digest()).hex()
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def crc32c(path: Path) -> str:
+    """The crc32c of a file, as 8 hex digits."""
+    import google_crc32c
+
+    checksum = google_crc32c.Checksum()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            checksum.update(chunk)
+    return bytes(checksum.digest()).hex()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` last. Windows opens no folder, and its file system keeps a journal of renames.
+
+    Some filesystems of a network cannot do that with a folder either, and the server sees to it.
+    """
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(handle)
+
+
+def _settle(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
