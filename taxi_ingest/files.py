@@ -75,7 +75,7 @@ def distrust(path: Path) -> None:
 
 
 def scratch_file_for(path: Path) -> Path:
-    """A path beside `path` for a file that nobody needs for long; a killed process's is removed as a scratch file."""
+    """A path beside `path` for a short-lived file; one that a killed process left is removed as scratch files are."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
 
 

@@ -176,9 +176,9 @@ def _download(work: _Work) -> Downloaded:
 
 
 def _only_version(work: _Work) -> str:
-    """The sha256 of the file that alone may take the place of a damaged one; "" where any version may.
+    """The sha256 that the download must have; "" where any version of the file will do.
 
-    To mend a raw file that nothing needs is no reason to replace the rows that were made of it.
+    A damaged raw file that no step needs is only mended: a newer version would replace the rows made from the old one.
     """
     now, want = work.workplace.observer.observe(work.part), wanted(work.job, work.part)
     had = now.receipts.download
@@ -189,7 +189,7 @@ def _only_version(work: _Work) -> str:
 
 
 def _earlier_copies(had: Downloaded | None, now: Downloaded) -> tuple[str, ...]:
-    """The raw files of earlier sources that were copied from this disk, once `now` has come."""
+    """The raw files, other than `now`, that were copied from files on this disk: earlier ones, and `had` if it was."""
     if had is None:
         return ()
     left = (had.file,) if local_path(had.url) is not None else ()

@@ -27,7 +27,7 @@ _LAST_TO_NEED: Mapping[Step, Artefact] = {"parquetize": "raw", "load": "parquet"
 
 
 def remove_unkept(observer: Observer, job: Job, part: Part, step: Step) -> None:
-    """Remove what `step`, which has ended well, was the last to need, if no run was told to keep it.
+    """Remove the file that `step`, which ended well, was the last to need, unless some run was told to keep it.
 
     What an earlier run was told to keep stays until `clean` removes it. A file that cannot be removed is left for the
     next run.
@@ -69,9 +69,10 @@ def prune(observer: Observer, job: Job, part: Part, artefact: Artefact) -> None:
 
 
 def reason_to_keep(observer: Observer, job: Job, part: Part, artefact: Artefact, *, raw_goes: bool = False) -> str:
-    """As `why_kept`, of what is known of `part` now; with `raw_goes`, of what will be there without its raw file.
+    """Why a file of `part` must stay, in the words of `why_kept`; "" when it may go.
 
-    A file stays while the table cannot be asked, but for a raw file whose Parquet is there: that makes it needless.
+    With `raw_goes`, the raw file counts as removed already. While the table cannot be asked every file stays, except a
+    raw file whose Parquet is there: nothing needs it.
     """
     needs_answer = artefact == "parquet" or not is_there(observer, part, "parquet")
     if needs_answer and not observer.answers(part):
@@ -85,7 +86,7 @@ def reason_to_keep(observer: Observer, job: Job, part: Part, artefact: Artefact,
 
 
 def _why_no_copy(observer: Observer, job: Job, part: Part, artefact: Artefact) -> str:
-    """Why removing a file, which is there, would remove what it is believed to be a copy of; "" for a copy."""
+    """Why a file must stay because it is no copy, but the original itself; "" for a copy."""
     path = file_of(observer, job, part, artefact)
     if artefact == "raw":
         itself = is_original(path, observer.observe(part).receipts.download)

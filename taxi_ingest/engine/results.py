@@ -16,7 +16,7 @@ from taxi_ingest.state.receipts import PartReceipts
 class PartResult:
     """What came of one part in a run: outcomes by step, rows and rejects where known, seconds at work.
 
-    `notes` are about the rows, and worth telling when the part was worked on; `news` are of this very run.
+    `notes` are about the rows, worth telling when the part was worked on; `news` are what this run itself found out.
     """
 
     part: Part
@@ -30,7 +30,7 @@ class PartResult:
 
     @property
     def was_worked_on(self) -> bool:
-        """Whether any step was more than found up to date."""
+        """Whether any step did more than find itself up to date."""
         return bool(set(self.steps.values()) - {"up_to_date"})
 
     @property

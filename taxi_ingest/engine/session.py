@@ -119,13 +119,13 @@ class Session:
         """Refuse a run whose store or warehouse cannot be asked what it holds: no step could tell what it must do."""
         retries, tell = self.job.retries["load"], self._say_what_is_tried_again
         with self._noted_refusal():
-            with_retries(retries, lambda _: self._workplace.ask(), wait=relay.wait, tell=tell)
+            with_retries(retries, lambda _: self._workplace.ask_what_is_held(), wait=relay.wait, tell=tell)
 
     def _say_what_is_tried_again(self, message: str, seconds: float) -> None:
         self.view.waiting(redacted(message))
 
     def _check_disks(self) -> None:
-        """Refuse a run that is too large for its disks; one that may be too large begins, and that is said once."""
+        """Refuse a run that is too large for its disks; of one that may be too large, say so once and begin."""
         if not self.job.check_disk:
             return
         with self._noted_refusal():
@@ -219,7 +219,7 @@ class Session:
         return self._workplace.decision(part, step)
 
     def do(self, part: Part, step: Step) -> str:
-        """Run one step and return "", or what went wrong if the steps behind it cannot go on without it.
+        """Run one step. Returns what went wrong, if the later steps cannot go on without it; else "".
 
         What went wrong is kept here, and stops no other part.
         """
@@ -246,7 +246,7 @@ class Session:
         return "" if self._is_mending_in_vain(part, step) else self.messages[part, step]
 
     def _is_mending_in_vain(self, part: Part, step: Step) -> bool:
-        """Whether a download failed that was only to mend a raw file which no later step needs."""
+        """Whether a download that failed was only meant to mend a raw file which no later step needs."""
         if step != "download" or self.outcomes[part, step] != "failed":
             return False
         raw = self._workplace.observer.observe(part).receipts.download

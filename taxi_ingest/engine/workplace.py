@@ -44,7 +44,7 @@ class Workplace:
         self.observer.note_republished(refreshed.reasons)
         return refreshed
 
-    def ask(self) -> None:
+    def ask_what_is_held(self) -> None:
         """Ask store and warehouse what they hold, as far as the job needs to know.
 
         Raises what they do; a warehouse that another program has open is asked by each load.

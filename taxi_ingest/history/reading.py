@@ -139,7 +139,7 @@ class PastRuns:
         return datetime.fromisoformat(found).timestamp() if found else None
 
     def newest_eventful(self) -> PastRun:
-        """The newest run that tried anything, or failed without that. Raises UsageError when there is none."""
+        """The newest run that tried anything, or failed before it could. Raises UsageError when there is none."""
         eventful = self._ask(
             "SELECT run FROM runs WHERE run IN (SELECT run FROM attempts) OR exit NOT IN (?, ?, ?)"
             " ORDER BY rowid DESC LIMIT 1",

@@ -65,7 +65,7 @@ class History:
         return self._use(lambda db: [(rowid, jobs.split()) for rowid, jobs in db.execute(query)])
 
     def settled(self, attempt: int) -> None:
-        """The far side has answered for the jobs of an attempt."""
+        """Note that the far side has answered for the jobs of an attempt."""
         self._execute("UPDATE attempts SET settled = 1 WHERE rowid = ?", attempt)
 
     def forget(self, days: int) -> None:

@@ -54,7 +54,7 @@ class Observer:
         return cls(job, scope, replace(job.warehouse_options, lock_timeout=0.0))
 
     def note_republished(self, reasons: Mapping[Part, str]) -> None:
-        """Know which published files are taken for others than ours, and why, also of parts observed before."""
+        """Note which published files are taken for others than ours, and why; also for parts observed before."""
         self._republished = reasons
         self._observed = {part: replace(now, republished=reasons.get(part, "")) for part, now in self._observed.items()}
 
@@ -112,7 +112,7 @@ class Observer:
         self._observed[part] = replace(now, receipts=replace(now.receipts, download=noted))
 
     def removed(self, part: Part, artefact: Artefact) -> None:
-        """Keep in what is known of `part` that a file of it was removed from this disk."""
+        """Note that a file of `part` was removed from this disk."""
         now = self.observe(part)
         gone = replace(now, raw_present=False) if artefact == "raw" else replace(now, parquet=None)
         self._observed[part] = gone

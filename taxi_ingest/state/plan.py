@@ -35,10 +35,9 @@ _DEMO_CSV_GZ = 1.7  # bytes of the demo's CSV.gz for one of its Parquet
 
 @dataclass(frozen=True)
 class Cloud:
-    """What somebody else keeps, and may bill, of one part or of all, in bytes.
+    """Bytes, of one part or of all, that are kept elsewhere and may be billed.
 
-    `uploaded` is what the store will hold, `stored` what the warehouse will, and `billed` for what questions and
-    statements in the warehouse are billed at most.
+    `uploaded` goes to the store, `stored` to the warehouse; `billed` is the most that its queries are billed for.
     """
 
     uploaded: int = 0
@@ -51,9 +50,9 @@ class Cloud:
 
 @dataclass(frozen=True)
 class PlannedPart:
-    """One part: about how many rows it has, and what its steps will write, in bytes, where they will run.
+    """One part: what its steps will do, about how many rows it has, and the bytes that will be moved and written.
 
-    `certain` tells that these bytes are more than a guess: those of a file of one's own are not known beforehand.
+    `certain`: the bytes are more than a guess. Of a user's own file that was never read, nobody knows the size.
     """
 
     part: Part
@@ -85,7 +84,7 @@ class PlannedPart:
 class Plan:
     """All parts, the disks that they will write to, that of the data directory first, and what publishers said.
 
-    `refusals` are sentences of the warehouse: with them it would refuse the loads. `costs` are sentences on what loads
+    `refusals` are the sentences with which the warehouse would refuse the loads, `costs` are sentences on what loads
     cost beside the usual.
     """
 
@@ -177,7 +176,7 @@ def _planned_parts(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> t
 
 
 def _copied_along(job: Job, observer: Observer, dataset: str) -> int:
-    """Bytes of table for months that nobody asked for: the first load copies all months of a view, which is to go."""
+    """Bytes of table for months that nobody asked for: a load that turns a view into a table copies all its months."""
     share = observer.warehouse.traits.disk_per_parquet
     asked_for = {part.month for part in job.parts if part.dataset == dataset}
     with contextlib.suppress(InUseError):

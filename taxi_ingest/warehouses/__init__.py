@@ -42,7 +42,7 @@ class HeldMonth:
     the table now. `mark` is "" when other rows are shown now than those that were recorded. `stale` tells why the month
     must be loaded again although nothing is missing: the table is kept otherwise than the method asks for, or somebody
     changed rows; "" if it need not. `file` is the path of the file that a view shows, "" where the rows were copied;
-    where the rows lie makes no month another one, so it does not count in a comparison.
+    it does not count when months are compared.
     """
 
     mark: str
