@@ -31,11 +31,23 @@ Nothing here needs them, and importing them takes as long as converting 400,000 
 
 def as_typed() -> list[str]:
     """This very program as somebody at this prompt types it; without a script of its own, a module of this Python."""
-    script = Path(sys.argv[0])
-    if script.name != "taxi-ingest" or not os.access(script, os.X_OK):
-        return [sys.executable, "-m", "taxi_ingest"]
+    script = _script()
+    if script is None:
+        return in_full()
     on_path = shutil.which(script.name)
     return [script.name] if on_path and script.samefile(on_path) else [str(script)]
+
+
+def in_full() -> list[str]:
+    """This very program under its full name, for whoever starts it elsewhere."""
+    script = _script()
+    return [str(script.absolute())] if script else [sys.executable, "-m", "taxi_ingest"]
+
+
+def _script() -> Path | None:
+    """The script that started this process; None where it was started as a module of Python."""
+    script = Path(sys.argv[0])
+    return script if script.name == "taxi-ingest" and os.access(script, os.X_OK) else None
 
 
 def block_heavy_imports() -> None:

@@ -13,6 +13,8 @@ from taxi_ingest.values import quoted
 LATEST = "latest"
 """Stands for the newest month that the publisher has."""
 
+MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _YEAR = re.compile(r"[0-9]{4}")
 _ALMOST = re.compile(r"([0-9]{4})[-/._ ]?([0-9]{1,2})([-/._ ]?[0-9]{1,2})?")

@@ -114,11 +114,6 @@ def expected_rows(dataset: str, month: str | None) -> int | None:
     return _counts().get((dataset, month or ""), (None, None))[0]
 
 
-def expected_bytes(dataset: str, month: str | None) -> int | None:
-    """The size in bytes of TLC's Parquet file, or None if unknown."""
-    return _counts().get((dataset, month or ""), (None, None))[1]
-
-
 def estimated_size(dataset: str, month: str | None) -> tuple[int, int]:
     """Estimate (rows, bytes) of TLC's Parquet file: this month's, else those of the nearest month before, or after."""
     counted = sorted(known for name, known in _counts() if name == dataset)

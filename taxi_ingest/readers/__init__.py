@@ -46,12 +46,12 @@ class Reject:
 class Batch:
     """Consecutive rows of a file, in all canonical columns of the dataset except `file_month`.
 
-    `encoded` keeps text dictionary-encoded, the form in which it is written; `table` has plain types. `lines` is the
-    number of lines (Parquet: rows) the batch accounts for, counted independently of the parser and without header and
-    blank lines; `empty` are those among them without any value, such as rows of commas, which are neither rows nor
-    rejects. `codes` counts the unknown text codes that became null, by (column, text); `changed` the values that were
-    changed, by (column, what was done). `nameless` are the positions, from 0, of columns that have values but no name.
-    `unterminated` tells that the file's last line has no line end.
+    `encoded` has text dictionary-encoded, the form in which it is written. `lines` is the number of lines (Parquet:
+    rows) the batch accounts for, counted independently of the parser and without header and blank lines; `empty` are
+    those among them without any value, such as rows of commas, which are neither rows nor rejects. `codes` counts the
+    unknown text codes that became null, by (column, text); `changed` the values that were changed, by (column, what was
+    done). `nameless` are the positions, from 0, of columns that have values but no name. `unterminated` tells that the
+    file's last line has no line end.
     `progress` is the share of the file, from 0 to 1, that had been read at most when the batch was made.
     """
 
@@ -64,13 +64,6 @@ class Batch:
     nameless: frozenset[int] = frozenset()
     unterminated: bool = False
     progress: float = 1.0
-
-    @property
-    def table(self) -> pa.Table:
-        """The rows in plain types."""
-        from taxi_ingest.readers.canonical import plain
-
-        return self.encoded.cast(plain(self.encoded.schema))
 
 
 @dataclass(frozen=True)
