@@ -11,7 +11,7 @@ deduplicates: every line of the file that has a value becomes a row or a reject 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -87,21 +87,35 @@ class Reader(Protocol):
         ...
 
 
-FORMATS = {"csv": "taxi_ingest.readers.csv", "parquet": "taxi_ingest.readers.parquet"}
-"""Format → module whose `read` is a Reader and whose `published_columns` gives a file's columns."""
+@dataclass(frozen=True)
+class Format:
+    """What reads files of one format; `published_columns` raises ContentError for a file that has another one."""
+
+    read: Reader
+    published_columns: Callable[[Path], tuple[str, ...]]
+
+
+def _csv() -> Format:
+    from taxi_ingest.readers import csv
+
+    return Format(csv.read, csv.published_columns)
+
+
+def _parquet() -> Format:
+    from taxi_ingest.readers import parquet
+
+    return Format(parquet.read, parquet.published_columns)
+
+
+FORMATS: dict[str, Callable[[], Format]] = {"csv": _csv, "parquet": _parquet}
+"""What loads each format, named as in `Inspected.format`; pyarrow is imported when called."""
 
 
 def reader(file_format: str) -> Reader:
-    """Return the reader for a format named as in `Inspected.format`."""
-    import importlib
-
-    read: Reader = importlib.import_module(FORMATS[file_format]).read
-    return read
+    """The reader of a format."""
+    return FORMATS[file_format]().read
 
 
 def published_columns(path: Path, file_format: str) -> tuple[str, ...]:
     """The names of the columns of a file that was found to have this format. Raises ContentError if it has not."""
-    import importlib
-
-    names: tuple[str, ...] = importlib.import_module(FORMATS[file_format]).published_columns(path)
-    return names
+    return FORMATS[file_format]().published_columns(path)
