@@ -106,11 +106,14 @@ def config(config: Config = None, data_dir: DataDir = None, as_json: AsJson = Fa
     from taxi_ingest.report import listing
 
     settings = Given(config=config, data_dir=data_dir).settings()
-    items = [(name, configuration.shown(value), str(origin)) for name, value, origin in settings.items()]
+    items = [
+        listing.Setting(name, configuration.shown(value), str(origin), configuration.environment_name(name))
+        for name, value, origin in settings.items()
+    ]
     if as_json:
-        print_json({name: {"value": value, "from": origin} for name, value, origin in items})
+        print_json({item.name: {"value": item.value, "from": item.origin} for item in items})
     else:
-        listing.settings(report.console(), [(n, v, o, configuration.environment_name(n)) for n, v, o in items])
+        listing.settings(report.console(), items)
     check_settings(settings)  # after they are shown, with where each came from
 
 
