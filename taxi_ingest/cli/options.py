@@ -13,6 +13,7 @@ from taxi_ingest import stores, warehouses
 from taxi_ingest.cli import completing
 
 if TYPE_CHECKING:
+    from taxi_ingest.layout import Layout
     from taxi_ingest.settings import Settings
     from taxi_ingest.values import Value
 
@@ -224,6 +225,12 @@ class Given:
             return read(given, config=self.config)
         except UsageError as error:
             raise UsageError(_with_options(str(error))) from error
+
+    def layout(self) -> Layout:
+        """The paths of the data directory in force."""
+        from taxi_ingest.job import layout_of
+
+        return layout_of(self.settings())
 
     def request(self, verb: str, *, force: bool, as_json: bool) -> str:
         """What was asked for, as it may be recorded: no address with its secrets, whichever option it stands after."""

@@ -1,8 +1,7 @@
-"""The verbs that ask the warehouse: SQL of a user's, and how many rows there are."""
+"""The verb `query`: SQL of a user's, asked of the warehouse."""
 
 from __future__ import annotations
 
-import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,29 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taxi_ingest import exits
-from taxi_ingest.cli.documents import part_fields, print_json
-from taxi_ingest.cli.options import (
-    OUTPUT,
-    AsJson,
-    Config,
-    DataDir,
-    Given,
-    HeldDataset,
-    HeldMonth,
-    Warehouse,
-    file_to_write,
-    flag,
-    valued,
-)
+from taxi_ingest.cli.opening import opened_warehouse
+from taxi_ingest.cli.options import OUTPUT, Config, DataDir, Given, Warehouse, file_to_write, flag, valued
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from taxi_ingest.settings import Settings
-    from taxi_ingest.state.counts import Counted
-    from taxi_ingest.warehouses import Warehouse as OpenWarehouse
     from taxi_ingest.warehouses.capabilities import Answer, AnswersQueries
+
 
 Sql = Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads; - takes it from stdin.")]
 AsCsv = Annotated[bool, flag("--csv", help="Print all rows as CSV; so does a pipe.", group=OUTPUT)]
@@ -100,21 +84,10 @@ def _asked(settings: Settings) -> AnswersQueries:
     from taxi_ingest.errors import UsageError
     from taxi_ingest.warehouses.capabilities import AnswersQueries
 
-    opened = _opened(settings)
+    opened = opened_warehouse(settings)
     if not isinstance(opened, AnswersQueries):
         raise UsageError(f"{opened.place} cannot be asked in SQL from here.")
     return opened
-
-
-def _opened(settings: Settings) -> OpenWarehouse:
-    """The warehouse in force; what it waits for is told."""
-    from dataclasses import replace
-
-    from taxi_ingest import report
-    from taxi_ingest.job import options_of, warehouse_of
-    from taxi_ingest.warehouses import open_warehouse
-
-    return open_warehouse(warehouse_of(settings), replace(options_of(settings), announce=report.tell))
 
 
 def _write(answer: Answer, *, as_csv: bool, as_json: bool, parquet: Path | None) -> None:
@@ -135,61 +108,3 @@ def _write(answer: Answer, *, as_csv: bool, as_json: bool, parquet: Path | None)
                 write(answers.writing(out), answer)
         except BrokenPipeError:
             return
-
-
-def rows(
-    month: HeldMonth = None,
-    dataset: HeldDataset = None,
-    warehouse: Warehouse = None,
-    config: Config = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show how many rows each month has in the warehouse, beside how many TLC's file has."""
-    from dataclasses import asdict
-
-    from taxi_ingest import report
-    from taxi_ingest.asked import chosen, datasets_named
-    from taxi_ingest.job import layout_of
-    from taxi_ingest.report import counts
-    from taxi_ingest.report.past import where_the_demo_is
-    from taxi_ingest.state.counts import count_months
-
-    settings = Given(warehouse=warehouse, config=config, data_dir=data_dir).settings()
-    opened = _opened(settings)
-    counted: list[Counted] = list(count_months(opened, datasets_named(",".join(dataset or ["all"]))))
-    wanted = set(chosen([one.part for one in counted], months=month or [], datasets=dataset or []))
-    found = [one for one in counted if one.part in wanted]
-    if as_json:
-        months = [part_fields(one.part) | _without_part(asdict(one)) for one in found]
-        print_json({"months": months, "rows": sum(one.rows for one in found)})
-    else:
-        place, layout = str(opened.place), layout_of(settings)
-        if not found:
-            held = [one.part for one in counted]
-            report.say(
-                report.console(), counts.nothing(place, held) + ([] if held else where_the_demo_is(layout.data_dir))
-            )
-            return
-        counts.months(report.console(), found)
-        report.say(report.console(), counts.missing(_not_there(month or [], dataset or [], found)))
-
-
-def _not_there(months: list[str], names: list[str], found: Sequence[Counted]) -> dict[str, tuple[int, list[str]]]:
-    """Of each dataset how many months were asked for, and those of them that are not among what was found."""
-    from taxi_ingest.asked import datasets_named
-    from taxi_ingest.catalog.months import parse_months
-
-    named = ",".join(names) or ",".join({one.part.dataset: None for one in found})
-    missing = {}
-    for known in datasets_named(named):
-        held = {one.part.month for one in found if one.part.dataset == known.name}
-        newest = max((month for month in held if month), default="")
-        asked = [month for month in parse_months(months, functools.partial(str, newest)) if month >= known.first]
-        if known.monthly and (left := [month for month in asked if month not in held]):
-            missing[known.name] = len(asked), left
-    return missing
-
-
-def _without_part(fields: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if name != "part"}

@@ -1,4 +1,4 @@
-"""The verb that removes files: those that can be made again, and those that no part owns."""
+"""The verb `clean`: removes files that can be made again, and those that no part owns."""
 
 from __future__ import annotations
 

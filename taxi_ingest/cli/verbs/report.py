@@ -1,4 +1,4 @@
-"""The verb that writes the page."""
+"""The verb `report`: writes the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs that work: run, and the four steps."""
+"""The verb `run`, and those of the four steps, which work in the same way."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from taxi_ingest.cli.options import (
     Warehouse,
     WouldDo,
 )
-from taxi_ingest.cli.planning import foresee
+from taxi_ingest.cli.verbs.plan import foresee
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:

@@ -1,16 +1,52 @@
-"""What a verb would do, and why: the verb `plan`, and --dry-run of those that work."""
+"""The verb `plan`, and --dry-run of the verbs that work: what they would do, and why."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import typer
+
 from taxi_ingest import exits
 from taxi_ingest.cli.documents import part_fields, print_json
+from taxi_ingest.cli.options import (
+    AsJson,
+    Config,
+    DataDir,
+    DatasetName,
+    Force,
+    Given,
+    Month,
+    Refresh,
+    Source,
+    Store,
+    Strict,
+    Warehouse,
+)
 
 if TYPE_CHECKING:
-    from taxi_ingest.cli.options import Given
     from taxi_ingest.state.plan import Plan
+
+
+def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
+    month: Month = None,
+    dataset: DatasetName = None,
+    source: Source = None,
+    store: Store = None,
+    warehouse: Warehouse = None,
+    force: Force = False,
+    refresh: Refresh = False,
+    strict: Strict = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Foresee `run` with the same options."""
+    given = Given(
+        month=month, dataset=dataset, source=source, store=store, warehouse=warehouse, strict=strict, config=config,
+        data_dir=data_dir, refresh=refresh,
+    )  # fmt: skip
+    raise typer.Exit(foresee("run", given, force=force, as_json=as_json))
 
 
 def foresee(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
