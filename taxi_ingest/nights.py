@@ -72,7 +72,7 @@ def nightly(settings: Settings, given: str, *, refresh: bool) -> Nightly:
 
 
 def _known(settings: Settings, given: str, held: Collection[Part]) -> Known:
-    """What decides the months; those that every config file begins with are nobody's choice."""
+    """What decides the months; the one that every new config file has was chosen by nobody, and does not count."""
     months, origin = settings.shared.month, settings.origins.get("shared.month", Origin())
     is_chosen = not given and origin.kind != "default" and months != Shared().month
     first_held = min((part.month or "" for part in held), default="")

@@ -112,7 +112,7 @@ class Session:
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
-        self._foresee()
+        self._check_loads()
         self.view.begun(len(job.parts) * len(job.steps))
 
     def _ask_far_sides(self, relay: Relay) -> None:
@@ -142,7 +142,7 @@ class Session:
             self._refusal = redacted(str(error))
             raise
 
-    def _foresee(self) -> None:
+    def _check_loads(self) -> None:
         """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
         warehouse, job = self._workplace.observer.warehouse, self.job
         if "load" not in job.steps or not isinstance(warehouse, Foresees):

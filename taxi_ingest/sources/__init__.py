@@ -191,8 +191,8 @@ def _names_one_file(source: Place) -> bool:
 def portable(url: str) -> str:
     """A URL, or a template of one, as objects and tables tell it: the same on every machine.
 
-    It is without the port that a server got, and of a file on this disk the name alone is left: its folders are nobody
-    else's business.
+    The port that a server got is left out, and so are the folders of a file on this disk: they are nobody else's
+    business.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":

@@ -1,4 +1,4 @@
-"""Whether a publisher still has the version of a file that we hold: one conditional request, and none of the file.
+"""Whether a publisher still has the version of a file that we hold: a conditional request that fetches none of it.
 
 A HEAD, because a server that ignores If-None-Match would answer a GET with the whole file. Signed URLs may refuse a
 HEAD and take a GET, so what HEAD cannot settle is asked once more with a conditional GET, whose body is not read.
@@ -102,7 +102,7 @@ def _conditions(held: Version) -> dict[str, str]:
 
 
 def _settled(found: Answer, held: Version) -> Reply | None:
-    """What an answer says; None when it settles nothing. Raises TransientError when the publisher is not itself."""
+    """What an answer says; None when it settles nothing. Raises TransientError for another's answer."""
     if found.status == 304:
         return Reply("unchanged", held)
     if fault := passing_fault(found):

@@ -132,11 +132,11 @@ def make_plan(job: Job) -> Plan:
     refreshed = refresh(job, job.parts, observer.receipts_of, publisher, lambda sentence: None)
     observer.note_republished(refreshed.reasons)
     parts = _planned_parts(job, observer, refreshed.sizes)
-    refusals, costs = _foreseen(job, observer, parts)
+    refusals, costs = _refusals_and_costs(job, observer, parts)
     return Plan(parts, disks(job, (one.writes for one in parts)), refreshed, tuple(refusals), tuple(costs))
 
 
-def _foreseen(job: Job, observer: Observer, parts: Iterable[PlannedPart]) -> tuple[list[str], list[str]]:
+def _refusals_and_costs(job: Job, observer: Observer, parts: Iterable[PlannedPart]) -> tuple[list[str], list[str]]:
     """Why loads would be refused, and what they cost; nothing while another program has the warehouse open."""
     names = {one.part.dataset for one in parts if one.loads}
     if not names:

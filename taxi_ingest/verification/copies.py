@@ -34,7 +34,7 @@ def check_receipts(layout: Layout, part: Part, receipts: PartReceipts, there: Co
 
 
 def check_raw(layout: Layout, receipt: Downloaded | None) -> Checked:
-    """The published file beside the receipt of its download, which stands for one that is missing."""
+    """The published file beside the receipt of its download; one that is missing is not wrong."""
     if receipt is None:
         return Checked.absent("raw")
     path = layout.data_dir / receipt.file

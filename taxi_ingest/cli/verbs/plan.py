@@ -46,10 +46,10 @@ def plan(  # noqa: PLR0913, PLR0917 - typer makes an option of each
         month=month, dataset=dataset, source=source, store=store, warehouse=warehouse, strict=strict, config=config,
         data_dir=data_dir, refresh=refresh,
     )  # fmt: skip
-    raise typer.Exit(foresee("run", given, force=force, as_json=as_json))
+    raise typer.Exit(show_plan("run", given, force=force, as_json=as_json))
 
 
-def foresee(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
+def show_plan(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
     """Show the plan of `verb` and do nothing; returns the exit code."""
     from taxi_ingest import report
     from taxi_ingest.job import make_job, ping_of

@@ -38,7 +38,7 @@ from taxi_ingest.cli.options import (
     Warehouse,
     WouldDo,
 )
-from taxi_ingest.cli.verbs.plan import foresee
+from taxi_ingest.cli.verbs.plan import show_plan
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def command(verb: str) -> Callable[..., None]:
         )  # fmt: skip
         form: Form = "line" if json_line else "document" if as_json else "words"
         if dry_run:
-            raise typer.Exit(foresee(verb, given, force=force, as_json=form != "words"))
+            raise typer.Exit(show_plan(verb, given, force=force, as_json=form != "words"))
         raise typer.Exit(_work_or_stop(verb, given, force=force, form=form))
 
     return _with_options_of(verb, work)
