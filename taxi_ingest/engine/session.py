@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
 import traceback
 from collections.abc import Iterator
@@ -43,14 +42,16 @@ from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, republished
 from taxi_ingest.warehouses.capabilities import Foresees
 
-log = logging.getLogger("taxi_ingest")
-
 LOUD_FAILURES = 3
 """After so many runs in a row in which a step of a part failed, that is said."""
 
 
 class Session:
-    """One run. Until `begin`, decisions are made from receipts and this disk, and nothing is written."""
+    """One run. Until `begin`, decisions are made from receipts and this disk, and nothing is written.
+
+    `outcomes` and `messages` tell how steps ended ("" where there is nothing to say), `bugs` are tracebacks, and
+    `told_before` is what the run before this one told of parts.
+    """
 
     def __init__(self, job: Job, view: View, request: str, *, wait: bool) -> None:
         self.job = job
@@ -59,6 +60,7 @@ class Session:
         self.messages: dict[tuple[Part, Step], str] = {}
         self.bugs: list[str] = []
         self.run_id = ""
+        self.told_before: frozenset[tuple[Part, str]] = frozenset()
         self._unrecorded = False
         self._stopped_by: BaseException | None = None
         self._refusal = ""
@@ -68,7 +70,6 @@ class Session:
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
         self._unanswered = dict(job.unanswered)
-        self.told_before: frozenset[tuple[Part, str]] = frozenset()
         self._request = request
         self._wait = wait
         self._workplace = Workplace(job, Observer.impatient(job, "this disk"))
