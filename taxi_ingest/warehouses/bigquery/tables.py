@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from google.api_core import exceptions as answers
 from google.cloud import bigquery
 
+from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import WarehouseError
 from taxi_ingest.google_cloud import reason_of
@@ -156,6 +157,7 @@ def get(jobs: Jobs, address: Address, name: str) -> bigquery.Table | None:
         return None
 
 
+@google_cloud.reads_answer()
 def found(address: Address, table: bigquery.Table, *, is_known: bool, kind: str = "TABLE") -> Found:
     """A table as it was found; it is plain if it is of this kind."""
     is_plain = (table.table_type or "TABLE") == kind
@@ -169,15 +171,17 @@ def found(address: Address, table: bigquery.Table, *, is_known: bool, kind: str 
     )
 
 
+@google_cloud.reads_answer()
 def types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
     """The types of columns in the words of SQL, by name."""
     return {
-        field.name: ("REPEATED " if field.mode == "REPEATED" else "") + _SQL_NAMES.get(kind, kind)
+        str(field.name): ("REPEATED " if field.mode == "REPEATED" else "") + _SQL_NAMES.get(kind, kind)
         for field in fields
         for kind in [field.field_type.upper()]
     }
 
 
+@google_cloud.reads_answer()
 def is_labelled(table: bigquery.Table) -> bool:
     """Whether a table bears the label that we give to tables."""
     return SIGN.items() <= (table.labels or {}).items()
@@ -205,6 +209,7 @@ def _refuse_other_partitions(address: Address, table: bigquery.Table) -> None:
         )
 
 
+@google_cloud.reads_answer()
 def is_partitioned_by_file_month(table: bigquery.Table) -> bool:
     """Whether a table is partitioned as ours are."""
     partitioning = table.time_partitioning
