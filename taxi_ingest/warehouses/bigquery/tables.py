@@ -71,9 +71,12 @@ def load_config(jobs: Jobs, fields: Sequence[bigquery.SchemaField], *, truncate:
 def ensure_dataset(jobs: Jobs, address: Address, bucket: str) -> bigquery.Dataset:
     """The dataset; if missing, it is created in the location of the address, else in the bucket's."""
     try:
-        return jobs.client.get_dataset(address.dataset_id, **call_options())
+        found = jobs.client.get_dataset(address.dataset_id, **call_options())
     except answers.NotFound:
         new = bigquery.Dataset(address.dataset_id)
+    else:
+        check_location(address, found)
+        return found
     new.location = address.location or location_of_new(address, bucket, bucket_location(bucket, address.payer))
     new.description = "New York's taxi trips, loaded by taxi-ingest"
     new.labels = jobs.labels
@@ -86,6 +89,16 @@ def ensure_dataset(jobs: Jobs, address: Address, bucket: str) -> bigquery.Datase
             f"There is no dataset {address}, and these credentials may not create it. Let an owner of the project run: "
             f"bq mk --location={new.location} --dataset {address}"
         ) from error
+
+
+def check_location(address: Address, dataset: bigquery.Dataset) -> None:
+    """Raise WarehouseError for a dataset that is somewhere else than the address asks for."""
+    there = str(dataset.location or "")
+    if address.location and there and there.upper() != address.location.upper():
+        raise WarehouseError(
+            f"The dataset {address} is in {there}, not in {address.location} as the warehouse's URL asks for, and a "
+            "dataset cannot move. Leave ?location= out, or name another dataset."
+        )
 
 
 def ensure_table(
