@@ -34,6 +34,9 @@ _LABEL = "part_label"
 _NAME = "task.op_kwargs['part']['month'] or task.op_kwargs['part']['dataset']"
 """What a task is called in the grid while nothing else is known of it."""
 
+_LONGEST_MONTH = 31
+"""Days by which a run may begin to wait before its month is over."""
+
 _JOBS = "jobs"
 """The key in a task's state store under which its warehouse jobs are recorded."""
 
@@ -87,7 +90,8 @@ class Tasks:
         return task.sensor(
             mode="reschedule",
             poke_interval=poke.total_seconds(),
-            timeout=timedelta(days=max(1, self.settings.download.grace_days)).total_seconds(),
+            # a month is late, and the download says so, before the sensor gives it up without a word
+            timeout=timedelta(days=self.settings.download.grace_days + _LONGEST_MONTH).total_seconds(),
             soft_fail=True,
             retries=2,
             retry_policy=WhatMayPass(),

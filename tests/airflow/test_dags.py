@@ -223,6 +223,16 @@ def test_a_connection_gives_googles_clients_their_key_for_as_long_as_the_task_ru
     assert "The connection other acts as another account (impersonation_chain)" in said[3]
 
 
+def test_a_month_that_is_waited_for_is_late_before_the_sensor_gives_it_up(airflow: home.Home) -> None:
+    code = (
+        "from taxi_ingest.airflow import dag\n"
+        "config = {'global': {'store': 'gs://b', 'warehouse': 'bigquery://p/d'}, 'download': {'grace_days': 100}}\n"
+        "print(dag('yellow', config=config, wait=True).get_task('month.published').timeout)\n"
+    )
+    last, grace = 31, 100  # the run of the first day of a month, for that month
+    assert float(python(airflow, code)[-1]) >= (last + grace) * 86_400
+
+
 def test_what_is_given_beside_a_dag_is_added_or_refused(airflow: home.Home) -> None:
     code = (
         "from pathlib import Path; from taxi_ingest.airflow import dag\n"
