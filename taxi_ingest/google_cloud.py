@@ -278,6 +278,8 @@ def _translated_refusals(
             f"{what} has no usable address ({type(error).__name__}). {STORAGE_EMULATOR}, {BIGQUERY_EMULATOR} and "
             "HTTPS_PROXY must look like http://HOST:PORT where they are set."
         ) from error
+    except exceptions.InvalidJSONError:
+        raise  # it was reached, and cannot be read
     except (TransportError, requests.RequestException, ConnectionError, TimeoutError) as error:
         raise _unreachable(what, error) from error
     except GoogleAuthError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import LoopbackHandler, serving
 from odd_answers import misshapen
 from scripted_gcs import Scripted, described, scripted
 
@@ -64,10 +65,27 @@ def test_a_200_of_another_shape_is_no_bug(
     assert told or usual is GRANTED  # whose sentences are its answer
 
 
+TOLD = r"gs://demo-bucket answered with something else than its API does\. .* wants a sign-in, may answer in its place"
+
+
 def test_it_is_told_as_what_it_may_be_and_may_be_gone_next_time(google: Scripted, store: Store) -> None:
     google.script["GET"] = [(200, ["welcome"])]
-    with pytest.raises(TransientError, match=r"gs://demo-bucket answered with something else than its API does\. "):
+    with pytest.raises(TransientError, match=TOLD):
         store.held("trips/")
+
+
+def test_a_log_in_page_is_told_so_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    class LogIn(LoopbackHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the name http.server calls
+            self.send_response(200)
+            self.send_header("Content-Length", "15")
+            self.end_headers()
+            self.wfile.write(b"<html>sign in!<")
+
+    with serving(LogIn) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        with pytest.raises(TransientError, match=TOLD):
+            store.held("trips/")
 
 
 @pytest.mark.parametrize("items", [[OBJECT], []], ids=["objects", "nothing"])
