@@ -123,12 +123,12 @@ def _params(known: Dataset, sources: Sequence[str]) -> dict[str, Any]:
     )
     return ({"months": months} if known.monthly else {}) | {
         "source": Param(
-            "",
-            type="string",
-            enum=["", *sources],
-            values_display={"": "as configured"},
+            None,
+            type=["null", "string"],
+            enum=[None, *sources],
+            values_display={"null": "as configured"},
             title="Source",
-            description="Where the months are published.",
+            description="Where the months are published. Empty: as configured.",
         ),
         "force": Param(False, type="boolean", title="Force", description="Redo every step, whatever is there."),
         "refresh": Param(False, type="boolean", title="Refresh", description="Redo what the publisher changed since."),

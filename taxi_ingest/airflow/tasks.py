@@ -75,7 +75,7 @@ class Tasks:
         def parts(params: Any = None, dag_run: Any = None) -> list[dict[str, str | None]]:
             months = (params["months"] or _month_of(dag_run, self.months_back)) if "months" in params else None
             with _told_to_airflow():
-                found = working.parts_of(self.site, self.dataset, months, params["source"])
+                found = working.parts_of(self.site, self.dataset, months, params["source"] or "")
             return [{"dataset": part.dataset, "month": part.month} for part in found]
 
         return task(retries=2, retry_delay=timedelta(seconds=1), retry_policy=WhatMayPass())(parts)
@@ -85,7 +85,7 @@ class Tasks:
 
         def published(part: dict[str, str | None], params: Any = None) -> bool:
             with _told_to_airflow():
-                return working.may_be_fetched(self.site, Part(**part), params["source"])  # type: ignore[arg-type]
+                return working.may_be_fetched(self.site, Part(**part), params["source"] or "")  # type: ignore[arg-type]
 
         return task.sensor(
             mode="reschedule",
@@ -109,7 +109,7 @@ class Tasks:
             outlet_events: Any = None,
         ) -> dict[str, Any]:
             which = Part(**part)  # type: ignore[arg-type]
-            asked = Asked(params["source"], params["force"], params["refresh"])
+            asked = Asked(params["source"] or "", params["force"], params["refresh"])
             with google_credentials(self.google), _labelled(which) as label:
                 done = _work(self.site, which, slice_, asked, task_state_store if slice_.loads else None)
                 label(done.label)

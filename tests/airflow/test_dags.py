@@ -121,7 +121,7 @@ def test_the_form_of_a_run_takes_the_sources_that_the_dag_names_and_no_other(air
         "where = {'store': 'gs://bucket', 'warehouse': 'bigquery://p/d'}\n"
         "mine = ['https://mine/{month}.csv']\n"
         "source = dag('yellow', config={'global': where}, sources=mine).params.get_param('source')\n"
-        "for given in ('', 'tlc', *mine, 'https://host/{month}.csv', 'file:///etc/passwd', 'demo'):\n"
+        "for given in (None, 'tlc', *mine, 'https://host/{month}.csv', 'file:///etc/passwd', 'demo'):\n"
         "    try: source.resolve(given); print('taken')\n"
         "    except Exception: print('refused')\n"
     )
