@@ -15,9 +15,10 @@ from taxi_ingest.catalog.months import last_day
 from taxi_ingest.engine.lock import locked_part
 from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.notes import notes
-from taxi_ingest.engine.part import PartRun, Workplace, run_part
+from taxi_ingest.engine.part import PartRun, run_part
 from taxi_ingest.engine.scratch import scratch_folder
 from taxi_ingest.engine.watching import Nobody
+from taxi_ingest.engine.workplace import Workplace
 from taxi_ingest.errors import TransientError, UsageError
 from taxi_ingest.graph import STEPS
 from taxi_ingest.history import Attempt, AttemptRecord

@@ -6,23 +6,21 @@ HEAD and take a GET, so what HEAD cannot settle is asked once more with a condit
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import formatdate
 from os import stat_result
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from taxi_ingest.errors import SourceError, TransientError
 from taxi_ingest.sources import local_path
+from taxi_ingest.sources.headers import moment
 from taxi_ingest.sources.http import answer
 from taxi_ingest.sources.patience import Patience
 from taxi_ingest.sources.refusals import denied_by_storage, passing_fault, throttle
 
 if TYPE_CHECKING:
     from taxi_ingest.sources.connection import Answer
-
-_LONGEST_DATE = 64
 
 Verdict = Literal["unchanged", "changed", "unknown", "gone"]
 """What became of a file. "unknown": its publisher tells nothing that could be compared."""
@@ -42,9 +40,8 @@ class Version:
     @property
     def day(self) -> str:
         """The day it was last modified, as 2024-01-19; "" when that is not told."""
-        with contextlib.suppress(ValueError, TypeError, OverflowError, IndexError):
-            return f"{parsedate_to_datetime(self.last_modified[:_LONGEST_DATE]):%Y-%m-%d}"
-        return ""
+        modified = moment(self.last_modified)
+        return f"{modified:%Y-%m-%d}" if modified else ""
 
 
 @dataclass(frozen=True)
