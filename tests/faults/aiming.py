@@ -62,32 +62,32 @@ def tracing(trace: Path, targets: Sequence[Target]) -> list[str]:
 
 
 class Calls:
-    """How many calls a thread of the traced run made at most at each target."""
+    """How many calls each thread of the traced run made at each target."""
 
     def __init__(self, trace: Path, targets: Sequence[Target]) -> None:
         lines = trace.read_text(errors="replace").splitlines() if trace.exists() else []
-        self._most = {target: _most(lines, target) for target in targets}
+        self._of_threads = {target: _of_threads(lines, target) for target in targets}
 
     def random(self, chance: random.Random) -> Aim | None:
-        """One of all calls, each target as likely as the others; None where nothing was called."""
-        targets = [target for target, most in self._most.items() if most]
+        """A call, each target and each thread as likely as the others; None where nothing was called."""
+        targets = [target for target, counts in self._of_threads.items() if counts]
         if not targets:
             return None
         target = chance.choice(targets)
-        return Aim(target, chance.randint(1, self._most[target]))
+        return Aim(target, chance.randint(1, chance.choice(self._of_threads[target])))
 
     def each(self, target: Target) -> list[Aim]:
-        """Every call at a target, in order."""
-        return [Aim(target, number) for number in range(1, self._most[target] + 1)]
+        """Every call at a target, of the thread that made the most, in order."""
+        return [Aim(target, number + 1) for number in range(max(self._of_threads[target], default=0))]
 
 
-def _most(lines: Sequence[str], target: Target) -> int:
+def _of_threads(lines: Sequence[str], target: Target) -> list[int]:
     of_thread = Counter[str]()
     for line in lines:
         found = _CALL.match(line)
         if found and found[2] in target.calls and (not target.files or _is_about(line, target.files)):
             of_thread[found[1]] += 1
-    return max(of_thread.values(), default=0)
+    return list(of_thread.values())
 
 
 def _is_about(line: str, files: Sequence[str]) -> bool:
