@@ -23,6 +23,7 @@ from taxi_ingest.errors import ContentError, InUseError, RejectsError, SchemaErr
 from taxi_ingest.graph import Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
+from taxi_ingest.layout import object_name
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
 from taxi_ingest.sources import Publisher, identity, is_demo, is_named, local_path
@@ -298,10 +299,19 @@ def _parquetize(work: _Work) -> Parquetized:
 def _upload(work: _Work) -> Uploaded:
     from taxi_ingest.steps.upload import upload
 
-    parquetized = work.parquetized()
+    parquetized, before, store = work.parquetized(), work.receipts, work.job.store
     work.expects(parquetized.bytes)
-    downloaded = work.receipts.download
-    return upload(work.part, parquetized, work.job.layout, work.job.store, downloaded=downloaded, progress=work.moved)
+    is_ours = before.upload is not None and before.upload.at == str(store)
+    there = work.workplace.observer.held_objects(work.part.dataset).get(object_name(work.part))
+    return upload(
+        work.part,
+        parquetized,
+        work.job.layout,
+        store,
+        downloaded=before.download,
+        replaces=None if is_ours else there,
+        progress=work.moved,
+    )
 
 
 def _load(work: _Work) -> Loaded:
