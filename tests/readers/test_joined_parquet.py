@@ -44,7 +44,7 @@ def test_files_appended_to_each_other_are_refused(tmp_path: Path, options: dict[
     assert inspect(joined(tmp_path, files[0])).columns == ("fare", "zone")
 
 
-@pytest.mark.parametrize(("first", "last"), itertools.product(SAMPLES, repeat=2))
+@pytest.mark.parametrize(("first", "last"), list(itertools.product(SAMPLES, repeat=2)))
 def test_published_files_appended_to_each_other_are_refused(tmp_path: Path, first: str, last: str) -> None:
     with pytest.raises(ContentError, match="several Parquet files in one"):
         inspect(joined(tmp_path, (DATA / first).read_bytes(), (DATA / last).read_bytes()))
