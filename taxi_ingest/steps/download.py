@@ -175,6 +175,9 @@ def _copy(
         while chunk := file.read(_CHUNK):
             append(chunk)
             progress(len(chunk))
+    if not source.is_file() or version_of(source.stat()) != version:
+        partial.discard()
+        raise TransientError(f"{source} changed while it was copied.")
     return Published(version.etag, version.last_modified)
 
 
