@@ -6,6 +6,7 @@ import contextlib
 import errno
 import glob
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -67,6 +68,13 @@ def make_private(folder: Path) -> None:
 def distrust(path: Path) -> None:
     """Note that `path` may not hold what was recorded of it: with another time, it is looked at before it is used."""
     path.touch()
+
+
+def unused(path: Path, suffix: str = "") -> Path:
+    """`path` with `suffix`; where something has that name already, with a number in between."""
+    numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    named = (path.with_name(f"{path.name}{number}{suffix}") for number in numbers)
+    return next(one for one in named if not os.path.lexists(one))
 
 
 def scratch_file_for(path: Path) -> Path:

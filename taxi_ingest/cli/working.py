@@ -8,6 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -105,12 +106,12 @@ def _with_options_of(verb: str, work: Callable[..., None]) -> Callable[..., None
 
 def keep(text: str, logs: Path) -> str:
     """Write a traceback to a log file in the folder `logs` and say where it is."""
-    from taxi_ingest.files import PRIVATE
+    from taxi_ingest.files import PRIVATE, unused
     from taxi_ingest.printable import printable
     from taxi_ingest.redaction import redacted
 
     text = printable(redacted(text))
-    path = logs / f"bug-{time.strftime('%Y%m%dT%H%M%S')}.log"
+    path = unused(logs / f"bug-{datetime.now(UTC):%Y%m%dT%H%M%S}", ".log")
     try:
         path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
