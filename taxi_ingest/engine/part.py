@@ -18,6 +18,7 @@ from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.catalog.reading import expected_rows, sources
 from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.removing import remove_unkept
+from taxi_ingest.engine.silence import Silence
 from taxi_ingest.engine.watching import Nobody, Watcher
 from taxi_ingest.errors import ContentError, InUseError, RejectsError, SchemaError, TransientError, WarehouseError
 from taxi_ingest.graph import Outcome, Step, before
@@ -49,6 +50,7 @@ class Workplace:
         self.job = job
         self.observer = observer
         self.publisher = Publisher(job.source)
+        self.silence = Silence()
 
     @classmethod
     def of(cls, job: Job, announce: Callable[[str], None] | None = None) -> Self:
@@ -179,12 +181,20 @@ def _try(workplace: Workplace, part: Part, step: Step, why: str, watcher: Watche
             log.info("%s %s is done: %s", part, step, receipt.in_words)
         return receipt
 
-    return with_retries(
-        workplace.job.retries[step],
-        attempt,
-        wait=watcher.wait,
-        tell=lambda message, seconds: watcher.retrying(part, step, redacted(message), seconds),
-    )
+    silence, source = workplace.silence, _source(workplace, part) if step == "download" else ""
+    with silence.noted(source):
+        return with_retries(
+            silence.retries(source, workplace.job.retries[step]),
+            attempt,
+            wait=watcher.wait,
+            tell=lambda message, seconds: watcher.retrying(part, step, redacted(message), seconds),
+        )
+
+
+def _source(workplace: Workplace, part: Part) -> str:
+    """The identity of the source that the file of `part` is fetched from."""
+    job, had = workplace.job, workplace.observer.observe(part).receipts.download
+    return wanted(job, part).source or (had.source if had else identity(job.source, part, job.demo))
 
 
 @dataclass(frozen=True)
@@ -231,8 +241,7 @@ def _download(work: _Work) -> Downloaded:
     from taxi_ingest.steps.download import Origin, download
 
     job, part, had = work.job, work.part, work.receipts.download
-    want = wanted(job, part).source
-    source = want or (had.source if had else identity(job.source, part, job.demo))
+    source = _source(work.workplace, part)
     url = work.workplace.publisher.url(part, source)
     if "parquetize" in job.steps and ".parquet" in url:
         work.workplace.converters.prepare()
