@@ -21,6 +21,7 @@ from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.silence import Silence
 from taxi_ingest.engine.watching import Nobody, Watcher
 from taxi_ingest.errors import ContentError, InUseError, RejectsError, SchemaError, TransientError, WarehouseError
+from taxi_ingest.files import put_aside
 from taxi_ingest.graph import Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
@@ -34,6 +35,7 @@ from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartRece
 from taxi_ingest.state.refresh import Refreshed, refresh
 from taxi_ingest.state.retention import is_of_an_unfinished_run
 from taxi_ingest.state.wanted import wanted
+from taxi_ingest.writers.provenance import is_of_another_writer
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.conversion import Converters
@@ -247,7 +249,14 @@ def _download(work: _Work) -> Downloaded:
         work.workplace.converters.prepare()
     receipt = download(
         part,
-        Origin(source, url, _known_rows(part, source) is not None, "parquetize" in job.steps, _only_version(work)),
+        Origin(
+            source,
+            url,
+            known_to_exist=_known_rows(part, source) is not None,
+            is_converted_next="parquetize" in job.steps,
+            sha256=_only_version(work),
+            is_first=had is None,
+        ),
         job.layout,
         timeout_seconds=job.timeout_seconds,
         slowest_bytes_per_second=job.slowest_bytes_per_second,
@@ -285,7 +294,9 @@ def _parquetize(work: _Work) -> Parquetized:
     from taxi_ingest.steps.parquetize import parquetize
 
     job, part, downloaded = work.job, work.part, work.downloaded()
-    demo = is_demo(downloaded.source)
+    demo, path = is_demo(downloaded.source), job.layout.parquet(part)
+    if work.receipts.parquetize is None and is_of_another_writer(path):
+        put_aside(path)
     work.expects(job.demo["rows"] if demo else expected_rows(part.dataset, part.month) or 0)
     # forced: the file is taken as it is, however few rows it has
     expected = None if "parquetize" in job.forced else _known_rows(part, downloaded.source)
