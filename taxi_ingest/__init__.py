@@ -1,19 +1,17 @@
 """taxi-ingest: any month of New York's taxi trip records, from the web to a table, each piece of work once.
 
-The way of a request, from the command line down. A module imports only from lines below its own, and a linter says so::
+The way of a request, from the command line down. A module imports only from lines below its own, and a linter says so.
+The front page (`__init__.py`) of a folder names the modules in it::
 
     cli/, dodo              verbs: parse, call, exit code              (dodo: the same tasks for those who type `doit`)
-    airflow/                a dataset's months as an Airflow DAG: places, working (no Airflow), tasks, dags
+    airflow/                a dataset's months as an Airflow DAG
     page/                   what is there and what happened as one HTML file
     report/, cron, systemd  everything a person sees on a terminal; a crontab line; a service and its timer
     nights                  the months that the nights of such a line load
-    engine/                 takes parts through steps: part (one part), session (one run), relay, lock, outside,
-                            part_lock, doit_tasks, conversion, notes, results, watching, made_up, scratch; takes
-                            files away: removing, cleaning
+    engine/                 takes one part through its steps, or a whole run with its lock and history; removes files
     steps/                  download, parquetize, upload, load: one verb a file; takes receipts, returns its own
     verification/           is every copy of a part what its receipt says?
-    state/                  receipts, mark, carried, wanted, observe (what is there), refresh,
-                            decide (must a step run?), plan, room, status, retention, orphans, counts
+    state/                  receipts; what is there; must a step run, and may a file go? (pure); plan and status
     job                     settings and flags → one job of plain values; refuses what makes no sense
     asked                   which parts a request names
     settings                built-in defaults < config.toml < environment < flags

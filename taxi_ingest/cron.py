@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from taxi_ingest.catalog.months import MONTH_NAMES
 from taxi_ingest.errors import UsageError
+from taxi_ingest.process import in_full
 
 NICKNAMES = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually", "@reboot")
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+"""In the order in which cron counts them, from 0."""
+
+_MONTHS = tuple(name.lower() for name in MONTH_NAMES)
+_DAYS = tuple(name.lower() for name in WEEKDAYS)
 
 _FIELDS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("minute", 0, 59, ()),
@@ -31,7 +34,7 @@ _ITEM = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<every>[0-9]
 
 def instead_on_windows(arguments: Sequence[str], folder: Path) -> str:
     """What to do on Windows, which has neither crontab nor systemd, to run `taxi-ingest run` with `arguments`."""
-    command = subprocess.list2cmdline([*program(), "run", *arguments, "--quiet"])
+    command = subprocess.list2cmdline([*in_full(), "run", *arguments, "--quiet"])
     return f"Windows has neither cron nor systemd. Let its Task Scheduler start this in {folder}: {command}"
 
 
@@ -42,7 +45,7 @@ def crontab_line(at: str, arguments: Sequence[str], folder: Path) -> str:
     """
     fields = fields_of(at)
     check_printable([*arguments, str(folder)], "A crontab line is one line")
-    job = f"cd {shlex.quote(str(folder))} && {shlex.join([*program(), 'run', *arguments, '--quiet'])}"
+    job = f"cd {shlex.quote(str(folder))} && {shlex.join([*in_full(), 'run', *arguments, '--quiet'])}"
     return f"{' '.join(fields)} {job}".replace("%", r"\%")
 
 
@@ -93,11 +96,3 @@ def _number(text: str, least: int, names: tuple[str, ...]) -> int | None:
     if text.isascii() and text.isdecimal():
         return int(text)
     return names.index(text.lower()) + least if text.lower() in names else None
-
-
-def program() -> list[str]:
-    """This very program under its full name; without a script of its own, as a module of this Python."""
-    script = Path(sys.argv[0]).absolute()
-    if script.name == "taxi-ingest" and os.access(script, os.X_OK):
-        return [str(script)]
-    return [sys.executable, "-m", "taxi_ingest"]

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from taxi_ingest import exits, report, settings
-from taxi_ingest.engine import doit_tasks
-from taxi_ingest.engine.doit_tasks import Reporter, namespace, variable
+from taxi_ingest.engine import doit_commands
+from taxi_ingest.engine.doit_tasks import Reporter, namespace
 from taxi_ingest.engine.session import Session
 from taxi_ingest.errors import TaxiError
 from taxi_ingest.job import make_job
@@ -23,8 +23,8 @@ from taxi_ingest.report.plain import plain
 def tasks() -> dict[str, Any]:
     """What a dodo file holds. What cannot be done is said in a sentence, and ends the process."""
     with _in_a_sentence():
-        doit_tasks.check_command(sys.argv[1:])
-        flags = {f"shared.{key}": value for key in ("month", "dataset") if (value := variable(key))}
+        doit_commands.check_command(sys.argv[1:])
+        flags = {f"shared.{key}": value for key in ("month", "dataset") if (value := doit_commands.variable(key))}
         job, notices = make_job(settings.read(flags), verb="run")
     ignore_broken_pipes()
     notices += [f"{name}: {sentence}" for name, sentence in job.unanswered.items()]
@@ -44,8 +44,8 @@ def _in_a_sentence() -> Iterator[None]:
 
 def _main() -> int:
     with _in_a_sentence():
-        doit_tasks.check_command(sys.argv[1:])  # of dumpdb, doit makes no tasks
-    return doit_tasks.main(tasks, sys.argv[1:])
+        doit_commands.check_command(sys.argv[1:])  # of dumpdb, doit makes no tasks
+    return doit_commands.main(tasks, sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ MEANINGS = {
 }
 """Every exit code with its meaning, as README shows them."""
 
+FINE = (OK, NOT_PUBLISHED)
+"""The exit codes that are no failure."""
+
 _CODES: dict[type[TaxiError], int] = {UsageError: USAGE, LockedError: LOCKED}
 
 

@@ -24,18 +24,23 @@ log = logging.getLogger("taxi_ingest")
 _CHUNK = 1 << 20
 PRIVATE = 0o700
 """The permissions of a folder that is nobody's but its owner's."""
+_NEW_FILE = 0o666
+"""The permissions of a new file, of which the umask takes some away."""
 _OTHERS = 0o077
 """The permissions of the group and of all others."""
 _OWNED_SCRATCH = re.compile(r"\..+\.([0-9a-f]{16})\.[a-z0-9_]+\.tmp")
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None, mode: int = 0o666) -> Iterator[Path]:
+def replacing(
+    path: Path, *, owner: str = "", scratch_in: Path | None = None, mode: int | None = None
+) -> Iterator[Path]:
     """Yield a scratch path beside `path`; on success it takes the place of `path`, on any exception it vanishes.
 
     With `scratch_in`, a folder on the same filesystem, the scratch path is in there instead.
     Content and name are on disk when the block has ended: a crash leaves the old file or the new one, and the scratch
-    file. Its name then tells `path` and `owner`; see `scratch_owner`. `mode` are its permissions, before the umask.
+    file. Its name then tells `path` and `owner`; see `scratch_owner`. `mode` are the permissions of `path`; by default
+    those that this process gives to new files.
     """
     scratch_folder = scratch_in or path.parent
     for folder in (path.parent, scratch_folder):
@@ -47,7 +52,7 @@ def replacing(path: Path, *, owner: str = "", scratch_in: Path | None = None, mo
     try:
         yield scratch
         _settle(scratch)
-        scratch.chmod(mode & ~_umask())
+        scratch.chmod(_NEW_FILE & ~_umask() if mode is None else mode)
         scratch.replace(path)
         sync_folder(path.parent)
     finally:
@@ -69,7 +74,7 @@ def make_private(folder: Path) -> None:
 
 
 def distrust(path: Path) -> None:
-    """Note that `path` may not hold what was recorded of it: with another time, it is looked at before it is used."""
+    """Touch `path`, whose content is in doubt: with another time than recorded, it is checked before it is used."""
     path.touch()
 
 
@@ -88,7 +93,7 @@ def put_aside(path: Path) -> None:
 
 
 def scratch_file_for(path: Path) -> Path:
-    """A path beside `path` for a file that nobody needs for long; a killed process's is removed as a scratch file."""
+    """A path beside `path` for a short-lived file; one that a killed process left is removed as scratch files are."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
 
 
@@ -103,7 +108,7 @@ def scratch_owner(name: str) -> str:
     return found[1] if found else ""
 
 
-def write_text(path: Path, text: str, *, owner: str = "", mode: int = 0o666) -> None:
+def write_text(path: Path, text: str, *, owner: str = "", mode: int | None = None) -> None:
     """Write `text` to `path`, whole or not at all; `owner` and `mode` as in `replacing`."""
     with replacing(path, owner=owner, mode=mode) as scratch:
         scratch.write_text(text, encoding="utf-8")
@@ -128,7 +133,7 @@ class Checksums:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """Those of a whole file."""
+        """The checksums of a whole file."""
         checksums = cls()
         with path.open("rb") as file:
             while piece := file.read(_CHUNK):
@@ -157,6 +162,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def crc32c(path: Path) -> str:
+    """The crc32c of a file, as 8 hex digits."""
+    import google_crc32c
+
+    checksum = google_crc32c.Checksum()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            checksum.update(chunk)
+    return bytes(checksum.digest()).hex()
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in `folder` last. Windows opens no folder, and its file system keeps a journal of renames.
 
@@ -183,14 +199,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def crc32c(path: Path) -> str:
-    """The crc32c of a file, as 8 hex digits."""
-    import google_crc32c
-
-    checksum = google_crc32c.Checksum()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            checksum.update(chunk)
-    return bytes(checksum.digest()).hex()

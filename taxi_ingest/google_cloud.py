@@ -10,10 +10,12 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
 import requests
 from google.api_core.exceptions import Forbidden, GoogleAPICallError, RetryError, ServerError, TooManyRequests
+from google.api_core.page_iterator import Iterator as Pages
 from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
@@ -51,6 +53,12 @@ _SCOPES = re.compile(r"insufficient authentication scopes|scopes?(\(s\))? (is|ar
 _KEY = re.compile(r"\bKMS\b|cryptoKey", re.IGNORECASE)
 _BILLING_REASONS = {"accountDisabled", "billingNotEnabled"}
 _RATE_REASONS = {"rateLimitExceeded", "userRateLimitExceeded"}
+
+MOST_PAGES = 10_000
+"""Of a listing; a page of Cloud Storage has a thousand objects."""
+
+_UNREADABLE = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What Google's clients raise for an answer that is not of the API, such as a list in place of an object."""
 
 
 # ---- clients
@@ -104,6 +112,32 @@ def signed_in_as(variable: str) -> str:
 def limited(policy: Retry) -> Retry:
     """A client's own retry policy, ended after RETRY_SECONDS."""
     return policy.with_timeout(RETRY_SECONDS)
+
+
+def listed(pages: Pages) -> Iterator[Any]:
+    """The items of a listing, page by page.
+
+    Raises TransientError for one without an end: a page names one as the next that was before it.
+    """
+    seen: set[object] = set()
+    for page in pages.pages:
+        yield from page
+        if pages.next_page_token in seen or len(seen) >= MOST_PAGES:
+            raise TransientError("A list that Google sends page by page comes to no end. Run again.")
+        seen.add(pages.next_page_token)
+
+
+class _UnreadableError(Exception):
+    """An answer is not of the API."""
+
+
+@contextlib.contextmanager
+def reads_answer() -> Iterator[None]:
+    """Let what cannot be read in the block be the answer's fault, and no bug; also as a decorator."""
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise _UnreadableError from error
 
 
 # ---- errors
@@ -209,6 +243,25 @@ def translated_errors(
     `what` is how messages call the far side; `explain` gives the error to raise for an answer of the API.
     """
     try:
+        with _translated_refusals(what, failure, explain):
+            yield
+    except (_UnreadableError, *_UNREADABLE) as error:
+        if not isinstance(error, _UnreadableError) and not _is_of_client(error.__traceback__):
+            raise
+        raise TransientError(
+            f"{what} answered with something else than its API does. Something in between, such as a proxy that wants "
+            "a sign-in, may answer in its place. Run again."
+        ) from error
+
+
+@contextlib.contextmanager
+def _translated_refusals(
+    what: str,
+    failure: type[StoreError | WarehouseError],
+    explain: Callable[[GoogleAPICallError], TaxiError],
+) -> Iterator[None]:
+    """As `translated_errors`, but for answers that cannot be read."""
+    try:
         yield
     except DefaultCredentialsError as error:
         raise failure(google_sign_in.no_credentials(error)) from error
@@ -225,10 +278,21 @@ def translated_errors(
             f"{what} has no usable address ({type(error).__name__}). {STORAGE_EMULATOR}, {BIGQUERY_EMULATOR} and "
             "HTTPS_PROXY must look like http://HOST:PORT where they are set."
         ) from error
+    except exceptions.InvalidJSONError:
+        raise  # it was reached, and cannot be read
     except (TransportError, requests.RequestException, ConnectionError, TimeoutError) as error:
         raise _unreachable(what, error) from error
     except GoogleAuthError as error:
         raise google_sign_in.sign_in_failed(failure, error) from error
+
+
+def _is_of_client(traceback: TracebackType | None) -> bool:
+    """Whether an error arose in Google's libraries, and not in our own code."""
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__name__", "").startswith("google."):
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 def _unreachable(what: str, error: Exception) -> TransientError:

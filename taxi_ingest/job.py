@@ -17,7 +17,7 @@ from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import parse_months, this_month
 from taxi_ingest.catalog.reading import datasets
 from taxi_ingest.errors import UsageError
-from taxi_ingest.graph import STEPS, Step, up_to
+from taxi_ingest.graph import ARTEFACTS, STEPS, Artefact, Step, up_to
 from taxi_ingest.layout import Layout
 from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_text
@@ -50,7 +50,7 @@ class Job:
     parts: tuple[Part, ...]
     targets: frozenset[Step]
     forced: frozenset[Step]
-    kept: frozenset[str]
+    kept: frozenset[Artefact]
     check_disk: bool
     layout: Layout
     source: Place
@@ -70,7 +70,7 @@ class Job:
     grace_days: int
     refresh: bool
     refresh_months: int
-    demo: Mapping[str, int]
+    demo: publishers.MadeUp
     history_days: int
     latest: Mapping[str, Latest] = field(default_factory=dict)
 
@@ -133,7 +133,7 @@ def job_for(
         parts=tuple(parts),
         targets=targets,
         forced=forced,
-        kept=frozenset(settings.global_.keep),
+        kept=frozenset(artefact for artefact in ARTEFACTS if artefact in settings.global_.keep),
         check_disk=settings.global_.check_disk and not forced,
         layout=layout,
         source=Place.parse(settings.global_.source),
@@ -157,7 +157,7 @@ def job_for(
         grace_days=settings.download.grace_days,
         refresh=refresh,
         refresh_months=settings.download.refresh_months,
-        demo=asdict(settings.demo),
+        demo=publishers.MadeUp(**asdict(settings.demo)),
         history_days=settings.global_.history_days,
     )
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from taxi_ingest.asked import datasets_named, exists
 from taxi_ingest.catalog import Dataset, Part
-from taxi_ingest.catalog.months import LATEST, months_before, parse_months
+from taxi_ingest.catalog.months import LATEST, months_before, parse_months, this_month
 from taxi_ingest.errors import TaxiError
 from taxi_ingest.job import layout_of, options_of, store_of, warehouse_of
 from taxi_ingest.place import Place
@@ -59,7 +58,7 @@ def nightly(settings: Settings, given: str, *, refresh: bool) -> Nightly:
     """
     open_store(store_of(settings))  # these refuse what makes no sense, such as a user or a query
     open_warehouse(warehouse_of(settings), options_of(settings))
-    parse_months([given] if given else [], newest=lambda: f"{date.today():%Y-%m}")
+    parse_months([given] if given else [], newest=this_month)
     monthly = [known for known in datasets_named(settings.shared.dataset) if known.monthly]
     also = [*_asks_again(settings, refresh=refresh), *_unknown_to_cron(settings)]
     if not monthly:
@@ -73,7 +72,7 @@ def nightly(settings: Settings, given: str, *, refresh: bool) -> Nightly:
 
 
 def _known(settings: Settings, given: str, held: Collection[Part]) -> Known:
-    """What decides the months; those that every config file begins with are nobody's choice."""
+    """What decides the months; the one that every new config file has was chosen by nobody, and does not count."""
     months, origin = settings.shared.month, settings.origins.get("shared.month", Origin())
     is_chosen = not given and origin.kind != "default" and months != Shared().month
     first_held = min((part.month or "" for part in held), default="")
@@ -133,12 +132,12 @@ def _newest(monthly: Sequence[Dataset], settings: Settings) -> str:
     try:
         return min(newest_month(known, source, retries=Retries(1, 0), timeout_seconds=patience) for known in monthly)
     except TaxiError:
-        return months_before(f"{date.today():%Y-%m}", _SURELY_PUBLISHED)
+        return months_before(this_month(), _SURELY_PUBLISHED)
 
 
 def _not_here(months: str, monthly: Sequence[Dataset], held: Collection[Part], source: str) -> Iterator[str]:
     """How much the first night has to do."""
-    newest = months_before(f"{date.today():%Y-%m}", _SURELY_PUBLISHED)
+    newest = months_before(this_month(), _SURELY_PUBLISHED)
     named = parse_months([months], newest=lambda: newest)
     parts = [(known, Part(known.name, month)) for known in monthly for month in named]
     missing = sum(part not in held and exists(known, part, source) for known, part in parts)

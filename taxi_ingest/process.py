@@ -7,7 +7,10 @@ import errno
 import io
 import os
 import shutil
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -28,11 +31,23 @@ Nothing here needs them, and importing them takes as long as converting 400,000 
 
 def as_typed() -> list[str]:
     """This very program as somebody at this prompt types it; without a script of its own, a module of this Python."""
-    script = Path(sys.argv[0])
-    if script.name != "taxi-ingest" or not os.access(script, os.X_OK):
-        return [sys.executable, "-m", "taxi_ingest"]
+    script = _script()
+    if script is None:
+        return in_full()
     on_path = shutil.which(script.name)
     return [script.name] if on_path and script.samefile(on_path) else [str(script)]
+
+
+def in_full() -> list[str]:
+    """This very program under its full name, for whoever starts it elsewhere."""
+    script = _script()
+    return [str(script.absolute())] if script else [sys.executable, "-m", "taxi_ingest"]
+
+
+def _script() -> Path | None:
+    """The script that started this process; None where it was started as a module of Python."""
+    script = Path(sys.argv[0])
+    return script if script.name == "taxi-ingest" and os.access(script, os.X_OK) else None
 
 
 def block_heavy_imports() -> None:
@@ -96,6 +111,23 @@ def _without_broken_pipes(stream: TextIO | None, number: int) -> TextIO:
         errors="backslashreplace",
         line_buffering=bool(stream and stream.line_buffering),
     )
+
+
+@contextlib.contextmanager
+def sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM raise KeyboardInterrupt in the block, as Ctrl-C does; only the main thread can hear of signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def leave(code: int) -> NoReturn:

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taxi_ingest import exits
-from taxi_ingest.cron import NICKNAMES, check_printable, fields_of, program
+from taxi_ingest.catalog.months import MONTH_NAMES
+from taxi_ingest.cron import NICKNAMES, WEEKDAYS, check_printable, fields_of
 from taxi_ingest.errors import UsageError
-
-_WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+from taxi_ingest.process import in_full
 
 _FOLDER = "~/.config/systemd/user"
 
@@ -49,7 +48,7 @@ def units(at: str, arguments: Sequence[str], folder: Path) -> str:
     Raises UsageError for times that systemd has no calendar for, and for control characters.
     """
     check_printable([*arguments, str(folder)], "A setting of a unit is one line")
-    words = [*program(), "run", *arguments, "--quiet"]
+    words = [*in_full(), "run", *arguments, "--quiet"]
     return _UNITS.format(
         folder=_FOLDER,
         directory=str(folder).replace("%", "%%"),
@@ -88,7 +87,7 @@ def _translated(field: str, first: int) -> str:
     items = []
     for item in field.split(","):
         span, slash, step = item.partition("/")
-        edges = [str(first)] if slash and span == "*" else [_number(edge, _MONTHS, 1) for edge in span.split("-")]
+        edges = [str(first)] if slash and span == "*" else [_number(edge, MONTH_NAMES, 1) for edge in span.split("-")]
         items.append("..".join(edges) + (f"/{step}" if slash else ""))
     return ",".join(items)
 
@@ -98,9 +97,9 @@ def _weekdays(field: str) -> list[str]:
     found: set[int] = set()
     for item in field.split(","):
         span, _, step = item.partition("/")
-        edges = ["0", "6"] if span == "*" else [_number(edge, _WEEKDAYS, 0) for edge in span.split("-")]
+        edges = ["0", "6"] if span == "*" else [_number(edge, WEEKDAYS, 0) for edge in span.split("-")]
         found |= {number % 7 for number in range(int(edges[0]), int(edges[-1]) + 1, int(step or "1"))}
-    return [_WEEKDAYS[number] for number in sorted(found)]
+    return [WEEKDAYS[number] for number in sorted(found)]
 
 
 def _number(text: str, names: Sequence[str], first: int) -> str:

@@ -102,6 +102,20 @@ class Loaded:
         return query(self.data / "taxi.duckdb", "FROM yellow_tripdata")
 
 
+Load = Callable[..., Ran]
+
+
+@pytest.fixture
+def load(taxi: Command, publisher: Publisher) -> Load:
+    """Publish one file under the name of a part and run it: `load("yellow", "2010-02", b"…")`."""
+
+    def run(dataset: str, month: str, body: bytes, *more: str) -> Ran:
+        publisher.files[f"/{dataset}_tripdata_{month}.csv"] = body
+        return taxi("run", "--dataset", dataset, "--month", month, "--source", publisher.template, "--json", *more)
+
+    return run
+
+
 @pytest.fixture
 def loaded(taxi: Command, publisher: Publisher, tmp_path: Path) -> Loaded:
     return Loaded(taxi, publisher, tmp_path)

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from clouds import Cloud, cloud
-from commands import ALL_UP_TO_DATE, DATA, MONTH, Command, Loaded, Ran, loaded, only, process, query, taxi
+from commands import ALL_UP_TO_DATE, DATA, MONTH, Command, Load, Loaded, Ran, load, loaded, only, process, query, taxi
 from emulators.fixtures import bigquery_server, gcs_server
 from postgres_server import PostgresServer, postgres_server
 from publishing import Answer, Publisher, answer, publisher, serve
 from terminals import Terminal, terminal
 
 __all__ = [
-    "ALL_UP_TO_DATE", "DATA", "MONTH", "REPOSITORY", "Answer", "Cloud", "Command", "Loaded", "PostgresServer",
-    "Publisher", "Ran", "Terminal", "answer", "bigquery_server", "cloud", "gcs_server", "loaded", "only",
+    "ALL_UP_TO_DATE", "DATA", "MONTH", "REPOSITORY", "Answer", "Cloud", "Command", "Load", "Loaded", "PostgresServer",
+    "Publisher", "Ran", "Terminal", "answer", "bigquery_server", "cloud", "gcs_server", "load", "loaded", "only",
     "postgres_server", "process", "publisher", "query", "serve", "taxi", "terminal",
 ]  # fmt: skip
 

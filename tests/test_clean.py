@@ -1,4 +1,4 @@
-"""`clean` and `keep`: what can be had again leaves the disk, what was removed stays done, all else is untouched."""
+"""`clean`: what can be had again leaves the disk, what was removed stays done, all else is untouched."""
 
 from __future__ import annotations
 
@@ -8,35 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
+from cleaning import PARQUET, RAW, clean, mine, removed, tree
 from conftest import ALL_UP_TO_DATE, MONTH, REPOSITORY, Command, Loaded, Publisher, Ran, process
 
-from taxi_ingest.sources.partial import DAYS_KEPT
-
-RAW, PARQUET = "raw/yellow/yellow_tripdata_2020-01.csv", "parquet/yellow/yellow_tripdata_2020-01.parquet"
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    """Every file with its bytes."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def clean(loaded: Loaded, *options: str) -> Ran:
-    return loaded.taxi("clean", *options, "--json")
-
-
-def removed(ran: Ran) -> list[str]:
-    assert ran.code == 0, ran.err
-    return [file["path"].partition("/data/")[2] for file in ran.document["files"]]
-
-
-# ---- clean
+__all__ = ["mine"]
 
 
 @pytest.mark.parametrize(
@@ -128,16 +108,6 @@ def longer(mine: Path) -> None:
 
 def of_the_same_size(mine: Path) -> None:
     mine.write_bytes(mine.read_bytes().replace(b"2020", b"2021", 1))
-
-
-@pytest.fixture
-def mine(taxi: Command, tmp_path: Path) -> Path:
-    """A file of one's own, loaded from where it lies."""
-    mine = tmp_path / "mine" / "yellow_2020-01.csv"
-    mine.parent.mkdir()
-    shutil.copy(MONTH, mine)
-    assert taxi("run", "--month", "2020-01", "--source", f"file://{mine.parent}/{{dataset}}_{{month}}.csv").code == 0
-    return mine
 
 
 @pytest.mark.parametrize("change", [gone, longer, of_the_same_size])
@@ -293,257 +263,5 @@ def hook(event, arguments):
         left -= 1
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(hook)
-"""
-
-
-# ---- orphans
-
-
-def retired(data: Path) -> list[str]:
-    """Make of yellow's month one of a dataset that the catalog does not have."""
-    moved = []
-    for kind in ("raw", "parquet", "lake", "lake.marks", "state/receipts"):
-        (data / kind / "yellow").rename(data / kind / "purple")
-    (data / "rejects" / "purple").mkdir(parents=True)
-    (data / "rejects" / "purple" / "yellow_tripdata_2020-01.csv").write_text("line,reason,raw\n")
-    for path in (data / "state" / "receipts" / "purple").rglob("download.json"):
-        path.write_text(renamed(path))
-    for kind in ("raw", "parquet", "lake", "lake.marks", "rejects", "state/receipts"):
-        moved += [str(path.relative_to(data)) for path in (data / kind / "purple").rglob("*") if path.is_file()]
-    return sorted(moved)
-
-
-def renamed(receipt: Path) -> str:
-    from taxi_ingest.state.receipts import from_json, to_json
-
-    downloaded: Any = from_json("download", receipt.read_bytes())
-    return to_json(type(downloaded)(**{**vars(downloaded), "file": downloaded.file.replace("yellow/", "purple/")}))
-
-
-def test_a_dataset_that_the_catalog_lost_is_an_orphan_and_its_rows_stay(loaded: Loaded) -> None:
-    files = retired(loaded.data)
-    (foreign := loaded.data / "raw" / "purple" / "notes.txt").write_text("mine")
-    (stranger := loaded.data / "parquet" / "purple" / "theirs.parquet").write_bytes(b"PAR1")
-    rows = loaded.table
-    ran = clean(loaded, "--orphans", "--yes")
-    marks = [name for name in files if name.startswith("lake.marks")]
-    assert sorted(removed(ran) + marks) == files
-    assert sorted(ran.document["unknown"]) == sorted([str(foreign), str(stranger)])
-    assert "yellow_tripdata" in ran.document["notes"][0]
-    assert [name for name in files if (loaded.data / name).exists()] == []
-    assert (foreign.read_text(), stranger.read_bytes(), loaded.table) == ("mine", b"PAR1", rows)
-    assert not (loaded.data / "state" / "receipts" / "purple").exists()
-
-
-def test_the_raw_file_of_an_earlier_source_is_an_orphan(loaded: Loaded) -> None:
-    loaded.publisher.files["/yellow_tripdata_2020-01.txt"] = MONTH.read_bytes()
-    other = loaded.publisher.url + "/{dataset}_tripdata_{month}.txt"
-    assert loaded.taxi("run", "--month", "2020-01", "--source", other).code == 0
-    (loaded.data / (RAW + ".part")).write_bytes(b"cut")
-    ran = clean(loaded, "--orphans", "--yes")
-    assert removed(ran) == [RAW, RAW + ".part"]
-    assert ran.document["files"][0]["why"] == "yellow-2020-01 comes as yellow_tripdata_2020-01.txt now"
-    assert not (loaded.data / RAW).exists()
-    assert (loaded.data / RAW).with_suffix(".txt").exists()
-    again = loaded.taxi("run", "--month", "2020-01", "--json")
-    assert again.steps == [ALL_UP_TO_DATE]
-
-
-def test_the_raw_file_of_an_earlier_source_stays_until_that_of_the_new_one_is_converted(loaded: Loaded) -> None:
-    loaded.publisher.files["/yellow_tripdata_2020-01.txt"] = MONTH.read_bytes()[:20_000].replace(b"VendorID", b"Seller")
-    other = loaded.publisher.url + "/{dataset}_tripdata_{month}.txt"
-    assert loaded.taxi("run", "--month", "2020-01", "--source", other).code == 1
-    assert removed(clean(loaded, "--orphans", "--yes")) == []
-    assert (loaded.data / RAW).read_bytes() == MONTH.read_bytes()
-
-
-def test_the_copy_of_a_file_of_ones_own_is_no_orphan_once_the_month_comes_from_elsewhere(
-    taxi: Command, mine: Path, publisher: Publisher, tmp_path: Path
-) -> None:
-    publisher.files["/yellow_tripdata_2020-01.txt"] = MONTH.read_bytes().replace(b"2020-01-1", b"2020-01-2")
-    mine.unlink()
-    other = publisher.url + "/{dataset}_tripdata_{month}.txt"
-    for _ in range(2):
-        assert taxi("run", "--month", "2020-01", "--source", other, "--force").code == 0
-    assert taxi("clean", "--orphans", "--yes", "--json").document["files"] == []
-    assert (tmp_path / "data" / RAW).read_bytes() == MONTH.read_bytes()
-
-
-def test_files_with_our_footer_in_folders_that_no_dataset_had_are_left_alone(loaded: Loaded, tmp_path: Path) -> None:
-    (elsewhere := tmp_path / "elsewhere").mkdir()
-    for folder in (loaded.data / "parquet" / "mine", elsewhere):
-        folder.mkdir(exist_ok=True)
-        shutil.copy(loaded.data / PARQUET, folder)
-    (loaded.data / "parquet" / "archive").symlink_to(elsewhere)
-    shutil.copytree(loaded.data / "lake" / "yellow", loaded.data / "lake" / "mine")
-    shutil.copytree(loaded.data / "lake.marks" / "yellow", loaded.data / "lake.marks" / "mine")
-    before = tree(loaded.data), tree(elsewhere)
-    assert removed(clean(loaded, "--orphans", "--yes")) == []
-    assert (tree(loaded.data), tree(elsewhere)) == before
-    assert (loaded.data / "parquet" / "archive").is_symlink()
-
-
-def test_what_lies_behind_a_link_in_the_place_of_a_lost_dataset_is_left_alone(loaded: Loaded, tmp_path: Path) -> None:
-    retired(loaded.data)
-    for kind in ("raw", "parquet", "rejects", "lake"):
-        (loaded.data / kind / "purple").rename(tmp_path / kind)
-        (loaded.data / kind / "purple").symlink_to(tmp_path / kind)
-    before = [tree(tmp_path / kind) for kind in ("raw", "parquet", "rejects", "lake")]
-    assert all(name.startswith("state/receipts/") for name in removed(clean(loaded, "--orphans", "--yes")))
-    assert [tree(tmp_path / kind) for kind in ("raw", "parquet", "rejects", "lake")] == before
-    assert all((loaded.data / kind / "purple").is_symlink() for kind in ("raw", "parquet", "rejects", "lake"))
-
-
-DAY = 86_400
-
-
-@pytest.mark.parametrize(("name", "days", "orphan"), [
-    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part", DAYS_KEPT - 1, False),
-    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part", DAYS_KEPT + 1, True),
-    ("raw/yellow/yellow_tripdata_2020-02.csv.gz.part.json", DAYS_KEPT + 1, True),
-    ("raw/yellow/.yellow_tripdata_2020-02.csv.abcdefgh.tmp", 0, True),
-    ("rejects/yellow/yellow_tripdata_2020-01.csv", 1, True),
-    ("rejects/yellow/yellow_tripdata_2020-01.csv", 0, False),
-    ("raw/yellow/yellow_tripdata_2020-02.csv", 9, False),
-    ("raw/yellow/photo.jpg", 9, False),
-    ("raw/yellow/yellow_tripdata_2020-13.csv", 9, False),
-    ("parquet/yellow/yellow_tripdata_2020-02.parquet", 9, False),
-    ("parquet/yellow/my_own.parquet", 9, False),
-    ("lake/mine/own.parquet", 9, False),
-    ("lake/yellow/own.parquet", 9, False),
-    ("elsewhere/a.csv", 9, False),
-    ("raw/yellow/yellow_tripdata_2020-01.csv.gz", 0, True),
-    ("raw/yellow/yellow_tripdata_2020-01.notes.txt", 99, False),
-    ("raw/yellow/yellow_tripdata_2020-01.xlsx", 99, False),
-    ("raw/yellow/yellow_tripdata_2020-01.csv.gz.bak", 99, False),
-    ("raw/yellow/yellow_tripdata_2020-02.notes.txt.part", 99, False),
-    ("parquet/mine/.draft.abcdefgh.tmp", 99, False),
-])  # fmt: skip
-def test_only_what_a_run_left_is_an_orphan(loaded: Loaded, name: str, days: int, orphan: bool) -> None:
-    path = loaded.data / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"line,reason,raw\n1,why,what\n")
-    then = time.time() - days * DAY
-    os.utime(path, (then, then))
-    ran = clean(loaded, "--orphans", "--yes")
-    assert (removed(ran), path.exists()) == ([name] if orphan else [], not orphan)
-
-
-@pytest.mark.parametrize("name", ["a\nb.parquet", "a\x1bb.parquet", "a\\b.parquet"])
-def test_a_name_that_no_object_can_have_is_somebody_elses(loaded: Loaded, name: str) -> None:
-    theirs = loaded.data / "lake" / "other" / name
-    theirs.parent.mkdir()
-    theirs.touch()
-    unfinished = loaded.data / "raw" / "yellow" / ".a.parquet.abcdefgh.tmp"
-    unfinished.touch()
-    ran = clean(loaded, "--orphans", "--yes")
-    assert (removed(ran), ran.document["unknown"]) == ([f"raw/yellow/{unfinished.name}"], [str(theirs)])
-    assert (theirs.exists(), unfinished.exists()) == (True, False)
-
-
-def test_a_data_directory_that_lost_its_state_has_no_orphans(loaded: Loaded) -> None:
-    """Store and table prove the months to the next run, so nothing of them may go."""
-    shutil.rmtree(loaded.data / "state")
-    before = tree(loaded.data)
-    assert removed(clean(loaded, "--orphans", "--yes")) == []
-    after = {name: content for name, content in tree(loaded.data).items() if not name.startswith("state")}
-    assert after == before
-    assert loaded.run().steps[0]["load"] == "up_to_date"
-
-
-def test_links_and_a_store_elsewhere_are_left_alone(taxi: Command, publisher: Publisher, tmp_path: Path) -> None:
-    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
-    store = tmp_path / "shared lake"
-    run = ("run", "--month", "2020-01", "--source", publisher.template, "--store", str(store))
-    assert taxi(*run).code == 0
-    (store / "yellow").rename(store / "purple")
-    link = tmp_path / "data" / "raw" / "yellow" / "yellow_tripdata_2020-01.csv.gz"
-    link.symlink_to(tmp_path / "data" / RAW)
-    ran = taxi("clean", "--orphans", "--yes", "--store", str(store), "--json")
-    assert (ran.document["files"], link.is_symlink()) == ([], True)
-    assert len(list((store / "purple").iterdir())) >= 1
-
-
-# ---- keep
-
-
-@pytest.mark.parametrize(
-    ("keep", "raw", "parquet"),
-    [("raw,parquet", True, True), ("parquet", False, True), ("raw", True, False), ("", False, False)],
-)
-def test_a_run_leaves_what_keep_names(
-    taxi: Command, publisher: Publisher, tmp_path: Path, keep: str, raw: bool, parquet: bool
-) -> None:
-    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
-    arguments = ("run", "--month", "2020-01", "--source", publisher.template, "--json")
-    first = taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP=keep)
-    assert (first.code, set(first.steps[0].values())) == (0, {"done"}), first.err
-    data = tmp_path / "data"
-    assert ((data / RAW).exists(), (data / PARQUET).exists()) == (raw, parquet)
-    again = taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP=keep)
-    assert (again.steps, len(publisher.requests)) == ([ALL_UP_TO_DATE], 1)
-    forced = taxi(*arguments, "--force", TAXI_INGEST_GLOBAL__KEEP=keep)
-    assert (forced.code, set(forced.steps[0].values())) == (0, {"done"}), forced.err
-    assert ((data / RAW).exists(), (data / PARQUET).exists()) == (raw, parquet)
-
-
-def test_what_a_run_was_not_to_keep_counts_as_done_when_all_is_kept_again(
-    taxi: Command, publisher: Publisher, tmp_path: Path
-) -> None:
-    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
-    arguments = ("run", "--month", "2020-01", "--source", publisher.template, "--json")
-    assert taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP="").code == 0
-    assert (taxi(*arguments).steps, len(publisher.requests)) == ([ALL_UP_TO_DATE], 1)
-    assert not (tmp_path / "data" / PARQUET).exists()
-
-
-def test_a_run_removes_nothing_that_an_earlier_one_kept(loaded: Loaded) -> None:
-    before = tree(loaded.data / "raw") | tree(loaded.data / "parquet")
-    assert loaded.run(TAXI_INGEST_GLOBAL__KEEP="").code == 0
-    assert tree(loaded.data / "raw") | tree(loaded.data / "parquet") == before
-
-
-def test_what_is_asked_for_stays_until_a_later_step_has_used_it(
-    taxi: Command, publisher: Publisher, tmp_path: Path
-) -> None:
-    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
-    data, there = tmp_path / "data", []
-    for verb in ("download", "parquetize", "upload", "load"):
-        arguments = (verb, "--month", "2020-01", "--source", publisher.template)
-        assert taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP="").code == 0
-        there.append(((data / RAW).exists(), (data / PARQUET).exists()))
-    assert there == [(True, False), (False, True), (False, True), (False, False)]
-    assert len(publisher.requests) == 1
-
-
-def test_a_file_that_cannot_be_converted_stays_whatever_keep_says(
-    taxi: Command, publisher: Publisher, tmp_path: Path
-) -> None:
-    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes().replace(b"VendorID", b"Seller")
-    ran = taxi("run", "--month", "2020-01", "--source", publisher.template, TAXI_INGEST_GLOBAL__KEEP="")
-    assert (ran.code, (tmp_path / "data" / RAW).exists()) == (1, True)
-
-
-def test_what_a_killed_run_did_not_remove_goes_with_the_next(
-    taxi: Command, publisher: Publisher, tmp_path: Path
-) -> None:
-    publisher.files["/yellow_tripdata_2020-01.csv"] = MONTH.read_bytes()
-    killer = tmp_path / "killer"
-    killer.mkdir()
-    (killer / "sitecustomize.py").write_text(KILLED_AT_RAW)
-    arguments = ("run", "--month", "2020-01", "--source", publisher.template, "--json")
-    killed = taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP="", PYTHONPATH=str(killer))
-    data = tmp_path / "data"
-    assert (killed.code, (data / RAW).exists(), (data / PARQUET).exists()) == (-signal.SIGKILL, True, True)
-    assert taxi(*arguments, TAXI_INGEST_GLOBAL__KEEP="").code == 0
-    assert ((data / RAW).exists(), (data / PARQUET).exists(), len(publisher.requests)) == (False, False, 1)
-
-
-KILLED_AT_RAW = """
-import os, signal, sys
-def hook(event, arguments):
-    if event == "os.remove" and str(arguments[0]).endswith("2020-01.csv") and "/raw/" in str(arguments[0]):
-        os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(hook)
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import duckdb
 import oracle
 import pytest
-from conftest import DATA, Command, Publisher, Ran, process
+from conftest import DATA, Load, Ran, process
 
 CANONICAL: dict[str, dict[str, str]] = json.loads((DATA.parent / "canonical_columns.json").read_text())
 DUCKDB_TYPES = {"int64": "BIGINT", "double": "DOUBLE", "string": "VARCHAR", "timestamp": "TIMESTAMP"}
@@ -102,19 +101,6 @@ FHVHV_2021_06 = (
 FHV_ARCHIVE = (
     "dispatching_base_num,pickup_datetime,dropOff_datetime,PUlocationID,DOlocationID,SR_Flag,Affiliated_base_number"
 )
-
-Load = Callable[..., Ran]
-
-
-@pytest.fixture
-def load(taxi: Command, publisher: Publisher) -> Load:
-    """Publish one file and run it: `load("yellow", "2010-02", b"…")`."""
-
-    def run(dataset: str, month: str, body: bytes, *more: str) -> Ran:
-        publisher.files[f"/{dataset}_tripdata_{month}.csv"] = body
-        return taxi("run", "--dataset", dataset, "--month", month, "--source", publisher.template, "--json", *more)
-
-    return run
 
 
 def rows_of(folder: Path, sql: str) -> list[tuple[Any, ...]]:

@@ -16,7 +16,8 @@ from conftest import ALL_UP_TO_DATE, DATA, Command, query
 
 from taxi_ingest import settings
 from taxi_ingest.catalog.reading import dataset as dataset_named
-from taxi_ingest.engine.part import Workplace, run_part
+from taxi_ingest.engine.part import run_part
+from taxi_ingest.engine.workplace import Workplace
 from taxi_ingest.errors import UsageError, WarehouseError
 from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.job import make_job

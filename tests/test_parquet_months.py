@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import DATA, Command, Publisher, Ran
+from conftest import DATA, Command, Load, Publisher
 
 CANONICAL: dict[str, dict[str, str]] = json.loads((DATA.parent / "canonical_columns.json").read_text())
 FILES = sorted(DATA.glob("*_tripdata_*.parquet"))
-
-Load = Callable[..., Ran]
-
-
-@pytest.fixture
-def load(taxi: Command, publisher: Publisher) -> Load:
-    """Publish one file under the name of a part and run it."""
-
-    def run(dataset: str, month: str, body: bytes, *more: str) -> Ran:
-        publisher.files[f"/{dataset}_tripdata_{month}.csv"] = body
-        return taxi("run", "--dataset", dataset, "--month", month, "--source", publisher.template, "--json", *more)
-
-    return run
 
 
 def table(folder: Path, dataset: str, month: str) -> list[tuple[Any, ...]]:

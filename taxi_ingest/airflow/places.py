@@ -9,10 +9,12 @@ from typing import Any
 
 from taxi_ingest import sources as publishers
 from taxi_ingest import stores, warehouses
+from taxi_ingest.catalog.reading import sources
 from taxi_ingest.errors import UsageError
 from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.job import options_of, store_of, warehouse_of
 from taxi_ingest.place import Place
+from taxi_ingest.redaction import public_text
 from taxi_ingest.settings import Settings, read
 from taxi_ingest.values import Value
 
@@ -26,13 +28,14 @@ class Site:
 
     `config`: the full path of a config file, or its sections. `shared`: a data directory that all workers see, "" where
     they share none. `scratch`: the folder in which tasks make their own, "" for the system's. `separate`: workers may
-    be on several machines.
+    be on several machines. `sources`: what whoever starts a run may take its months from, beside the named sources.
     """
 
     config: str | Mapping[str, Any]
     shared: str = ""
     scratch: str = ""
     separate: bool = True
+    sources: tuple[str, ...] = ()
 
     def settings(self, flags: Mapping[str, Value]) -> Settings:
         """The settings of a task; `flags` as in `settings.read`."""
@@ -69,6 +72,15 @@ def slices(site: Site) -> tuple[Slice, ...]:
     return STEPWISE if site.shared else KEEPING_NOTHING
 
 
+def sources_of_runs(site: Site, dataset: str) -> tuple[str, ...]:
+    """What whoever starts a run of `dataset` may take its months from.
+
+    Who may do that need not be trusted with the workers' disks and network, nor with what fills the table.
+    """
+    named = [name for name, source in sources().items() if dataset in {*source.months, *source.files}]
+    return (publishers.AUTO, *named, *site.sources)
+
+
 def is_separate(executors: str) -> bool:
     """Whether workers may be on several machines, by Airflow's setting [core] executor."""
     names = [name.partition("=")[2] or name for name in executors.replace(";", ",").split(",")]
@@ -84,6 +96,8 @@ def check(site: Site) -> Settings:
     _check_full("scratch folder", site.scratch)
     if isinstance(site.config, str):
         _check_full("config file", site.config)
+    for source in site.sources:
+        _check_source(source)
     settings = site.settings({"global.data_dir": site.shared} if site.shared else {})
     for name, given in (("store", settings.global_.store), ("warehouse", settings.global_.warehouse)):
         _check_named(name, given, needed=not site.shared)
@@ -107,6 +121,16 @@ def _check_kinds(settings: Settings) -> None:
     publishers.check_source(Place.parse(settings.global_.source), [])
     stores.kind_of(store_of(settings))
     warehouses.kind_of(warehouse_of(settings), options_of(settings))
+
+
+def _check_source(source: str) -> None:
+    """Refuse what is no source, and what Airflow must not show to all who may start a run."""
+    if public_text(source) != source:
+        raise UsageError(
+            f"sources: {public_text(source)} holds a secret, and Airflow shows it to whoever may start a run. Put it "
+            "into the config: global.source."
+        )
+    publishers.check_source(Place.parse(source), [])
 
 
 def _check_full(what: str, path: str) -> None:

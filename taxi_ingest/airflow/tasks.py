@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from taxi_ingest.airflow import working
 from taxi_ingest.airflow.places import Site, Slice
+from taxi_ingest.airflow.schedule import month_of_run
 from taxi_ingest.airflow.working import Asked, Done
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine.scratch import scratch_folder
@@ -32,6 +33,9 @@ _LABEL = "part_label"
 
 _NAME = "task.op_kwargs['part']['month'] or task.op_kwargs['part']['dataset']"
 """What a task is called in the grid while nothing else is known of it."""
+
+_LONGEST_MONTH = 31
+"""Days by which a run may begin to wait before its month is over."""
 
 _JOBS = "jobs"
 """The key in a task's state store under which its warehouse jobs are recorded."""
@@ -51,7 +55,11 @@ class WhatMayPass(RetryPolicy):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class Tasks:
-    """Makes the tasks of one DAG. `pools`: task → pool; `google`: the id of a connection, "" for none."""
+    """Makes the tasks of one DAG.
+
+    `pools`: task → pool; `google`: the id of a connection, "" for none; `months_back`: how many months before the day
+    of a run its month is.
+    """
 
     site: Site
     settings: Settings
@@ -59,14 +67,15 @@ class Tasks:
     table: Asset
     pools: Mapping[str, str]
     google: str
+    months_back: int
 
     def parts(self) -> Any:
         """The task that lists the parts of a run."""
 
         def parts(params: Any = None, dag_run: Any = None) -> list[dict[str, str | None]]:
-            months = (params["months"] or _month_of(dag_run)) if "months" in params else None
+            months = (params["months"] or _month_of(dag_run, self.months_back)) if "months" in params else None
             with _told_to_airflow():
-                found = working.parts_of(self.site, self.dataset, months, params["source"])
+                found = working.parts_of(self.site, self.dataset, months, params["source"] or "")
             return [{"dataset": part.dataset, "month": part.month} for part in found]
 
         return task(retries=2, retry_delay=timedelta(seconds=1), retry_policy=WhatMayPass())(parts)
@@ -76,12 +85,13 @@ class Tasks:
 
         def published(part: dict[str, str | None], params: Any = None) -> bool:
             with _told_to_airflow():
-                return working.may_be_fetched(self.site, Part(**part), params["source"])  # type: ignore[arg-type]
+                return working.may_be_fetched(self.site, Part(**part), params["source"] or "")  # type: ignore[arg-type]
 
         return task.sensor(
             mode="reschedule",
             poke_interval=poke.total_seconds(),
-            timeout=timedelta(days=max(1, self.settings.download.grace_days)).total_seconds(),
+            # a month is late, and the download says so, before the sensor gives it up without a word
+            timeout=timedelta(days=self.settings.download.grace_days + _LONGEST_MONTH).total_seconds(),
             soft_fail=True,
             retries=2,
             retry_policy=WhatMayPass(),
@@ -99,10 +109,10 @@ class Tasks:
             outlet_events: Any = None,
         ) -> dict[str, Any]:
             which = Part(**part)  # type: ignore[arg-type]
-            asked = Asked(params["source"], params["force"], params["refresh"])
-            with google_credentials(self.google):
+            asked = Asked(params["source"] or "", params["force"], params["refresh"])
+            with google_credentials(self.google), _labelled(which) as label:
                 done = _work(self.site, which, slice_, asked, task_state_store if slice_.loads else None)
-            get_current_context()[_LABEL] = ": ".join(filter(None, [which.month or which.dataset, done.label]))
+                label(done.label)
             if slice_.loads:
                 _tell_of(outlet_events[self.table], which, done)
             return asdict(done)
@@ -119,6 +129,20 @@ class Tasks:
             map_index_template=f"{{{{ {_LABEL} | default({_NAME}) }}}}",
             **({"pool": self.pools[slice_.name]} if slice_.name in self.pools else {}),
         )(take)
+
+
+@contextlib.contextmanager
+def _labelled(part: Part) -> Iterator[Callable[[str], None]]:
+    """Have the grid show a task by its part, and what the function that is yielded is told came of it."""
+
+    def show(what: str) -> None:
+        get_current_context()[_LABEL] = ": ".join(filter(None, [part.month or part.dataset, what]))
+
+    try:
+        yield show
+    except AirflowSkipException:
+        show("not published yet")
+        raise
 
 
 def _work(site: Site, part: Part, slice_: Slice, asked: Asked, state: Any) -> Done:
@@ -155,13 +179,14 @@ def _tell_of(event: Any, part: Part, done: Done) -> None:
         event.add_partitions(part.month)
 
 
-def _month_of(dag_run: Any) -> str:
-    """The month that a run is for: its partition, or that of its logical date in Airflow's own time zone."""
-    if dag_run.partition_key:
-        return str(dag_run.partition_key)
-    if dag_run.logical_date is not None:
-        return f"{timezone.make_naive(dag_run.logical_date):%Y-%m}"
-    raise UsageError("This run has no month. Trigger it with the param `months`, such as 2021-01..2021-12.")
+def _month_of(dag_run: Any, months_back: int) -> str:
+    """The month that a run is for; dates are those of Airflow's own time zone."""
+    today = timezone.make_naive(dag_run.run_after)
+    day = timezone.make_naive(dag_run.logical_date) if dag_run.logical_date else None
+    month = month_of_run(dag_run.partition_key, day, today, months_back)
+    if not dag_run.partition_key:
+        log.info("no month was named: this run is for %s", month)
+    return month
 
 
 @contextlib.contextmanager
@@ -174,6 +199,12 @@ def google_credentials(connection_id: str) -> Iterator[None]:
         yield
         return
     extra = BaseHook.get_connection(connection_id).extra_dejson
+    if extra.get("impersonation_chain"):
+        raise UsageError(
+            f"The connection {connection_id} acts as another account (impersonation_chain), which taxi-ingest does not "
+            "take from it. Name a file that does as its Keyfile Path: gcloud auth application-default login "
+            "--impersonate-service-account=ACCOUNT writes one."
+        )
     with scratch_folder() as folder:
         path = str(extra.get("key_path") or "")
         if key := extra.get("keyfile_dict"):

@@ -9,25 +9,24 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from taxi_ingest.airflow.places import Site, Slice
+from taxi_ingest.airflow.places import Site, Slice, sources_of_runs
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
-from taxi_ingest.catalog.reading import sources
 from taxi_ingest.engine.lock import locked_part
 from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.notes import notes
-from taxi_ingest.engine.part import PartRun, Workplace, run_part
+from taxi_ingest.engine.part import PartRun, run_part
 from taxi_ingest.engine.scratch import scratch_folder
 from taxi_ingest.engine.watching import Nobody
+from taxi_ingest.engine.workplace import Workplace
 from taxi_ingest.errors import TransientError, UsageError
 from taxi_ingest.graph import STEPS
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job, at_once_of, layout_of, make_job, retries_of
-from taxi_ingest.place import Place
 from taxi_ingest.redaction import public_text
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings
-from taxi_ingest.sources import AUTO, DEMO, is_named
+from taxi_ingest.sources import DEMO
 from taxi_ingest.sources.newest import is_published
 from taxi_ingest.values import Value, quoted
 from taxi_ingest.warehouses import open_warehouse, settle
@@ -173,12 +172,13 @@ def _refuse_demo(job: Job, part: Part) -> None:
         refuse_demo_among_real(loading, workplace.observer, (part,))
 
 
-def _check_source_of_run(source: str) -> None:
-    """Raise UsageError for a source on the workers' disks: who may start a run need not be allowed to read there."""
-    if source not in {AUTO, DEMO} and not is_named(source) and Place.parse(source).scheme not in {"http", "https"}:
+def _check_source_of_run(site: Site, dataset: str, source: str) -> None:
+    """Raise UsageError for a source that the DAG does not leave to whoever starts a run."""
+    possible = sources_of_runs(site, dataset)
+    if source not in possible:
         raise UsageError(
-            f"A run may take its months from {AUTO}, {', '.join(sources())} or the web, not from "
-            f"{quoted(public_text(source))}. Files that the workers see are named in the config: global.source."
+            f"A run may take its months from {', '.join(possible)}, not from {quoted(public_text(source))}. Others are "
+            "named in the DAG file, dag(…, sources=(…)), or for all runs in the config, global.source."
         )
 
 
@@ -187,7 +187,7 @@ def _settings(site: Site, dataset: str, months: str | None, source: str, data_di
     if months is not None:
         flags["shared.month"] = months
     if source:
-        _check_source_of_run(source)
+        _check_source_of_run(site, dataset, source)
         flags["global.source"] = source
     return site.settings(flags)
 

@@ -3,8 +3,8 @@
 Each dataset is a `.toml` file in this folder, named after it; `sources.toml` lists the publishers. Adding a vintage
 changes one `.toml`: its months, its columns as published, and an alias for each name that is not canonical.
 
-`reading` builds these objects from the files, `fit()` chooses the vintage of a file by its header, and `mark()` gives
-the identity of the file's rows.
+`reading` builds these objects from the files, which `checks` validates; `months` are months as text. `fit()` chooses
+the vintage of a file by its header, and `mark()` gives the identity of the file's rows.
 """
 
 from __future__ import annotations

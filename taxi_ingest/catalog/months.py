@@ -13,6 +13,8 @@ from taxi_ingest.values import quoted
 LATEST = "latest"
 """Stands for the newest month that the publisher has."""
 
+MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _YEAR = re.compile(r"[0-9]{4}")
 _ALMOST = re.compile(r"([0-9]{4})[-/._ ]?([0-9]{1,2})([-/._ ]?[0-9]{1,2})?")
@@ -55,19 +57,17 @@ def _guess(text: str) -> str:
 
 def next_month(month: str) -> str:
     """The month after `month`."""
-    year, number = int(month[:4]), int(month[5:])
-    return f"{year + number // 12:04d}-{number % 12 + 1:02d}"
+    return months_before(month, -1)
 
 
 def previous_month(month: str) -> str:
     """The month before `month`."""
-    return f"{first_day(month) - timedelta(days=1):%Y-%m}"
+    return months_before(month, 1)
 
 
 def months_before(month: str, number: int) -> str:
-    """The month that is `number` months before `month`."""
-    number = _number(month) - number
-    return f"{number // 12:04d}-{number % 12 + 1:02d}"
+    """The month that is `number` months before `month`; after it where `number` is negative."""
+    return _numbered(_number(month) - number)
 
 
 def in_spans(months: Iterable[str]) -> str:
@@ -93,13 +93,17 @@ def last_day(month: str) -> date:
 
 def month_range(first: str, last: str) -> list[str]:
     """Every month from `first` to `last`, both included; empty when `last` is before `first`."""
-    numbers = range(_number(first), _number(last) + 1)
-    return [f"{number // 12:04d}-{number % 12 + 1:02d}" for number in numbers]
+    return [_numbered(number) for number in range(_number(first), _number(last) + 1)]
 
 
 def _number(month: str) -> int:
     """Months since the year 0."""
     return int(month[:4]) * 12 + int(month[5:]) - 1
+
+
+def _numbered(number: int) -> str:
+    """The month that is `number` months after the beginning of the year 0."""
+    return f"{number // 12:04d}-{number % 12 + 1:02d}"
 
 
 def _no_newest() -> str:
@@ -111,8 +115,8 @@ def parse_months(texts: list[str], newest: Callable[[], str] = _no_newest) -> li
 
     Accepts `2021-01`, `2021` for all months of a year that have begun, `2021-01..2021-12` and comma-separated lists of
     these. `latest` may replace any month and is resolved by calling `newest`; where that returns "", there is no such
-    month. A range that ends in `latest` is empty
-    when that month is before its start. Raises UsageError for anything else.
+    month. A range that ends in `latest` is empty when that month is before its start. Raises UsageError for anything
+    else.
     """
     months: dict[str, None] = {}
     for item in (item.strip() for text in texts for item in text.split(",")):

@@ -35,7 +35,7 @@ import difflib
 import functools
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -114,11 +114,6 @@ def expected_rows(dataset: str, month: str | None) -> int | None:
     return _counts().get((dataset, month or ""), (None, None))[0]
 
 
-def expected_bytes(dataset: str, month: str | None) -> int | None:
-    """The size in bytes of TLC's Parquet file, or None if unknown."""
-    return _counts().get((dataset, month or ""), (None, None))[1]
-
-
 def estimated_size(dataset: str, month: str | None) -> tuple[int, int]:
     """Estimate (rows, bytes) of TLC's Parquet file: this month's, else those of the nearest month before, or after."""
     counted = sorted(known for name, known in _counts() if name == dataset)
@@ -154,15 +149,7 @@ def read_dataset(path: Path) -> Dataset:
     canonical = {fold(c.name): c.name for c in columns}
     vintages = [_vintage(_location(where, "vintage", i, t), t, canonical) for i, t in enumerate(entry["vintages"], 1)]
     refuse_repeated(where, "vintage", [v.name for v in vintages])
-    if entry.get("cluster_by", columns[0].name) not in canonical.values():
-        refuse(where, f"`cluster_by` is not a column: {entry['cluster_by']}")
-    locations, location_key = entry.get("locations", {}), entry.get("location_key", "")
-    for name in (*locations, *filter(None, [location_key])):
-        if name not in canonical.values():
-            refuse(where, f"`locations` or `location_key` names {name}, which is not a column")
-    for event in locations.values():
-        if not _TABLE_NAME.fullmatch(event):
-            refuse(where, f"`locations` has '{event}', which cannot begin the name of a column")
+    _check_named_columns(where, entry, {c.name for c in columns})
     if entry.get("monthly", True):
         _check_months(where, entry.get("first", ""), columns, vintages)
     else:
@@ -177,8 +164,8 @@ def read_dataset(path: Path) -> Dataset:
         cluster_by=entry.get("cluster_by", ""),
         monthly=entry.get("monthly", True),
         default=entry.get("default", False),
-        locations=locations,
-        location_key=location_key,
+        locations=entry.get("locations", {}),
+        location_key=entry.get("location_key", ""),
     )
 
 
@@ -228,6 +215,18 @@ def _vintage(where: str, content: Mapping[str, object], canonical: dict[str, str
         last=entry.get("last", ""),
         quirks=entry.get("quirks", ""),
     )
+
+
+def _check_named_columns(where: str, entry: DatasetEntry, columns: Set[str]) -> None:
+    if "cluster_by" in entry and entry["cluster_by"] not in columns:
+        refuse(where, f"`cluster_by` is not a column: {entry['cluster_by']}")
+    locations, location_key = entry.get("locations", {}), entry.get("location_key", "")
+    for name in (*locations, *filter(None, [location_key])):
+        if name not in columns:
+            refuse(where, f"`locations` or `location_key` names {name}, which is not a column")
+    for event in locations.values():
+        if not _TABLE_NAME.fullmatch(event):
+            refuse(where, f"`locations` has '{event}', which cannot begin the name of a column")
 
 
 def _check_months(where: str, first: str, columns: list[Column], vintages: list[Vintage]) -> None:

@@ -1,9 +1,8 @@
-"""The verbs: parse, call, exit code. What each promises is in README.md.
+"""The command line: parse, call, exit code. What each verb promises is in README.md.
 
-`options` holds what can be typed, `completing` what the shell offers, `help` how help is laid out. The verbs: `working`
-runs steps, `planning` foresees it, `looking` and `looking_back` only look, `querying` asks the warehouse, `verifying`
-looks at everything, `reporting` writes the page, `cleaning` removes files. `telling` tells others how a run ended,
-`codes` says which exit code an error makes, `asking` puts a question, `documents` is what --json prints.
+`verbs` has a file for each verb. `options` holds what can be typed, `completing` what the shell offers, `help` how help
+is laid out. `opening` opens the warehouse in force, `telling` tells others how a run ended, `bugs` keeps the traceback
+of a bug, `asking` puts a question, `documents` is what --json prints.
 """
 
 from __future__ import annotations
@@ -18,8 +17,24 @@ from typing import Annotated, NoReturn
 import typer
 
 from taxi_ingest import __version__, exits
-from taxi_ingest.cli import cleaning, looking, looking_back, querying, reporting, verifying, working
+from taxi_ingest.cli import bugs
 from taxi_ingest.cli.help import Verb, Verbs
+from taxi_ingest.cli.verbs import (
+    catalog,
+    clean,
+    config,
+    cron,
+    doctor,
+    history,
+    logs,
+    plan,
+    query,
+    report,
+    rows,
+    run,
+    status,
+    verify,
+)
 from taxi_ingest.errors import TaxiError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
 from taxi_ingest.redaction import remember, without_known
@@ -39,36 +54,36 @@ app = typer.Typer(
 _WORK, _LOOK, _CARE = "Bring months to a table", "Look", "Operate"
 
 _VERBS: dict[str, tuple[str, str, Callable[..., None]]] = {
-    "run": (_WORK, "The whole pipeline: download, parquetize, upload, load.", working.command("run")),
-    "download": (_WORK, "Fetch the published file.", working.command("download")),
+    "run": (_WORK, "The whole pipeline: download, parquetize, upload, load.", run.command("run")),
+    "download": (_WORK, "Fetch the published file.", run.command("download")),
     "parquetize": (
         _WORK,
         "Turn the published file into Parquet, with the same columns in every month.",
-        working.command("parquetize"),
+        run.command("parquetize"),
     ),
-    "upload": (_WORK, "Put the Parquet file into the store.", working.command("upload")),
-    "load": (_WORK, "Replace the rows of the month in the table.", working.command("load")),
-    "plan": (_WORK, "What `run` would do and why, with rows, bytes and disk; changes nothing.", looking.plan),
-    "status": (_LOOK, "How far every step of every month is.", looking_back.status),
-    "history": (_LOOK, "The runs, or every try of one run.", looking_back.history),
-    "logs": (_LOOK, "The logs of tries: of a run, a part, a step.", looking_back.logs),
+    "upload": (_WORK, "Put the Parquet file into the store.", run.command("upload")),
+    "load": (_WORK, "Replace the rows of the month in the table.", run.command("load")),
+    "plan": (_WORK, "What `run` would do and why, with rows, bytes and disk; changes nothing.", plan.plan),
+    "status": (_LOOK, "How far every step of every month is.", status.status),
+    "history": (_LOOK, "The runs, or every try of one run.", history.history),
+    "logs": (_LOOK, "The logs of tries: of a run, a part, a step.", logs.logs),
     "catalog": (
         _LOOK,
         "Datasets, sources, months, layouts of files (vintages); with --dataset also columns.",
-        looking.catalog,
+        catalog.catalog,
     ),
-    "query": (_LOOK, "SQL on the warehouse: a table on a terminal, else CSV; --json, --parquet FILE.", querying.query),
-    "rows": (_LOOK, "Rows of each month and year in the warehouse, beside those of TLC's files.", querying.rows),
-    "report": (_LOOK, "One HTML page: how far every month is, and what happened.", reporting.report),
-    "verify": (_CARE, "Compare every copy with its receipt: files, objects, tables by content.", verifying.verify),
+    "query": (_LOOK, "SQL on the warehouse: a table on a terminal, else CSV; --json, --parquet FILE.", query.query),
+    "rows": (_LOOK, "Rows of each month and year in the warehouse, beside those of TLC's files.", rows.rows),
+    "report": (_LOOK, "One HTML page: how far every month is, and what happened.", report.report),
+    "verify": (_CARE, "Compare every copy with its receipt: files, objects, tables by content.", verify.verify),
     "clean": (
         _CARE,
         "Remove raw or Parquet files that are not needed, or what no part owns; asks first.",
-        cleaning.clean,
+        clean.clean,
     ),
-    "doctor": (_CARE, "Check that store and warehouse can be used; changes nothing.", looking.doctor),
-    "config": (_CARE, "The settings in force and where each came from.", looking.config),
-    "cron": (_CARE, "A crontab line, or a systemd timer, that runs the pipeline, quiet when idle.", looking.cron),
+    "doctor": (_CARE, "Check that store and warehouse can be used; changes nothing.", doctor.doctor),
+    "config": (_CARE, "The settings in force and where each came from.", config.config),
+    "cron": (_CARE, "A crontab line, or a systemd timer, that runs the pipeline, quiet when idle.", cron.cron),
 }
 
 _EXAMPLES = {
@@ -160,18 +175,18 @@ def _exit_code() -> int:
         return exits.code_of(error)
     except Exception as error:  # noqa: BLE001 - the edge: whatever else comes here is a bug, or no fault of ours
         refused = machine_refused(error)
-        _complain(refused or f"This is a bug in taxi-ingest; {working.keep(traceback.format_exc(), Path('logs'))}")
+        _complain(refused or bugs.kept(traceback.format_exc(), Path("logs")))
         return exits.code_of(error)
 
 
 def _complain(message: str) -> None:
     """Print what went wrong, without colours where there is no memory left for them."""
-    from taxi_ingest import report
     from taxi_ingest.printable import printable
     from taxi_ingest.redaction import redacted
+    from taxi_ingest.report import error
 
     try:
-        report.error(message)
+        error(message)
     except (MemoryError, ImportError):
         sys.stderr.write(f"error: {printable(redacted(message))}\n")
 

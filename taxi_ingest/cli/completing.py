@@ -56,11 +56,10 @@ def _past_runs(ctx: typer.Context) -> Iterator[str]:
     from taxi_ingest.cli.options import Given
     from taxi_ingest.errors import TaxiError
     from taxi_ingest.history.reading import past_runs
-    from taxi_ingest.job import layout_of
 
     with contextlib.suppress(TaxiError):  # a shell that completes a line is no place to complain
         given = Given(config=ctx.params.get("config"), data_dir=ctx.params.get("data_dir"))
-        with past_runs(layout_of(given.settings()).history, at_work=False) as past:
+        with past_runs(given.layout().history, at_work=False) as past:
             yield from (run.run for run in past.newest(_RUNS))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from taxi_ingest import stores, warehouses
 from taxi_ingest.cli import completing
 
 if TYPE_CHECKING:
+    from taxi_ingest.layout import Layout
     from taxi_ingest.settings import Settings
     from taxi_ingest.values import Value
 
@@ -19,154 +21,135 @@ WHAT, WHERE, HOW, OUTPUT = "What", "Where", "How", "Output"
 """The groups of options in the help of a verb."""
 
 
-def _flag(*names: str, help: str, group: str = HOW) -> Any:  # noqa: A002 - typer's name
+def flag(*names: str, help: str, group: str = HOW) -> Any:  # noqa: A002 - typer's name
     """An option without a value."""
     return typer.Option(*names, help=help, rich_help_panel=group)
 
 
+def valued(
+    *names: str,
+    metavar: str,
+    help: str,  # noqa: A002 - typer's name
+    group: str = WHERE,
+    shown_default: str = "",
+    complete: Callable[..., list[str]] | None = None,
+) -> Any:
+    """An option with a value; `shown_default` are words for a default that is none of the settings'."""
+    return typer.Option(
+        *names,
+        metavar=metavar,
+        help=help,
+        rich_help_panel=group,
+        show_default=shown_default or True,
+        autocompletion=complete,
+    )
+
+
+def _months(text: str, shown_default: str = "") -> Any:
+    return valued(
+        "--month",
+        "-m",
+        metavar="MONTHS",
+        help=text,
+        group=WHAT,
+        shown_default=shown_default,
+        complete=completing.months,
+    )
+
+
+def _datasets(shown_default: str = "") -> Any:
+    return valued(
+        "--dataset",
+        "-d",
+        metavar="DATASETS",
+        help="One, several with commas, or all; may repeat.",
+        group=WHAT,
+        shown_default=shown_default,
+        complete=completing.datasets,
+    )
+
+
 Month = Annotated[
     list[str] | None,
-    typer.Option(
-        "--month",
-        "-m",
-        metavar="MONTHS",
-        help="2021-01, 2021 (a year), 2021-01..2021-12, 2021-01..latest, 2021-01,2021-03, or latest; may repeat.",
-        autocompletion=completing.months,
-        rich_help_panel=WHAT,
-    ),
+    _months("2021-01, 2021 (a year), 2021-01..2021-12, 2021-01..latest, 2021-01,2021-03, or latest; may repeat."),
 ]
-DatasetName = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--dataset",
-        "-d",
-        metavar="DATASETS",
-        help="One, several with commas, or all; may repeat.",
-        autocompletion=completing.datasets,
-        rich_help_panel=WHAT,
-    ),
-]
+DatasetName = Annotated[list[str] | None, _datasets()]
 HeldMonth = Annotated[
     list[str] | None,
-    typer.Option(
-        "--month",
-        "-m",
-        metavar="MONTHS",
-        help="2021-01, 2021 (a year), 2021-01..2021-12, 2021-01,2021-03, or latest (the newest held); may repeat.",
-        show_default="all that is held",
-        autocompletion=completing.months,
-        rich_help_panel=WHAT,
+    _months(
+        "2021-01, 2021 (a year), 2021-01..2021-12, 2021-01,2021-03, or latest (the newest held); may repeat.",
+        "all that is held",
     ),
 ]
-HeldDataset = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--dataset",
-        "-d",
-        metavar="DATASETS",
-        help="One, several with commas, or all; may repeat.",
-        show_default="all",
-        autocompletion=completing.datasets,
-        rich_help_panel=WHAT,
-    ),
-]
+HeldDataset = Annotated[list[str] | None, _datasets("all")]
 """Months and datasets for a verb that looks at what is held: by default at all of it, whatever the settings say."""
 
 NightMonth = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--month",
-        "-m",
-        metavar="MONTHS",
-        help="2021-01..latest, or as for `run`; may repeat.",
-        show_default="from the first held to the newest",
-        autocompletion=completing.months,
-        rich_help_panel=WHAT,
-    ),
+    list[str] | None, _months("2021-01..latest, or as for `run`; may repeat.", "from the first held to the newest")
 ]
 Source = Annotated[
     str | None,
-    typer.Option(
+    valued(
         "--source",
         metavar="SOURCE",
         help="auto, csv, tlc, demo, or a URL template with {dataset} and {month}.",
-        autocompletion=completing.sources,
-        rich_help_panel=WHERE,
+        complete=completing.sources,
     ),
 ]
 Store = Annotated[
     str | None,
-    typer.Option(
-        "--store",
-        metavar="STORE",
-        help=f"Where Parquet goes: {stores.EXAMPLES}; by default DIR/lake.",
-        rich_help_panel=WHERE,
-    ),
+    valued("--store", metavar="STORE", help=f"Where Parquet goes: {stores.EXAMPLES}; by default DIR/lake."),
 ]
 Warehouse = Annotated[
     str | None,
-    typer.Option(
+    valued(
         "--warehouse",
         metavar="WAREHOUSE",
         help=f"Where rows go: {warehouses.EXAMPLES}; by default duckdb:DIR/taxi.duckdb.",
-        rich_help_panel=WHERE,
     ),
 ]
 DataDir = Annotated[
-    str | None,
-    typer.Option(
-        "--data-dir", metavar="DIR", help="Where everything lives that is not sent elsewhere.", rich_help_panel=WHERE
-    ),
+    str | None, valued("--data-dir", metavar="DIR", help="Where everything lives that is not sent elsewhere.")
 ]
 Config = Annotated[
     str | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="FILE",
-        help="The config file; otherwise TAXI_INGEST_CONFIG or ./config.toml.",
-        rich_help_panel=WHERE,
-    ),
+    valued("--config", "-c", metavar="FILE", help="The config file; otherwise TAXI_INGEST_CONFIG or ./config.toml."),
 ]
 Jobs = Annotated[
-    int | None,
-    typer.Option("--jobs", "-j", metavar="N", help="How many steps may work at the same time.", rich_help_panel=HOW),
+    int | None, valued("--jobs", "-j", metavar="N", help="How many steps may work at the same time.", group=HOW)
 ]
 Force = Annotated[
-    bool, _flag("--force", "-f", help="Redo the step (`run`: all four), whatever receipts, store and warehouse say.")
+    bool, flag("--force", "-f", help="Redo the step (`run`: all four), whatever receipts, store and warehouse say.")
 ]
-Refresh = Annotated[bool, _flag("--refresh", help="Ask the publisher what changed since, and redo just that.")]
-Strict = Annotated[bool, _flag("--strict", help="Fail on an unknown column or code, and on a file of another month.")]
-AllowEmpty = Annotated[bool, _flag("--allow-empty", help="Let a file without rows replace a month.")]
-NoDiskCheck = Annotated[bool, _flag("--no-disk-check", help="Begin even if the disk seems too small.")]
-Wait = Annotated[bool, _flag("--wait", help="Wait for another run to end, instead of giving up.")]
+Refresh = Annotated[bool, flag("--refresh", help="Ask the publisher what changed since, and redo just that.")]
+Strict = Annotated[bool, flag("--strict", help="Fail on an unknown column or code, and on a file of another month.")]
+AllowEmpty = Annotated[bool, flag("--allow-empty", help="Let a file without rows replace a month.")]
+NoDiskCheck = Annotated[bool, flag("--no-disk-check", help="Begin even if the disk seems too small.")]
+Wait = Annotated[bool, flag("--wait", help="Wait for another run to end, instead of giving up.")]
 OnFailure = Annotated[
     str | None,
-    typer.Option(
+    valued(
         "--on-failure",
         metavar="COMMAND",
         help="Run this in a shell when the run failed; TAXI_INGEST_EXIT, _FAILED and _MESSAGE tell it why.",
-        rich_help_panel=HOW,
+        group=HOW,
     ),
 ]
-WouldDo = Annotated[bool, _flag("--dry-run", "-n", help="Only show what would be done and why, as `plan` does.")]
-DryRun = Annotated[bool, _flag("--dry-run", "-n", help="Only show what would be removed.")]
-Yes = Annotated[bool, _flag("--yes", "-y", help="Remove it without asking.")]
-Quiet = Annotated[bool, _flag("--quiet", "-q", help="Say nothing when there is nothing to do.", group=OUTPUT)]
-AsJson = Annotated[bool, _flag("--json", help="Print one JSON document to stdout, the rest to stderr.", group=OUTPUT)]
-JsonLine = Annotated[bool, _flag("--json-line", help="As --json, on one line, as schedulers take it.", group=OUTPUT)]
-OnlyFailed = Annotated[bool, _flag("--failed", help="Only what failed or was interrupted.", group=OUTPUT)]
-Verbose = Annotated[bool, _flag("--verbose", "-v", help="With the traceback of every failure.", group=OUTPUT)]
-Raw = Annotated[bool, _flag("--raw", help="Published files that nothing needs any more.", group=WHAT)]
-Parquet = Annotated[bool, _flag("--parquet", help="Parquet files that are whole in store and table.", group=WHAT)]
-Orphans = Annotated[bool, _flag("--orphans", help="Files that a run left and no part owns any more.", group=WHAT)]
+WouldDo = Annotated[bool, flag("--dry-run", "-n", help="Only show what would be done and why, as `plan` does.")]
+DryRun = Annotated[bool, flag("--dry-run", "-n", help="Only show what would be removed.")]
+Yes = Annotated[bool, flag("--yes", "-y", help="Remove it without asking.")]
+Quiet = Annotated[bool, flag("--quiet", "-q", help="Say nothing when there is nothing to do.", group=OUTPUT)]
+AsJson = Annotated[bool, flag("--json", help="Print one JSON document to stdout, the rest to stderr.", group=OUTPUT)]
+JsonLine = Annotated[bool, flag("--json-line", help="As --json, on one line, as schedulers take it.", group=OUTPUT)]
+OnlyFailed = Annotated[bool, flag("--failed", help="Only what failed or was interrupted.", group=OUTPUT)]
+Verbose = Annotated[bool, flag("--verbose", "-v", help="With the traceback of every failure.", group=OUTPUT)]
+Raw = Annotated[bool, flag("--raw", help="Published files that nothing needs any more.", group=WHAT)]
+Parquet = Annotated[bool, flag("--parquet", help="Parquet files that are whole in store and table.", group=WHAT)]
+Orphans = Annotated[bool, flag("--orphans", help="Files that a run left and no part owns any more.", group=WHAT)]
 At = Annotated[
-    str,
-    typer.Option(
-        "--at", metavar="WHEN", help="When: the five fields of cron, or @daily and the like.", rich_help_panel=HOW
-    ),
+    str, valued("--at", metavar="WHEN", help="When: the five fields of cron, or @daily and the like.", group=HOW)
 ]
-Systemd = Annotated[bool, _flag("--systemd", help="A systemd service and its timer instead.", group=OUTPUT)]
+Systemd = Annotated[bool, flag("--systemd", help="A systemd service and its timer instead.", group=OUTPUT)]
 Last = Annotated[
     int,
     typer.Option(
@@ -212,7 +195,7 @@ def _with_options(message: str) -> str:
     return message
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Given:
     """Options as they were typed; None or False where they were not."""
 
@@ -257,6 +240,12 @@ class Given:
             return read(given, config=self.config)
         except UsageError as error:
             raise UsageError(_with_options(str(error))) from error
+
+    def layout(self) -> Layout:
+        """The paths of the data directory in force."""
+        from taxi_ingest.job import layout_of
+
+        return layout_of(self.settings())
 
     def request(self, verb: str, *, force: bool, as_json: bool) -> str:
         """What was asked for, as it may be recorded: no address with its secrets, whichever option it stands after."""

@@ -1,4 +1,4 @@
-"""Telling others how a run ended, for the verbs that work. Nothing is loaded for it unless somebody is to be told."""
+"""Telling others how a run ended, for the verbs that work. Nothing is imported for it unless somebody is to be told."""
 
 from __future__ import annotations
 

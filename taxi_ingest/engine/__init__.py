@@ -1,10 +1,16 @@
 """What takes parts through the steps.
 
-`part` takes one part through the steps asked for and knows no task engine, terminal or database; `session` is a whole
-run with its lock and history, `relay` tells history and view of it;
-`doit_tasks` makes doit do it. `conversion` converts published Parquet in a process of its own, `notes` says what is odd
-about it; `results` is what came of parts; `removing` takes used files off the disk, `cleaning` is what the verb `clean`
-does; `watching` is the contract of whoever hears what happens to a part. Here is the contract of what watches a run.
+* One part, without task engine, terminal or database: `part` takes it through the steps asked for, in the `workplace`
+  that the parts of a job share. `watching` is the contract of whoever hears of it. `conversion` converts published
+  Parquet in a process of its own, `made_up` keeps the demo's months away from real ones.
+* A run: `session` has its lock and history, `relay` tells history and view what happens, `doit_tasks` makes doit do it,
+  with `doit_database` in place of doit's memory and `doit_commands` for those who type doit's own.
+* Who may work in a data directory: `lock`; `holder` also says who does. `scratch` is a data directory for one task.
+* What came of it: `results`, with `notes` on what is odd about a file. `outside` tells others, `metrics` in Prometheus'
+  words.
+* Files leave the disk by `removing`; `cleaning` is what the verb `clean` does.
+
+Here is the contract of what watches a run.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def look(
 
 
 def remove(job: Job, observer: Observer, findings: Findings) -> None:
-    """Remove what may go, one file after the other: a process killed in between leaves a state that runs go on from."""
+    """Remove what may go, file by file: if the process is killed in between, the next run goes on from there."""
     for one in findings.removable:
         if one.part is not None and one.kind != "orphan":
             prune(observer, job, one.part, one.kind)

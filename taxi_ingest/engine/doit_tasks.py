@@ -1,8 +1,7 @@
-"""Parts and steps as doit tasks, and what doit tells us while it runs them. The only importer of doit.
+"""Parts and steps as doit tasks, and what doit tells us while it runs them.
 
-Five of doit's defaults would hurt: its state is written at the end of a run only (here receipts are the state, and
-doit's own database holds nothing), processes instead of threads, captured output, a group run breadth-first, and a
-stop at the first failure.
+Four of doit's defaults are changed: processes instead of threads, captured output, a group run breadth-first, and a
+stop at the first failure. `doit_database` takes the place of its memory.
 """
 
 from __future__ import annotations
@@ -11,26 +10,25 @@ import contextlib
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from doit import get_var
-from doit.cmd_base import Command, ModuleTaskLoader
+from doit.cmd_base import ModuleTaskLoader
 from doit.cmd_run import Run
-from doit.dependency import FileChangedChecker
 from doit.doit_cmd import DoitMain
 from doit.exceptions import InvalidTask, TaskFailed, UnmetDependency
 
 from taxi_ingest import exits
 from taxi_ingest.catalog import Part
+from taxi_ingest.engine.doit_database import NothingChanges
 from taxi_ingest.engine.holder import locked_if_used
 from taxi_ingest.engine.session import Session
-from taxi_ingest.errors import LockedError, UsageError
+from taxi_ingest.errors import LockedError
 from taxi_ingest.graph import STEPS, Step, before
 from taxi_ingest.layout import Layout
 from taxi_ingest.printable import printable
-from taxi_ingest.state.observe import is_original
+from taxi_ingest.state.on_disk import is_original
 from taxi_ingest.state.receipts import Receipts
 
 log = logging.getLogger("taxi_ingest")
@@ -80,69 +78,6 @@ def _only_record(session: Session) -> None:
         session.begin()
     finally:
         session.end()
-
-
-def main(tasks: Callable[[], dict[str, Any]], arguments: list[str]) -> int:
-    """Do what `doit` does with `arguments` where a dodo file holds `tasks`; returns doit's exit code."""
-
-    class Loader(ModuleTaskLoader):  # type: ignore[misc]
-        """Makes the tasks once doit knows its variables."""
-
-        def setup(self, _options: object) -> None:
-            self.namespace = tasks()
-
-    return int(DoitMain(Loader({}), config_filenames=()).run(arguments))
-
-
-def variable(name: str) -> str | None:
-    """What was typed as `name=…` on doit's command line."""
-    value: str | None = get_var(name)
-    return value
-
-
-_NOT_SUPPORTED = {
-    "forget": "`doit forget` changes nothing, as receipts are the state. Redo a step with taxi-ingest STEP --force.",
-    "dumpdb": "`doit dumpdb` has nothing to show, as receipts are the state. See: taxi-ingest status.",
-    "reset-dep": "`doit reset-dep` has nothing to reset, as receipts are the state. See: taxi-ingest verify.",
-    "strace": "`doit strace` is not supported: steps run in one process. See: taxi-ingest logs.",
-    "ignore": "`doit ignore` is not supported: name the months you want instead.",
-}
-"""Commands of doit that make no sense here, and what does."""
-
-
-def check_command(arguments: Sequence[str]) -> None:
-    """Raise UsageError, with what to do instead, for a command of doit that makes no sense here."""
-    command = _command_in(arguments)
-    if command in _NOT_SUPPORTED:
-        raise UsageError(_NOT_SUPPORTED[command])
-
-
-_TAKE_A_WORD = {"-f", "--file", "-d", "--dir", "--db-file", "--backend"}
-"""Options of doit that may stand before its command, and whose value is the next word."""
-
-
-def _command_in(arguments: Sequence[str]) -> str:
-    """The first word that is neither an option, its value, nor a variable of doit; "" if there is none."""
-    words = iter(arguments)
-    for word in words:
-        if word in _TAKE_A_WORD:
-            next(words, None)
-        elif not word.startswith("-") and "=" not in word:
-            return word
-    return ""
-
-
-class DumpDb(Command):  # type: ignore[misc]
-    """doit's `dumpdb`, for which it reads no dodo file that could refuse it: pyproject.toml names this one instead."""
-
-    name = "dumpdb"
-    doc_purpose = "has nothing to show, as receipts are the state"
-    doc_usage = ""
-
-    def execute(self, _options: object, _arguments: object) -> int:
-        """Say why there is nothing to show."""
-        sys.stderr.write(f"error: {_NOT_SUPPORTED['dumpdb']}\n")
-        return exits.USAGE
 
 
 def namespace(session: Session, reporter: Reporter) -> dict[str, Any]:
@@ -293,47 +228,3 @@ class Reporter:
         """Nothing to tell."""
 
     execute_task = add_success = skip_ignore = teardown_task = cleanup_error = get_status
-
-
-class NothingChanges(FileChangedChecker):  # type: ignore[misc]
-    """doit's look at file dependencies: always content, because `_UpToDate` has judged them already."""
-
-    def info(self, file_path: str) -> str:
-        """Stand for the file, also for one that is missing."""
-        return file_path
-
-    def check_modified(self, _path: str, _info: str, _state: object) -> bool:
-        """Say that nothing changed."""
-        return False
-
-    def get_state(self, _path: str, _current: object) -> None:
-        """Give nothing to remember."""
-
-
-class ReceiptsAreTheState:
-    """doit's database: it remembers nothing, since receipts are the state. Deleting it can lose nothing."""
-
-    desc = "receipts are the state"
-
-    def __init__(self, name: str, codec: object, *, module_name: object = None) -> None:
-        self.name = name
-
-    def get(self, _task: str, key: str) -> str | None:
-        """Any state for a file; nothing for doit's own entries, whose keys end in a colon."""
-        return None if key.endswith(":") else "receipt"
-
-    def set(self, _task: str, _key: str, _value: object) -> None:
-        """Forget it."""
-
-    def in_(self, _task: str) -> bool:
-        """No task is remembered."""
-        return False
-
-    def remove(self, _task: str) -> None:
-        """Nothing to remove."""
-
-    def remove_all(self) -> None:
-        """Nothing to remove."""
-
-    def dump(self) -> None:
-        """Nothing to write."""

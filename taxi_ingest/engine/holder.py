@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from taxi_ingest.engine.lock import locked, without_tasks
+from taxi_ingest.engine.lock import is_locked, locked, without_tasks
 from taxi_ingest.errors import HistoryError
-from taxi_ingest.history.reading import past_runs
+from taxi_ingest.history.reading import PastRuns, past_runs
 from taxi_ingest.layout import Layout
 
 
@@ -30,6 +30,11 @@ def locked_if_used(
 ) -> contextlib.AbstractContextManager[None]:
     """As `locked_data_dir`; nothing is held, and no file made, where no run has worked."""
     return locked_data_dir(layout, wait=wait, announce=announce) if layout.state.is_dir() else contextlib.nullcontext()
+
+
+def history_of(layout: Layout) -> contextlib.AbstractContextManager[PastRuns]:
+    """The history of a data directory, to be read; its lock says whether the newest run is still at work."""
+    return past_runs(layout.history, at_work=is_locked(layout.lock))
 
 
 def _holder(layout: Layout) -> str:

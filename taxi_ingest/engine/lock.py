@@ -1,7 +1,7 @@
 """Who may work in a data directory: one run, by the command line or doit, or tasks of another engine, one a part.
 
-A run holds the lock of the directory, a task that of its part. Each takes its own and then looks for the other's, so of
-two that begin at once, one sees the other at least.
+A run holds the lock of the directory, a task the lock of its part. Each takes its own first and then looks for the
+other's, so when two begin at once, at least one of them sees the other.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def locked_part(layout: Layout, part: Part, *, announce: Callable[[str], None] =
 
 
 def without_tasks(layout: Layout, *, wait: bool, announce: Callable[[str], None]) -> None:
-    """Return once no task is at work; for a run that holds its lock, so that none begins any more.
+    """Return once no task is at work; for a run that already holds its lock, so that no new task can begin.
 
     Raises LockedError when one is, unless `wait` is set; then `announce` hears of that.
     """

@@ -16,8 +16,8 @@ from taxi_ingest.state.wanted import wanted
 def refuse_demo_among_real(job: Job, observer: Observer, parts: Iterable[Part]) -> None:
     """Raise UsageError when `job` would put made-up months among `parts` where real ones are.
 
-    That is, into a table with real months, or in place of a real object in the store. They are made up when the demo
-    is asked for, or when it made the file that is here or that the store's object tells.
+    That is, into a table with real months, or in place of a real object in the store. A month is made up if the demo is
+    asked for, or if it made the file that is here or the one that the object in the store was made from.
     """
     made_up = [part for part in parts if _is_made_up(job, observer, part)] if "upload" in job.steps else []
     for dataset in {part.dataset for part in made_up if "load" in job.targets}:

@@ -17,7 +17,7 @@ from taxi_ingest import exits
 from taxi_ingest.engine.metrics import prometheus
 from taxi_ingest.engine.results import PartResult
 from taxi_ingest.errors import HistoryError, TaxiError
-from taxi_ingest.files import replacing
+from taxi_ingest.files import write_text
 from taxi_ingest.history.reading import past_runs
 from taxi_ingest.layout import Layout
 from taxi_ingest.place import Place
@@ -27,9 +27,8 @@ from taxi_ingest.sources.patience import Patience
 
 _COMMAND_SECONDS = 300
 _PING_SECONDS = 10.0
-
-FINE = (exits.OK, exits.NOT_PUBLISHED)
-"""Exit codes that are no failure."""
+_FOR_ALL_TO_READ = 0o644
+"""The permissions of the file of metrics, whose reader is another user."""
 
 
 @dataclass(frozen=True)
@@ -64,30 +63,28 @@ class Outside:
             yield from _write(self.metrics, prometheus(ended, time.time(), self._last_good()))
         if self.ping:
             yield from _ping(self.ping, ended)
-        if self.on_failure and ended.exit not in FINE:
+        if self.on_failure and ended.exit not in exits.FINE:
             yield from _call(self.on_failure, _facts(ended, self.layout))
 
     def _last_good(self) -> float | None:
         """When the last run ended that did not fail, in seconds since 1970."""
         try:
             with past_runs(self.layout.history, at_work=False) as past:
-                return past.last_end(FINE)
+                return past.last_end(exits.FINE)
         except HistoryError:
             return None
 
 
 def _write(path: Path, text: str) -> Iterator[str]:
     try:
-        with replacing(path) as scratch:
-            scratch.write_text(text, encoding="utf-8")
-            scratch.chmod(0o644)  # its reader is another user
+        write_text(path, text, mode=_FOR_ALL_TO_READ)
     except OSError as error:
         yield f"The metrics could not be written to {path}: {error.strerror or error}."
 
 
 def _ping(place: Place, ended: Ended) -> Iterator[str]:
     """Ask the URL; after a failure the one below it that ends in /fail, as services for cron jobs have it."""
-    url = place.url if ended.exit in FINE else f"{place.url.rstrip('/')}/fail"
+    url = place.url if ended.exit in exits.FINE else f"{place.url.rstrip('/')}/fail"
     try:
         with answer("GET", url, {}, Patience(_PING_SECONDS)) as found:
             if found.status >= 400:

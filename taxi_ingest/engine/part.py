@@ -5,22 +5,19 @@ Needs no task engine, terminal or database: a `Watcher`, if there is one, is tol
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TypeVar
 
-from taxi_ingest import warehouses
 from taxi_ingest.catalog import Part
-from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.catalog.reading import expected_rows, sources
 from taxi_ingest.engine.made_up import refuse_demo_among_real
 from taxi_ingest.engine.removing import remove_unkept
-from taxi_ingest.engine.silence import Silence
 from taxi_ingest.engine.watching import Nobody, Watcher
-from taxi_ingest.errors import ContentError, InUseError, RejectsError, SchemaError, TransientError, WarehouseError
+from taxi_ingest.engine.workplace import Workplace
+from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TransientError
 from taxi_ingest.files import put_aside
 from taxi_ingest.graph import Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
@@ -28,87 +25,16 @@ from taxi_ingest.job import Job
 from taxi_ingest.layout import object_name
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.sources import Publisher, identity, is_demo, is_named, local_path
-from taxi_ingest.state.decide import IN_USE, Decision, decide
-from taxi_ingest.state.observe import Observer
+from taxi_ingest.sources import is_demo, is_named, local_path
+from taxi_ingest.state.decide import Decision, decide
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
-from taxi_ingest.state.refresh import Refreshed, refresh
 from taxi_ingest.state.retention import is_of_an_unfinished_run
-from taxi_ingest.state.wanted import wanted
+from taxi_ingest.state.wanted import source_of, wanted
 from taxi_ingest.writers.provenance import is_of_another_writer
-
-if TYPE_CHECKING:
-    from taxi_ingest.engine.conversion import Converters
 
 log = logging.getLogger("taxi_ingest")
 
 _Kind = TypeVar("_Kind", bound=Receipt)
-
-
-class Workplace:
-    """What the parts of one job share: what was observed, the publisher and the converters, which must be closed."""
-
-    def __init__(self, job: Job, observer: Observer) -> None:
-        self.job = job
-        self.observer = observer
-        self.publisher = Publisher(job.source)
-        self.silence = Silence()
-
-    @classmethod
-    def of(cls, job: Job, announce: Callable[[str], None] | None = None) -> Self:
-        """A workplace that asks store and warehouse what they hold; `announce` hears what they wait for."""
-        options = replace(job.warehouse_options, announce=announce) if announce else job.warehouse_options
-        return cls(job, Observer(job, "everything", options))
-
-    def refresh(self, parts: Sequence[Part], tell: Callable[[str], None] = lambda sentence: None) -> Refreshed:
-        """Ask publishers what they changed of those of `parts` that the job wants asked for."""
-        refreshed = refresh(self.job, parts, self.observer.receipts_of, self.publisher, tell)
-        self.observer.note_republished(refreshed.reasons)
-        return refreshed
-
-    def ask(self) -> None:
-        """Ask store and warehouse what they hold, as far as the job needs to know.
-
-        Raises what they do; a warehouse that another program has open is asked by each load.
-        """
-        with contextlib.suppress(InUseError):
-            for dataset in {part.dataset for part in self.job.parts}:
-                if "upload" in self.job.steps:
-                    self.observer.held_objects(dataset)
-                if "load" in self.job.steps:
-                    self.observer.held_months(dataset)
-
-    def sweep(self) -> None:
-        """Have the warehouse remove what killed loads left there, if it can and nobody is at work on it."""
-        if "load" in self.job.steps:
-            tables = {dataset_named(part.dataset).table for part in self.job.parts}
-            with contextlib.suppress(WarehouseError, TransientError):  # the next run comes by again
-                warehouses.sweep(self.observer.warehouse, *sorted(tables))
-
-    @functools.cached_property
-    def converters(self) -> Converters:
-        """Processes that convert published Parquet."""
-        from taxi_ingest.engine.conversion import Converters
-
-        return Converters()
-
-    def decision(self, part: Part, step: Step) -> Decision:
-        """Whether `step` must run for `part`, and why.
-
-        While another program has the warehouse open, a load is decided as `run`: it will fail, and the steps before it
-        go on.
-        """
-        if step == "load" and not self.observer.answers(part):
-            return Decision("run", IN_USE)
-        return decide(step, self.observer.observe(part), wanted(self.job, part))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.publisher.close()
-        if "converters" in self.__dict__:
-            self.converters.close()
 
 
 @dataclass(frozen=True)
@@ -183,7 +109,8 @@ def _try(workplace: Workplace, part: Part, step: Step, why: str, watcher: Watche
             log.info("%s %s is done: %s", part, step, receipt.in_words)
         return receipt
 
-    silence, source = workplace.silence, _source(workplace, part) if step == "download" else ""
+    silence, had = workplace.silence, workplace.observer.observe(part).receipts.download
+    source = source_of(workplace.job, part, had) if step == "download" else ""
     with silence.noted(source):
         return with_retries(
             silence.retries(source, workplace.job.retries[step]),
@@ -191,12 +118,6 @@ def _try(workplace: Workplace, part: Part, step: Step, why: str, watcher: Watche
             wait=watcher.wait,
             tell=lambda message, seconds: watcher.retrying(part, step, redacted(message), seconds),
         )
-
-
-def _source(workplace: Workplace, part: Part) -> str:
-    """The identity of the source that the file of `part` is fetched from."""
-    job, had = workplace.job, workplace.observer.observe(part).receipts.download
-    return wanted(job, part).source or (had.source if had else identity(job.source, part, job.demo))
 
 
 @dataclass(frozen=True)
@@ -243,7 +164,7 @@ def _download(work: _Work) -> Downloaded:
     from taxi_ingest.steps.download import Origin, download
 
     job, part, had = work.job, work.part, work.receipts.download
-    source = _source(work.workplace, part)
+    source = source_of(job, part, had)
     url = work.workplace.publisher.url(part, source)
     if "parquetize" in job.steps and ".parquet" in url:
         work.workplace.converters.prepare()
@@ -268,9 +189,9 @@ def _download(work: _Work) -> Downloaded:
 
 
 def _only_version(work: _Work) -> str:
-    """The sha256 of the file that alone may take the place of a damaged one; "" where any version may.
+    """The sha256 that the download must have; "" where any version of the file will do.
 
-    To mend a raw file that nothing needs is no reason to replace the rows that were made of it.
+    A damaged raw file that no step needs is only mended: a newer version would replace the rows made from the old one.
     """
     now, want = work.workplace.observer.observe(work.part), wanted(work.job, work.part)
     had = now.receipts.download
@@ -281,7 +202,7 @@ def _only_version(work: _Work) -> str:
 
 
 def _earlier_copies(had: Downloaded | None, now: Downloaded) -> tuple[str, ...]:
-    """The raw files of earlier sources that were copied from this disk, once `now` has come."""
+    """The raw files, other than `now`, that were copied from files on this disk: earlier ones, and `had` if it was."""
     if had is None:
         return ()
     left = (had.file,) if local_path(had.url) is not None else ()
@@ -297,7 +218,7 @@ def _parquetize(work: _Work) -> Parquetized:
     demo, path = is_demo(downloaded.source), job.layout.parquet(part)
     if work.receipts.parquetize is None and is_of_another_writer(path):
         put_aside(path)
-    work.expects(job.demo["rows"] if demo else expected_rows(part.dataset, part.month) or 0)
+    work.expects(job.demo.rows if demo else expected_rows(part.dataset, part.month) or 0)
     # forced: the file is taken as it is, however few rows it has
     expected = None if "parquetize" in job.forced else _known_rows(part, downloaded.source)
     limits = Limits(job.max_rejects, job.strict, job.allow_empty, expected)

@@ -1,4 +1,4 @@
-"""Between the steps of a run and those who hear of them: the history and the view."""
+"""Passes on what the steps of a run do to those who want to know: the history and the view."""
 
 from __future__ import annotations
 

@@ -1,19 +1,24 @@
-"""Takes files off this disk that were used up: what `keep` does not name, and what `clean` is told."""
+"""Takes files off this disk: what `keep` does not name, what `clean` is told, and what killed runs left."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from taxi_ingest import stores
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import Artefact, Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import object_name
-from taxi_ingest.state.observe import Observer, is_original, missing_original
+from taxi_ingest.sources import partial
+from taxi_ingest.state.observe import Observer
+from taxi_ingest.state.on_disk import is_original, missing_original
 from taxi_ingest.state.retention import why_kept
 from taxi_ingest.state.wanted import wanted
+from taxi_ingest.stores import Store, unfinished
 
 log = logging.getLogger("taxi_ingest")
 
@@ -22,7 +27,7 @@ _LAST_TO_NEED: Mapping[Step, Artefact] = {"parquetize": "raw", "load": "parquet"
 
 
 def remove_unkept(observer: Observer, job: Job, part: Part, step: Step) -> None:
-    """Remove what `step`, which has ended well, was the last to need, if no run was told to keep it.
+    """Remove the file that `step`, which ended well, was the last to need, unless some run was told to keep it.
 
     What an earlier run was told to keep stays until `clean` removes it. A file that cannot be removed is left for the
     next run.
@@ -41,6 +46,16 @@ def remove_unkept(observer: Observer, job: Job, part: Part, step: Step) -> None:
     observer.removed(part, artefact)
 
 
+def remove_leftovers(job: Job, store: Store) -> None:
+    """Remove what killed runs left unfinished; right only under the lock of a run, when nobody is writing it."""
+    layout = job.layout
+    for scratch in layout.scratch_files():
+        scratch.unlink(missing_ok=True)
+    stores.sweep(store, layout.parquets)
+    partial.forget_old(layout.raws, time.time())
+    unfinished.forget_old(layout.uploads, time.time())
+
+
 def prune(observer: Observer, job: Job, part: Part, artefact: Artefact) -> None:
     """Remove a file that may go, so that no run makes it again just because it is missing.
 
@@ -54,9 +69,10 @@ def prune(observer: Observer, job: Job, part: Part, artefact: Artefact) -> None:
 
 
 def reason_to_keep(observer: Observer, job: Job, part: Part, artefact: Artefact, *, raw_goes: bool = False) -> str:
-    """As `why_kept`, of what is known of `part` now; with `raw_goes`, of what will be there without its raw file.
+    """Why a file of `part` must stay, in the words of `why_kept`; "" when it may go.
 
-    A file stays while the table cannot be asked, but for a raw file whose Parquet is there: that makes it needless.
+    With `raw_goes`, the raw file counts as removed already. While the table cannot be asked every file stays, except a
+    raw file whose Parquet is there: nothing needs it.
     """
     needs_answer = artefact == "parquet" or not is_there(observer, part, "parquet")
     if needs_answer and not observer.answers(part):
@@ -70,7 +86,7 @@ def reason_to_keep(observer: Observer, job: Job, part: Part, artefact: Artefact,
 
 
 def _why_no_copy(observer: Observer, job: Job, part: Part, artefact: Artefact) -> str:
-    """Why removing a file, which is there, would remove what it is believed to be a copy of; "" for a copy."""
+    """Why a file must stay because it is no copy, but the original itself; "" for a copy."""
     path = file_of(observer, job, part, artefact)
     if artefact == "raw":
         itself = is_original(path, observer.observe(part).receipts.download)

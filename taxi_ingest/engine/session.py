@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import replace
 
-from taxi_ingest import __version__, exits, stores, warehouses
+from taxi_ingest import __version__, exits, warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.engine import View
 from taxi_ingest.engine.holder import locked_data_dir
 from taxi_ingest.engine.made_up import refuse_demo_among_real, refuse_demo_over_real
-from taxi_ingest.engine.notes import notes
-from taxi_ingest.engine.part import Workplace, run_part
+from taxi_ingest.engine.part import run_part
 from taxi_ingest.engine.postponing import waits_for_uploads
 from taxi_ingest.engine.relay import Relay
-from taxi_ingest.engine.removing import remove_unkept
-from taxi_ingest.engine.results import PartResult
+from taxi_ingest.engine.removing import remove_leftovers, remove_unkept
+from taxi_ingest.engine.results import PartResult, part_result
+from taxi_ingest.engine.workplace import Workplace
 from taxi_ingest.errors import (
     HistoryError,
     NotPublishedError,
@@ -37,25 +32,27 @@ from taxi_ingest.graph import STEPS, Outcome, Step, before
 from taxi_ingest.history import Note, Streak
 from taxi_ingest.history.writing import History
 from taxi_ingest.job import Job
+from taxi_ingest.process import sigterm_as_interrupt
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
-from taxi_ingest.sources import DEMO, partial
+from taxi_ingest.sources import DEMO
 from taxi_ingest.state.decide import Decision
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.plan import check_disks
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, republished
-from taxi_ingest.stores import unfinished
 from taxi_ingest.warehouses.capabilities import Foresees
-
-log = logging.getLogger("taxi_ingest")
 
 LOUD_FAILURES = 3
 """After so many runs in a row in which a step of a part failed, that is said."""
 
 
 class Session:
-    """One run. Until `begin`, decisions are made from receipts and this disk, and nothing is written."""
+    """One run. Until `begin`, decisions are made from receipts and this disk, and nothing is written.
+
+    `outcomes` and `messages` tell how steps ended ("" where there is nothing to say), `bugs` are tracebacks, and
+    `told_before` is what the run before this one told of parts.
+    """
 
     def __init__(self, job: Job, view: View, request: str, *, wait: bool) -> None:
         self.job = job
@@ -64,6 +61,7 @@ class Session:
         self.messages: dict[tuple[Part, Step], str] = {}
         self.bugs: list[str] = []
         self.run_id = ""
+        self.told_before: frozenset[tuple[Part, str]] = frozenset()
         self._unrecorded = False
         self._stopped_by: BaseException | None = None
         self._refusal = ""
@@ -74,10 +72,9 @@ class Session:
         self._streaks: dict[Part, Streak] = {}
         self._unanswered = dict(job.unanswered)
         self._postponed: list[Part] = []
-        self.told_before: frozenset[tuple[Part, str]] = frozenset()
         self._request = request
         self._wait = wait
-        self._workplace = Workplace(job, Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0)))
+        self._workplace = Workplace(job, Observer.impatient(job, "this disk"))
         self._open = contextlib.ExitStack()
         self._history: History | None = None
         self._relay: Relay | None = None
@@ -99,9 +96,9 @@ class Session:
         for folder in (job.layout.state, job.layout.logs):
             make_private(folder)
         self._open.enter_context(locked_data_dir(job.layout, wait=self._wait, announce=self.view.waiting))
-        self._open.enter_context(_terminate_like_interrupt())
+        self._open.enter_context(sigterm_as_interrupt())
         self._workplace = self._open.enter_context(Workplace.of(job, self.view.waiting))
-        _remove_scratch_files(self._workplace)
+        remove_leftovers(job, self._workplace.observer.store)
         with contextlib.suppress(TransientError, StoreError, WarehouseError):  # asked again, once the history is open
             if str(job.source) == DEMO:  # of other parts, the load asks
                 refuse_demo_among_real(job, self._workplace.observer, job.parts)
@@ -118,20 +115,20 @@ class Session:
         self._settle_recorded_jobs(self._history)
         self._refreshed = self._workplace.refresh(job.parts, self.view.waiting)
         self._check_disks()
-        self._foresee()
+        self._check_loads()
         self.view.begun(len(job.parts) * len(job.steps))
 
     def _ask_far_sides(self, relay: Relay) -> None:
         """Refuse a run whose store or warehouse cannot be asked what it holds: no step could tell what it must do."""
         retries, tell = self.job.retries["load"], self._say_what_is_tried_again
         with self._noted_refusal():
-            with_retries(retries, lambda _: self._workplace.ask(), wait=relay.wait, tell=tell)
+            with_retries(retries, lambda _: self._workplace.ask_what_is_held(), wait=relay.wait, tell=tell)
 
     def _say_what_is_tried_again(self, message: str, seconds: float) -> None:
         self.view.waiting(redacted(message))
 
     def _check_disks(self) -> None:
-        """Refuse a run that is too large for its disks; one that may be too large begins, and that is said once."""
+        """Refuse a run that is too large for its disks; of one that may be too large, say so once and begin."""
         if not self.job.check_disk:
             return
         with self._noted_refusal():
@@ -148,7 +145,7 @@ class Session:
             self._refusal = redacted(str(error))
             raise
 
-    def _foresee(self) -> None:
+    def _check_loads(self) -> None:
         """Refuse a run whose loads must fail, before anything is uploaded for them; note what they cost."""
         warehouse, job = self._workplace.observer.warehouse, self.job
         if "load" not in job.steps or not isinstance(warehouse, Foresees):
@@ -225,7 +222,7 @@ class Session:
         return self._workplace.decision(part, step)
 
     def do(self, part: Part, step: Step) -> str:
-        """Run one step and return "", or what went wrong if the steps behind it cannot go on without it.
+        """Run one step. Returns what went wrong, if the later steps cannot go on without it; else "".
 
         What went wrong is kept here, and stops no other part. A load that must wait is done by `finish`.
         """
@@ -263,7 +260,7 @@ class Session:
         return "" if self._is_mending_in_vain(part, step) else self.messages[part, step]
 
     def _is_mending_in_vain(self, part: Part, step: Step) -> bool:
-        """Whether a download failed that was only to mend a raw file which no later step needs."""
+        """Whether a download that failed was only meant to mend a raw file which no later step needs."""
         if step != "download" or self.outcomes[part, step] != "failed":
             return False
         raw = self._workplace.observer.observe(part).receipts.download
@@ -296,17 +293,8 @@ class Session:
     def _result(self, part: Part) -> PartResult:
         receipts = self._workplace.observer.receipts.of(part)
         steps = {step: self.outcomes[part, step] for step in STEPS if (part, step) in self.outcomes}
-        converted = receipts.parquetize if steps.get("parquetize") in {"done", "up_to_date"} else None
-        return PartResult(
-            part=part,
-            source=receipts.download.source if receipts.download else "",
-            rows=converted.rows if converted else None,
-            rejects=converted.rejects if converted else None,
-            steps=steps,
-            seconds=self._relay.seconds[part] if self._relay else 0.0,
-            notes=tuple(notes(part, converted, self.job.layout)) if converted else (),
-            news=tuple(self._news(part, receipts)),
-        )
+        seconds = self._relay.seconds[part] if self._relay else 0.0
+        return part_result(part, receipts, steps, seconds, self._news(part, receipts), self.job.layout)
 
     def _news(self, part: Part, receipts: PartReceipts) -> Iterator[str]:
         """What this run found out about a part."""
@@ -322,30 +310,3 @@ class Session:
         self.outcomes[part, step] = outcome
         self.messages[part, step] = message
         self.view.ended(part, step, outcome, message)
-
-
-@contextlib.contextmanager
-def _terminate_like_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does: what is finished stays finished, and the history is closed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _remove_scratch_files(workplace: Workplace) -> None:
-    """Remove what killed runs left unfinished; the lock is ours, so nobody is writing it."""
-    layout = workplace.job.layout
-    for scratch in layout.scratch_files():
-        scratch.unlink(missing_ok=True)
-    stores.sweep(workplace.observer.store, layout.parquets)
-    partial.forget_old(layout.raws, time.time())
-    unfinished.forget_old(layout.uploads, time.time())

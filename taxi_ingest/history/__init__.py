@@ -3,16 +3,20 @@
 A run is one invocation; an attempt is one try of one step of one part, with its log file; an outcome is how a step of a
 part ended in a run; a note is a sentence about a part in a run, or about the run. `schema` holds the tables and
 upgrades old ones, `trouble` says what is wrong with a file, `folding` keeps older runs small, `writing` is used by the
-run under way, `reading` by `status`, `history` and `logs`, also while a run is on.
+run under way, with `log_files` for its attempts, `reading` by `status`, `history` and `logs`, also while a run is on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.graph import Step
+
+AttemptOutcome = Literal["running", "done", "failed", "interrupted", "not_published"]
+"""How a try ended, or that it has not yet."""
 
 
 @dataclass(frozen=True)

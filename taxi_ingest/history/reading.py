@@ -19,7 +19,8 @@ from typing import Literal
 from taxi_ingest import exits
 from taxi_ingest.catalog import Part
 from taxi_ingest.errors import UsageError
-from taxi_ingest.history import Note
+from taxi_ingest.graph import Outcome, Step
+from taxi_ingest.history import AttemptOutcome, Note
 from taxi_ingest.history.schema import open_for_reading
 from taxi_ingest.history.trouble import as_history_error
 
@@ -47,7 +48,7 @@ class PastRun:
     def left_undone(self) -> bool:
         """Whether it failed or was stopped."""
         if self.state == "finished":
-            return self.exit not in {exits.OK, exits.NOT_PUBLISHED}
+            return self.exit not in exits.FINE
         return self.state == "interrupted"
 
 
@@ -67,9 +68,9 @@ class PastAttempt:
     run: str
     dataset: str
     month: str | None
-    step: str
+    step: Step
     attempt: int
-    outcome: str
+    outcome: AttemptOutcome
     started: str
     ended: str | None
     seconds: float | None
@@ -83,6 +84,11 @@ class PastAttempt:
     def part(self) -> Part:
         """The part it was about."""
         return Part(self.dataset, self.month)
+
+    @property
+    def went_wrong(self) -> bool:
+        """Whether it failed or was stopped."""
+        return self.outcome in {"failed", "interrupted"}
 
 
 _STILL_FAILED = """
@@ -135,11 +141,11 @@ class PastRuns:
         return datetime.fromisoformat(found).timestamp() if found else None
 
     def newest_eventful(self) -> PastRun:
-        """The newest run that tried anything, or failed without that. Raises UsageError when there is none."""
+        """The newest run that tried anything, or failed before it could. Raises UsageError when there is none."""
         eventful = self._ask(
             "SELECT run FROM runs WHERE run IN (SELECT run FROM attempts) OR exit NOT IN (?, ?, ?)"
             " ORDER BY rowid DESC LIMIT 1",
-            *map(str, (exits.OK, exits.NOT_PUBLISHED, exits.INTERRUPTED)),
+            *map(str, (*exits.FINE, exits.INTERRUPTED)),
         )
         return self.named(eventful[0]["run"] if eventful else LATEST)
 
@@ -147,9 +153,9 @@ class PastRuns:
         """The attempts of a run as they began; with `failed` those that did not end well."""
         rows = self._ask("SELECT * FROM attempts WHERE run = ? ORDER BY rowid", run.run)
         found = [self._attempt(row, running=run.state == "running") for row in rows]
-        return [attempt for attempt in found if not failed or attempt.outcome in {"failed", "interrupted"}]
+        return [attempt for attempt in found if attempt.went_wrong or not failed]
 
-    def outcomes(self, run: PastRun) -> list[tuple[Part, str, str]]:
+    def outcomes(self, run: PastRun) -> list[tuple[Part, Step, Outcome]]:
         """How every step of every part ended in a run: part, step, outcome. Empty for one that did not end.
 
         An older run does not list steps that were up to date; see `folding`.
@@ -164,7 +170,7 @@ class PastRuns:
         rows = self._ask("SELECT * FROM notes WHERE run = ? ORDER BY rowid", run.run)
         return [Note(Part(row["dataset"], row["month"]) if row["dataset"] else None, row["note"]) for row in rows]
 
-    def last_attempts(self) -> dict[tuple[Part, str], PastAttempt]:
+    def last_attempts(self) -> dict[tuple[Part, Step], PastAttempt]:
         """The last attempt of every step of every part, over all runs."""
         newest = self.newest(1)
         running = newest[0].run if newest and newest[0].state == "running" else ""
@@ -174,7 +180,7 @@ class PastRuns:
         found = (self._attempt(row, running=row["run"] == running) for row in rows)
         return {(attempt.part, attempt.step): attempt for attempt in found}
 
-    def still_failed(self) -> frozenset[tuple[Part, str]]:
+    def still_failed(self) -> frozenset[tuple[Part, Step]]:
         """The steps whose last attempt failed, and that no later run found, or left, as they should be."""
         rows = self._ask(_STILL_FAILED)
         return frozenset((Part(row["dataset"], row["month"]), row["step"]) for row in rows)
@@ -220,7 +226,7 @@ class PastRuns:
         return "running" if self._at_work and newest["run"] == row["run"] else "interrupted"
 
     def _attempt(self, row: sqlite3.Row, *, running: bool) -> PastAttempt:
-        outcome = "interrupted" if row["outcome"] == "running" and not running else row["outcome"]
+        was_killed = row["outcome"] == "running" and not running
         ended = row["ended"]
         return PastAttempt(
             run=row["run"],
@@ -228,7 +234,7 @@ class PastRuns:
             month=row["month"],
             step=row["step"],
             attempt=row["attempt"],
-            outcome=outcome,
+            outcome="interrupted" if was_killed else row["outcome"],
             started=row["started"],
             ended=ended,
             seconds=_seconds(row["started"], ended) if ended or running else None,

@@ -25,12 +25,10 @@ from taxi_ingest.errors import HistoryError, NotPublishedError, TaxiError, machi
 from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.history import Attempt, AttemptRecord, Note, Streak
 from taxi_ingest.history.folding import fold
+from taxi_ingest.history.log_files import log, log_file
 from taxi_ingest.history.schema import open_for_writing
 from taxi_ingest.history.trouble import DamagedHistoryError, as_history_error, set_aside
-from taxi_ingest.printable import printable
 from taxi_ingest.redaction import redacted
-
-log = logging.getLogger("taxi_ingest")
 
 _Result = TypeVar("_Result")
 
@@ -68,7 +66,7 @@ class History:
         return self._use(lambda db: [(rowid, jobs.split()) for rowid, jobs in db.execute(query)])
 
     def settled(self, attempt: int) -> None:
-        """The far side has answered for the jobs of an attempt."""
+        """Note that the far side has answered for the jobs of an attempt."""
         self._execute("UPDATE attempts SET settled = 1 WHERE rowid = ?", attempt)
 
     def forget(self, days: int) -> None:
@@ -189,7 +187,7 @@ class History:
         )
         record = AttemptRecord(lambda job: self._record_job(rowid, job))
         outcome, error = "done", None
-        with _log_file(path):
+        with log_file(path):
             try:
                 yield record
             except BaseException as raised:
@@ -280,35 +278,3 @@ def _now() -> str:
 def _storable(text: str) -> str:
     """`text` with an escape for each byte of a file's name that is not UTF-8, which SQLite does not take."""
     return text.encode(errors="backslashreplace").decode()
-
-
-class _Redacting(logging.Formatter):
-    """Whatever a library puts into its errors, no secret of a URL reaches a log, nor what would steer a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, or lines with a traceback, without secrets."""
-        return printable(redacted(super().format(record)))
-
-
-class _LogFile(logging.FileHandler):
-    """A log that a full disk cuts short: the step tells of what it cannot write itself, and its log fails nothing."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the parent's name
-        """Write nothing to stderr."""
-
-
-@contextlib.contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    """Send what this thread logs to `path`: steps of other parts log at the same time, each into its own file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(message)s"))
-    thread = threading.get_ident()
-    handler.addFilter(lambda record: record.thread == thread)
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        with contextlib.suppress(OSError):
-            handler.close()

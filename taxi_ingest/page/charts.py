@@ -57,18 +57,28 @@ def _bar_of_rows(one: PartFacts, most: int) -> Bar:
     )
 
 
-def seconds_of_runs(runs: Sequence[tuple[float, str, str, str]]) -> Markup:
-    """How long runs took, on a logarithmic scale: seconds, class, what it says and day of each, the oldest first."""
-    longest = max((seconds for seconds, *_ in runs), default=0.0)
+@dataclass(frozen=True)
+class RunBar:
+    """How long a run took, in seconds, the class of its bar, what it says, and the day as 2024-03-05."""
+
+    seconds: float
+    css: str
+    says: str
+    day: str
+
+
+def seconds_of_runs(runs: Sequence[RunBar]) -> Markup:
+    """How long runs took, on a logarithmic scale, the oldest first."""
+    longest = max((run.seconds for run in runs), default=0.0)
     scale = math.log10(max(longest, 10 * _SHORTEST) / _SHORTEST)
 
     def height(seconds: float) -> float:
         return math.log10(max(seconds, _SHORTEST * 1.2) / _SHORTEST) / scale
 
-    bars = [Bar(height(seconds), css, says) for seconds, css, says, _ in runs]
+    bars = [Bar(height(run.seconds), run.css, run.says) for run in runs]
     ticks = [(height(tick), name) for tick, name in _TICKS if tick <= longest]
     says = f"How long {words.count(len(runs), 'run')} took, the longest {words.took(longest)}"
-    return _chart(bars, says, [day for *_, day in runs], _DAYS, ticks)
+    return _chart(bars, says, [run.day for run in runs], _DAYS, ticks)
 
 
 def share(part: float, whole: float) -> Markup:

@@ -28,8 +28,6 @@ MOST_ATTEMPTS = 8_000
 _MOST_LOGS = 30
 _LONGEST_LOG = 4_000  # characters
 
-_WENT_WRONG = {"failed", "interrupted"}
-
 _Thing = TypeVar("_Thing")
 
 
@@ -171,7 +169,7 @@ def _part_facts(
 
 
 def _ends_of_logs(data_dir: Path, newest_first: Sequence[PastAttempt]) -> dict[str, str]:
-    wrong = [attempt.log for attempt in newest_first if attempt.outcome in _WENT_WRONG][:_MOST_LOGS]
+    wrong = [attempt.log for attempt in newest_first if attempt.went_wrong][:_MOST_LOGS]
     return {log: _end_of(data_dir / log) for log in wrong}
 
 

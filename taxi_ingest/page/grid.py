@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from taxi_ingest.catalog.months import MONTH_NAMES
 from taxi_ingest.graph import STEPS
 from taxi_ingest.page.facts import PartFacts
 from taxi_ingest.page.markup import Markup, element, joined
 from taxi_ingest.page.states import LOOKS, foremost, in_words
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def grids(datasets: Mapping[str, Sequence[PartFacts]]) -> Markup:
@@ -22,7 +21,7 @@ def _grid(dataset: str, parts: Sequence[PartFacts]) -> Markup:
     months = {one.part.month: one for one in parts if one.part.month}
     if not months:
         return element("div", element("h3", dataset), *[_only_cell(one) for one in parts])
-    head = element("tr", element("td"), [element("th", name[0], abbr=name, scope="col") for name in _MONTHS])
+    head = element("tr", element("td"), [element("th", name[0], abbr=name, scope="col") for name in MONTH_NAMES])
     years = sorted({month[:4] for month in months})
     lines = [
         element(

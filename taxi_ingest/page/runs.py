@@ -6,7 +6,7 @@ from datetime import datetime
 
 from taxi_ingest import exits
 from taxi_ingest.history.reading import PastRun
-from taxi_ingest.page.charts import seconds_of_runs
+from taxi_ingest.page.charts import RunBar, seconds_of_runs
 from taxi_ingest.page.facts import Facts
 from taxi_ingest.page.markup import Markup, element, joined
 from taxi_ingest.report import words
@@ -25,7 +25,7 @@ def runs(facts: Facts) -> Markup:
     if not facts.runs:
         return element("p", "No run is in the history.")
     bars = [
-        (run.seconds or 0.0, "done" if _is_well(run) else "failed", _in_words(run), run.started[:10])
+        RunBar(run.seconds or 0.0, "done" if _is_well(run) else "failed", _in_words(run), run.started[:10])
         for run in reversed(facts.runs[:_BARS])
     ]
     head = element("tr", [element("th", name, scope="col") for name in _HEADINGS])
@@ -66,7 +66,7 @@ def _line(run: PastRun, notes: tuple[str, ...]) -> Markup:
 
 
 def _is_well(run: PastRun) -> bool:
-    return run.state == "running" or run.exit in {exits.OK, exits.NOT_PUBLISHED}
+    return run.state == "running" or run.exit in exits.FINE
 
 
 def _in_words(run: PastRun) -> str:

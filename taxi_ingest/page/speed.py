@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from taxi_ingest.graph import STEPS
+from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.history.reading import PastAttempt
 from taxi_ingest.page.charts import share
 from taxi_ingest.page.facts import Facts
@@ -33,13 +33,13 @@ def speed(facts: Facts) -> Markup:
     return element("div", table, class_="scrolled", tabindex="0", role="region", aria_label="seconds and throughput")
 
 
-def _line(step: str, dataset: str, attempts: Sequence[PastAttempt], whole: float) -> Markup:
+def _line(step: Step, dataset: str, attempts: Sequence[PastAttempt], whole: float) -> Markup:
     done = [one for one in attempts if one.outcome == "done" and one.seconds is not None]
     seconds = [one.seconds or 0.0 for one in done]
     spent = sum(one.seconds or 0.0 for one in attempts)
     cells = (
         f"{len(attempts):,}",
-        f"{sum(one.outcome in {'failed', 'interrupted'} for one in attempts):,}",
+        f"{sum(one.went_wrong for one in attempts):,}",
         words.took(statistics.median(seconds)) if seconds else "",
         words.took(max(seconds)) if seconds else "",
         words.took(spent),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from taxi_ingest.graph import Step
+from taxi_ingest.history import AttemptOutcome
 from taxi_ingest.state.status import Cell, State
 
 
@@ -31,7 +32,7 @@ LOOKS: Mapping[State, Look] = {
 """The look of each state, the one that matters most first."""
 
 
-def sign_of(outcome: str) -> str:
+def sign_of(outcome: AttemptOutcome) -> str:
     """The sign of the state that an attempt's outcome leads to; "" for one that leads to none."""
     return next((look.sign for state, look in LOOKS.items() if state == outcome), "")
 

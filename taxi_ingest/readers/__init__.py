@@ -1,13 +1,17 @@
 """Read a published file as batches in the canonical schema.
 
-`inspecting.inspect()` recognises a file by its content; a reader yields it as `Batch`es. A reader neither filters nor
+`inspecting` recognises a file by its content; a reader yields it as `Batch`es. A reader neither filters nor
 deduplicates: every line of the file that has a value becomes a row or a reject of some batch.
+
+* `csv` reads `blocks` of lines, `parsing` parses them with Arrow, and `batches` makes a batch of each.
+* `parquet` reads row groups, whose types `parquet_types` converts; `parquet_footer` reads footers without Arrow.
+* Both convert text to values by `columns`, into the schema of `canonical`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -42,12 +46,12 @@ class Reject:
 class Batch:
     """Consecutive rows of a file, in all canonical columns of the dataset except `file_month`.
 
-    `encoded` keeps text dictionary-encoded, the form in which it is written; `table` has plain types. `lines` is the
-    number of lines (Parquet: rows) the batch accounts for, counted independently of the parser and without header and
-    blank lines; `empty` are those among them without any value, such as rows of commas, which are neither rows nor
-    rejects. `codes` counts the unknown text codes that became null, by (column, text); `changed` the values that were
-    changed, by (column, what was done). `nameless` are the positions, from 0, of columns that have values but no name.
-    `unterminated` tells that the file's last line has no line end.
+    `encoded` has text dictionary-encoded, the form in which it is written. `lines` is the number of lines (Parquet:
+    rows) the batch accounts for, counted independently of the parser and without header and blank lines; `empty` are
+    those among them without any value, such as rows of commas, which are neither rows nor rejects. `codes` counts the
+    unknown text codes that became null, by (column, text); `changed` the values that were changed, by (column, what was
+    done). `nameless` are the positions, from 0, of columns that have values but no name. `unterminated` tells that the
+    file's last line has no line end.
     `progress` is the share of the file, from 0 to 1, that had been read at most when the batch was made.
     """
 
@@ -60,14 +64,6 @@ class Batch:
     nameless: frozenset[int] = frozenset()
     unterminated: bool = False
     progress: float = 1.0
-
-    @property
-    def table(self) -> pa.Table:
-        """The rows in plain types."""
-        import pyarrow as pa
-
-        plain = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in self.encoded.schema]
-        return self.encoded.cast(pa.schema(plain))
 
 
 @dataclass(frozen=True)
@@ -91,21 +87,35 @@ class Reader(Protocol):
         ...
 
 
-FORMATS = {"csv": "taxi_ingest.readers.csv", "parquet": "taxi_ingest.readers.parquet"}
-"""Format → module whose `read` is a Reader and whose `published_columns` gives a file's columns."""
+@dataclass(frozen=True)
+class Format:
+    """What reads files of one format; `published_columns` raises ContentError for a file that has another one."""
+
+    read: Reader
+    published_columns: Callable[[Path], tuple[str, ...]]
+
+
+def _csv() -> Format:
+    from taxi_ingest.readers import csv
+
+    return Format(csv.read, csv.published_columns)
+
+
+def _parquet() -> Format:
+    from taxi_ingest.readers import parquet
+
+    return Format(parquet.read, parquet.published_columns)
+
+
+FORMATS: dict[str, Callable[[], Format]] = {"csv": _csv, "parquet": _parquet}
+"""What loads each format, named as in `Inspected.format`; pyarrow is imported when called."""
 
 
 def reader(file_format: str) -> Reader:
-    """Return the reader for a format named as in `Inspected.format`."""
-    import importlib
-
-    read: Reader = importlib.import_module(FORMATS[file_format]).read
-    return read
+    """The reader of a format."""
+    return FORMATS[file_format]().read
 
 
 def published_columns(path: Path, file_format: str) -> tuple[str, ...]:
     """The names of the columns of a file that was found to have this format. Raises ContentError if it has not."""
-    import importlib
-
-    names: tuple[str, ...] = importlib.import_module(FORMATS[file_format]).published_columns(path)
-    return names
+    return FORMATS[file_format]().published_columns(path)

@@ -30,6 +30,11 @@ def schema_of(columns: Sequence[Column]) -> pa.Schema:
     return pa.schema([(column.name, arrow_type(column)) for column in columns])
 
 
+def plain(schema: pa.Schema) -> pa.Schema:
+    """The same schema with text as it is read, not dictionary-encoded."""
+    return pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema])
+
+
 def nulls(rows: int, kind: pa.DataType) -> pa.Array:
     """An Arrow array of nulls. Arrays of similar length share one cached buffer, which is zeroed only once."""
     return _nulls(1 << rows.bit_length(), kind)[:rows]

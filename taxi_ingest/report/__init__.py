@@ -1,9 +1,10 @@
 """Everything a person sees on a terminal. The only importer of rich.
 
-`plain` and `live` are the views that show a run as it happens, `live` with `bars` and `drawing`; `results` shows what
-came of it; `past` the history, `grids` the status, `plans` the plan, `verdicts` what verify finds, `cleanings` what may
-be removed, `answers` what a query gives, `counts` how many rows there are, `listing` settings, catalog and checks;
-`words` how amounts and outcomes are put, `fitting` how text fits its line, `screen` what all of them write through.
+`views` chooses between `plain` and `live`, which show a run as it happens, `live` with `bars`, `progress` and
+`drawing`. `results` shows what came of a run, `past` the history, `grids` the status, `plans` the plan, `verdicts` what
+verify finds, `cleanings` what may be removed, `answers` what a query gives (`values` for Python), `counts` how many
+rows there are, `listing` settings, catalog and checks. `words` is how amounts and outcomes are put, `fitting` how text
+fits its line, `screen` what all of them write through.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.catalog.months import in_spans
+from taxi_ingest.catalog.months import MONTH_NAMES, in_spans
 from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.report import say, words
 from taxi_ingest.report.fitting import bounded
@@ -19,8 +19,6 @@ from taxi_ingest.state.status import Cell, Grid, State
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 _LOOKS: dict[State, tuple[str, str]] = {
     "done": ("", "bright_green"),
@@ -81,7 +79,7 @@ def _dataset(out: Console, dataset: str, parts: Mapping[Part, Mapping[Step, Cell
         out.print(Text(f"{dataset:8}").append_text(_cell(months[None])))
         out.print()
         return
-    out.print(f"{dataset:8}{'  '.join(_MONTHS)}", markup=False)
+    out.print(f"{dataset:8}{'  '.join(MONTH_NAMES)}", markup=False)
     for year in sorted({month[:4] for month in months if month}):
         line = Text(f"  {year}  ")
         for number in range(1, 13):

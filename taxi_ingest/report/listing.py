@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
@@ -16,9 +16,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def settings(out: Console, items: Sequence[tuple[str, object, str, str]]) -> None:
-    """The settings in force: name, value, origin, environment variable."""
-    rows = [(name, _toml(value), origin, variable) for name, value, origin, variable in items]
+class Setting(NamedTuple):
+    """A setting in force, where it came from, and the environment variable that sets it."""
+
+    name: str
+    value: object
+    origin: str
+    variable: str
+
+
+def settings(out: Console, items: Sequence[Setting]) -> None:
+    """The settings in force, a line each."""
+    rows = [(item.name, _toml(item.value), item.origin, item.variable) for item in items]
     wide = [("setting", "value", "from", "or set"), *rows]
     if max(map(len, table(wide, None))) <= out.width or not out.is_terminal:
         lines(out, wide)

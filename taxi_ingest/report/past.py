@@ -13,6 +13,7 @@ from rich.text import Text
 
 from taxi_ingest import exits
 from taxi_ingest.catalog import Part
+from taxi_ingest.graph import Outcome, Step
 from taxi_ingest.history import Note
 from taxi_ingest.history.reading import PastAttempt, PastRun
 from taxi_ingest.report import say, words
@@ -72,7 +73,7 @@ def run(
     out: Console,
     one: PastRun,
     attempts: Sequence[PastAttempt],
-    outcomes: Sequence[tuple[Part, str, str]],
+    outcomes: Sequence[tuple[Part, Step, Outcome]],
     notes: Sequence[Note],
 ) -> None:
     """One run: what was asked for, every attempt with its end, what was not reached, and what one should know."""
@@ -139,7 +140,7 @@ def _in_words(notes: Sequence[Note]) -> list[str]:
     return [f"{note.part}: {note.sentence}" if note.part else note.sentence for note in notes]
 
 
-def _unreached(outcomes: Sequence[tuple[Part, str, str]]) -> Iterator[str]:
+def _unreached(outcomes: Sequence[tuple[Part, Step, Outcome]]) -> Iterator[str]:
     for part, theirs in groupby(outcomes, key=lambda one: one[0]):
         blocked = [step for _, step, outcome in theirs if outcome == "blocked"]
         if blocked:

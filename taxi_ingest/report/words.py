@@ -23,7 +23,7 @@ MARKS: dict[str, tuple[str, str]] = {
 
 
 def amount(step: str, number: float) -> str:
-    """What went by in a step: every single row where it makes them, else bytes; "1,369,769 rows", "140.0 MB"."""
+    """What a step has moved: rows in full, where it makes rows, else bytes; "1,369,769 rows", "140.0 MB"."""
     return f"{number:,.0f} rows" if step == "parquetize" else size(number)
 
 

@@ -19,7 +19,8 @@ import difflib
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -44,13 +45,21 @@ _DEMO_IDENTITY = re.compile(r"demo:(?P<part>[a-z]+/[0-9-]+)\?rows=(?P<rows>[0-9]
 _NAME_ANOTHER = "Name another with --source, or add --force."
 
 
-def identity(source: Place, part: Part, demo: Mapping[str, int]) -> str:
-    """What is recorded as the source of `part` when `source` is the one in force."""
+@dataclass(frozen=True)
+class MadeUp:
+    """How the demo makes up a month: how many rows, drawn from which seed."""
+
+    rows: int
+    seed: int
+
+
+def identity(source: Place, part: Part, demo: MadeUp) -> str:
+    """What is recorded as the source of `part` when `source` is the one in force; `demo` counts for the demo only."""
     name = str(source)
     if part.month is None and not _names_one_file(source):
         return auto_source(part)
     if name == DEMO:
-        return f"{DEMO}:{part.dataset}/{part.month}?rows={demo['rows']}&seed={demo['seed']}"
+        return f"{DEMO}:{part.dataset}/{part.month}?rows={demo.rows}&seed={demo.seed}"
     return auto_source(part) if name == AUTO else name
 
 
@@ -182,8 +191,8 @@ def _names_one_file(source: Place) -> bool:
 def portable(url: str) -> str:
     """A URL, or a template of one, as objects and tables tell it: the same on every machine.
 
-    It is without the port that a server got, and of a file on this disk the name alone is left: its folders are nobody
-    else's business.
+    The port that a server got is left out, and so are the folders of a file on this disk: they are nobody else's
+    business.
     """
     parts = urlsplit(url)
     if parts.scheme == "file":

@@ -1,4 +1,4 @@
-"""One request over the wire, for which no address is looked up twice and no answer takes for ever.
+"""One request over HTTP: its host is looked up once, and its answer has limits of time.
 
 Imports requests, so it is itself imported when first needed.
 """
@@ -198,7 +198,7 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Sends over connections that know the route, and asks this machine without a proxy, whatever the settings."""
+    """Sends over connections that take the route; this machine is asked without a proxy, whatever the settings."""
 
     def __init__(self, route: Route) -> None:
         self._route = route

@@ -54,10 +54,15 @@ def seconds_to_wait(retry_after: str) -> float | None:
     seconds = whole_number(retry_after.strip())
     if seconds is not None:
         return float(seconds)
+    at = moment(retry_after)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds()) if at else None
+
+
+def moment(text: str) -> datetime | None:
+    """The moment that a header names, in UTC where it names no zone; None when it is no date."""
     with contextlib.suppress(ValueError, TypeError, OverflowError, IndexError):
-        at = parsedate_to_datetime(retry_after[:_LONGEST_DATE])
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        return max(0.0, (at - datetime.now(UTC)).total_seconds())
+        found = parsedate_to_datetime(text[:_LONGEST_DATE])
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Where an HTTP answer comes from in the end: redirects go to https only, and never into a private network."""
+"""HTTP requests with their redirects, which are followed to https only, and never into a private network."""
 
 from __future__ import annotations
 

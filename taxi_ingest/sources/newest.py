@@ -8,7 +8,7 @@ from datetime import date
 
 from taxi_ingest import sources as publishers
 from taxi_ingest.catalog import Dataset, Part
-from taxi_ingest.catalog.months import month_range
+from taxi_ingest.catalog.months import month_range, this_month
 from taxi_ingest.catalog.reading import auto_source, sources
 from taxi_ingest.errors import SourceError, TransientError
 from taxi_ingest.place import Place
@@ -26,6 +26,8 @@ _UNTOLD_BY_HEAD = {403, 405, 501}
 """What settles nothing when a HEAD gets it: a 403 without a body may be a throttle."""
 
 _NOT_THERE = {403, 404, 410}
+
+_NO_DEMO = publishers.MadeUp(rows=0, seed=0)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_sec
     Raises SourceError when the last MONTHS_ASKED are not there or this machine's clock is wrong, TransientError when
     the publisher cannot be asked.
     """
-    months = month_range(known.first, f"{date.today():%Y-%m}")[::-1]
+    months = month_range(known.first, this_month())[::-1]
     if not months:
         raise SourceError(
             f"{known.name} begins with {known.first}, but on this machine today is {date.today()}. Set its clock, or "
@@ -72,7 +74,7 @@ def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_sec
 def is_published(part: Part, source: Place, retries: Retries, timeout_seconds: float) -> bool:
     """Whether the file of `part` is at `source` (no demo); none of it is fetched. Raises TransientError."""
     publisher = publishers.Publisher(source)
-    url = publisher.url(part, publishers.identity(source, part, {}))
+    url = publisher.url(part, publishers.identity(source, part, _NO_DEMO))
     return with_retries(retries, lambda _: _is_there(url, timeout_seconds), wait=_sleep)
 
 

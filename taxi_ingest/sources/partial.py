@@ -1,6 +1,6 @@
 """The beginning of a file whose download was cut, and what must hold for the rest to be joined to it.
 
-Two versions of a file are never joined: the bytes go before the notes about them are replaced, and an answer that
+Two versions of a file are never joined: bytes are removed before the notes about them are replaced, and an answer that
 disagrees with the notes is refused.
 """
 
@@ -55,8 +55,8 @@ class Notes:
 def forget_old(folder: Path, now: float) -> None:
     """Remove the beginnings of files in the folders of `folder` that nobody went on with for DAYS_KEPT days.
 
-    What is not named as a download names it, nor has our notes beside it, is somebody else's. `now` in seconds since
-    1970.
+    A file that has neither the name of a download nor our notes beside it is somebody else's, and stays. `now` is in
+    seconds since 1970.
     """
     for path in folder.glob(f"*/*{SUFFIX}"):
         partial = Partial(path, "")
@@ -127,7 +127,7 @@ class Partial:
         self._notes_path.unlink(missing_ok=True)
 
     def complete(self) -> None:
-        """Everything is here: the bytes are not joined to anything any more."""
+        """Note that the whole file is here, so that nothing is appended to it any more."""
         self._notes_path.unlink(missing_ok=True)
 
     def keep_if_useful(self) -> None:

@@ -1,4 +1,4 @@
-"""What it means that a publisher does not send a file: not there, try again later, or held back."""
+"""Why a publisher does not send a file: it is not there, it may be had later, or we ask too often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a publisher still has the version of a file that we hold: one conditional request, and none of the file.
+"""Whether a publisher still has the version of a file that we hold: a conditional request that fetches none of it.
 
 A HEAD, because a server that ignores If-None-Match would answer a GET with the whole file. Signed URLs may refuse a
 HEAD and take a GET, so what HEAD cannot settle is asked once more with a conditional GET, whose body is not read.
@@ -6,23 +6,21 @@ HEAD and take a GET, so what HEAD cannot settle is asked once more with a condit
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import formatdate
 from os import stat_result
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from taxi_ingest.errors import SourceError, TransientError
 from taxi_ingest.sources import local_path
+from taxi_ingest.sources.headers import moment
 from taxi_ingest.sources.http import answer
 from taxi_ingest.sources.patience import Patience
 from taxi_ingest.sources.refusals import denied_by_storage, passing_fault, throttle
 
 if TYPE_CHECKING:
     from taxi_ingest.sources.connection import Answer
-
-_LONGEST_DATE = 64
 
 Verdict = Literal["unchanged", "changed", "unknown", "gone"]
 """What became of a file. "unknown": its publisher tells nothing that could be compared."""
@@ -42,9 +40,8 @@ class Version:
     @property
     def day(self) -> str:
         """The day it was last modified, as 2024-01-19; "" when that is not told."""
-        with contextlib.suppress(ValueError, TypeError, OverflowError, IndexError):
-            return f"{parsedate_to_datetime(self.last_modified[:_LONGEST_DATE]):%Y-%m-%d}"
-        return ""
+        modified = moment(self.last_modified)
+        return f"{modified:%Y-%m-%d}" if modified else ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ def _conditions(held: Version) -> dict[str, str]:
 
 
 def _settled(found: Answer, held: Version) -> Reply | None:
-    """What an answer says; None when it settles nothing. Raises TransientError when the publisher is not itself."""
+    """What an answer says; None when it settles nothing. Raises TransientError for another's answer."""
     if found.status == 304:
         return Reply("unchanged", held)
     if fault := passing_fault(found):

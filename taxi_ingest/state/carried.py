@@ -1,4 +1,4 @@
-"""What an object in a store tells of the file it was made of.
+"""What an object in a store tells of the file it was made from.
 
 Its facts hold the receipts of download and conversion, so a machine that has none of its own takes them from there,
 and need not fetch a file to know which rows are in the store.

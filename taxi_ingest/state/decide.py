@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from taxi_ingest.catalog import Part
-from taxi_ingest.graph import STEPS, Step
+from taxi_ingest.graph import STEPS, Artefact, Step
 from taxi_ingest.state.mark import mark
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
 from taxi_ingest.writers.provenance import Writer
@@ -44,7 +44,7 @@ class Wanted:
     source: str
     writer: Writer
     targets: frozenset[Step]
-    kept: frozenset[str]
+    kept: frozenset[Artefact]
     forced: frozenset[Step] = frozenset()
     strict: bool = False
 
@@ -53,13 +53,14 @@ class Wanted:
 class Observed:
     """What is known of a part at one moment.
 
-    `receipts` are what we remember; those of them that this machine lacks, and only the object in the store tells, are
-    also in `carried`. The rest is what is there now, each in the form of the receipt it deserves: the Parquet file, the
-    object in the store, the month in the table, None where there is none. A Parquet file that is not
-    what its receipt or footer says is `parquet_damaged`; a raw file that was refused and may be another one where it
-    came from is `may_be_replaced`; `republished` says why the published file is taken for another one than ours, ""
-    when it is not or nobody asked; a month without all of the rows it was loaded with, or with more, is not
-    `month_whole`. `month_stale` tells why a whole month must be loaded again, "" if it need not.
+    `receipts` are what is remembered of its steps; those that this machine lacks, and the object in the store carries,
+    are in `carried` as well. `parquet` (the file), `stored` (the object in the store) and `month` (in the table) are
+    what is there now, each as the receipt that it deserves; None where there is none.
+
+    `raw_present`: the raw file is as its receipt says. `may_be_replaced`: it was refused, and there may be another one
+    by now where it came from. `republished`: why the published file is taken for another one than ours; "" when it is
+    not, or nobody asked. `parquet_damaged`: the Parquet file is not what its receipt or footer says. `month_whole`: the
+    table has as many rows of the month as were loaded. `month_stale`: why a whole month must be loaded again, or "".
     """
 
     part: Part
@@ -223,7 +224,7 @@ def _load(now: Observed, _wanted: Wanted) -> Decision:
 
 
 def _proven(receipt_agrees: bool, why: str) -> Decision:
-    """What follows when the work is there: only a receipt that does not say so has to be renewed."""
+    """What to do when the work is there: nothing, or renew a receipt that does not say so."""
     return Decision("up_to_date") if receipt_agrees else Decision("adopt", why)
 
 

@@ -7,24 +7,20 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import InUseError, TaxiError
-from taxi_ingest.files import crc32c, sha256
 from taxi_ingest.graph import Artefact, Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import object_name
-from taxi_ingest.sources import local_path
-from taxi_ingest.sources.versions import compared, version_of
 from taxi_ingest.state.carried import carried
 from taxi_ingest.state.decide import Observed
-from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Receipts, Uploaded
+from taxi_ingest.state.on_disk import is_raw_present, may_be_replaced, parquet_file, without_deleted_raw
+from taxi_ingest.state.receipts import Downloaded, Loaded, PartReceipts, Receipt, Receipts, Uploaded
 from taxi_ingest.stores import Held, open_store
 from taxi_ingest.warehouses import HeldMonth, Months, Options, open_warehouse
-from taxi_ingest.writers.provenance import read_provenance
 
 Scope = Literal["receipts", "this disk", "everything"]
 """Whom to ask: nobody, only what needs no network, or every far side. Those not asked are believed to hold what our
@@ -52,8 +48,13 @@ class Observer:
         self._republished: Mapping[Part, str] = {}
         self._unanswered: set[Part] = set()
 
+    @classmethod
+    def impatient(cls, job: Job, scope: Scope) -> Self:
+        """An observer that does not wait for a warehouse which another program has open, but believes receipts."""
+        return cls(job, scope, replace(job.warehouse_options, lock_timeout=0.0))
+
     def note_republished(self, reasons: Mapping[Part, str]) -> None:
-        """Know which published files are taken for others than ours, and why, also of parts observed before."""
+        """Note which published files are taken for others than ours, and why; also for parts observed before."""
         self._republished = reasons
         self._observed = {part: replace(now, republished=reasons.get(part, "")) for part, now in self._observed.items()}
 
@@ -111,7 +112,7 @@ class Observer:
         self._observed[part] = replace(now, receipts=replace(now.receipts, download=noted))
 
     def removed(self, part: Part, artefact: Artefact) -> None:
-        """Keep in what is known of `part` that a file of it was removed from this disk."""
+        """Note that a file of `part` was removed from this disk."""
         now = self.observe(part)
         gone = replace(now, raw_present=False) if artefact == "raw" else replace(now, parquet=None)
         self._observed[part] = gone
@@ -134,8 +135,8 @@ class Observer:
             return self._objects[dataset]
 
     def _look(self, part: Part) -> Observed:
-        remembered = _without_deleted_raw(self._job.layout.data_dir, self.receipts.of(part))
-        parquet, damaged = _parquet_file(self._job.layout.parquet(part), remembered.parquetize)
+        remembered = without_deleted_raw(self._job.layout.data_dir, self.receipts.of(part))
+        parquet, damaged = parquet_file(self._job.layout.parquet(part), remembered.parquetize)
         held = self._held(part)
         told = self._lacking(part, remembered, held)
         if parquet or damaged:  # the file on this disk tells by itself
@@ -145,8 +146,8 @@ class Observer:
             part=part,
             receipts=receipts,
             carried=told,
-            raw_present=_is_raw_present(self._job.layout.data_dir, receipts.download),
-            may_be_replaced=_may_be_replaced(receipts.download),
+            raw_present=is_raw_present(self._job.layout.data_dir, receipts.download),
+            may_be_replaced=may_be_replaced(receipts.download),
             republished=self._republished.get(part, ""),
             parquet=parquet,
             parquet_damaged=damaged,
@@ -229,84 +230,3 @@ def _is_asked(scope: Scope, *, needs_network: bool) -> bool:
 def _is_same_path(one: str, another: str) -> bool:
     """Whether two paths lead to one place, through whatever links; neither need exist."""
     return one == another or os.path.realpath(one) == os.path.realpath(another)
-
-
-def _without_deleted_raw(data_dir: Path, receipts: PartReceipts) -> PartReceipts:
-    """The same, without distrust of a raw file that was deleted since: its receipt stands for it."""
-    raw = receipts.download
-    if raw is None or not raw.distrusted or (data_dir / raw.file).exists():
-        return receipts
-    return replace(receipts, download=replace(raw, distrusted=False))
-
-
-def _is_raw_present(data_dir: Path, receipt: Downloaded | None) -> bool:
-    """Whether the raw file is as its receipt says; it is hashed only when it was touched since."""
-    if receipt is None:
-        return False
-    path = Path(f"{data_dir}/{receipt.file}")
-    try:
-        stat = path.stat()
-    except OSError:
-        return False
-    if stat.st_size != receipt.bytes:
-        return False
-    return bool(stat.st_mtime_ns == receipt.mtime_ns or sha256(path) == receipt.sha256)
-
-
-def _may_be_replaced(receipt: Downloaded | None) -> bool:
-    """Whether a file that was refused may be another one by now; a file on this disk is looked at."""
-    if receipt is None or not receipt.refused:
-        return False
-    original = local_path(receipt.url)
-    return original is None or (original.exists() and not _is_as_it_was(original, receipt))
-
-
-def missing_original(receipt: Downloaded | None) -> Path | None:
-    """The file on this disk that was downloaded, if it is not there any more as it was; None for any other source."""
-    original = local_path(receipt.url) if receipt else None
-    if receipt is None or original is None or _is_as_it_was(original, receipt):
-        return None
-    return original
-
-
-def is_original(raw: Path, receipt: Downloaded | None) -> bool:
-    """Whether the raw file is no copy, but the very file that it was downloaded from."""
-    original = local_path(receipt.url) if receipt else None
-    try:
-        return original is not None and raw.samefile(original)
-    except OSError:
-        return False
-
-
-def _is_as_it_was(original: Path, receipt: Downloaded) -> bool:
-    """Whether a file on this disk is the version that was downloaded; receipts of 0.1 tell only its bytes."""
-    try:
-        now = version_of(original.stat())
-        if receipt.etag:
-            return compared(receipt.version, now) == "unchanged"
-        return now.size == receipt.bytes and sha256(original) == receipt.sha256
-    except OSError:
-        return False
-
-
-def _parquet_file(path: Path, receipt: Parquetized | None) -> tuple[Parquetized | None, bool]:
-    """The receipt that the Parquet file deserves (None when it is missing), and whether the file is damaged."""
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return None, False
-    if receipt and (receipt.bytes, receipt.mtime_ns) == (stat.st_size, stat.st_mtime_ns):
-        return receipt, False
-    found, checksum = read_provenance(path), crc32c(path)
-    if found is None or not (receipt.crc32c == checksum if receipt else _is_as_written(path)):
-        return None, True
-    if receipt is not None:
-        return replace(receipt, mtime_ns=stat.st_mtime_ns, bytes=stat.st_size), False
-    return Parquetized(**vars(found), bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, crc32c=checksum), False
-
-
-def _is_as_written(parquet: Path) -> bool:
-    """Whether a file whose receipt is lost still has the bytes that were written; rare, so it is imported here."""
-    from taxi_ingest.writers.checksum import is_as_written
-
-    return is_as_written(parquet)

@@ -23,7 +23,7 @@ from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import NO_MONTH, is_raw_name, part_named, stem
 from taxi_ingest.sources import partial
-from taxi_ingest.state.observe import is_original
+from taxi_ingest.state.on_disk import is_original
 from taxi_ingest.state.receipts import Downloaded, Loaded, Receipt, Receipts
 from taxi_ingest.state.receipts import read as read_receipt
 from taxi_ingest.stores import Removes, Store

@@ -1,7 +1,6 @@
 """What a run would do and why, with rows, bytes and disk, from what is there and from the catalog; does nothing.
 
-Store and warehouse are asked as a run asks them; the publisher only where a run would ask it what it changed. A step
-whose answer hangs on bytes still to come reads `maybe`.
+Store and warehouse are asked as a run asks them; the publisher only where a run would ask it what it changed.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from taxi_ingest import sources as publishers
 from taxi_ingest import warehouses
@@ -21,36 +20,24 @@ from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.errors import InUseError, TaxiError, WarehouseError
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
-from taxi_ingest.state.decide import IN_USE, RAW_MISSING, Observed, Wanted, decide
+from taxi_ingest.state.decide import IN_USE, Observed
+from taxi_ingest.state.foresee import Foreseen, foresee
 from taxi_ingest.state.observe import Observer
-from taxi_ingest.state.receipts import Parquetized, PartReceipts
+from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.refresh import Refreshed, refresh
 from taxi_ingest.state.room import Disk, Home, Writes, check_room, disks, doubt_about_room, shares_disk
-from taxi_ingest.state.wanted import wanted
-
-DEPENDS = "depends on the file that is downloaded"
+from taxi_ingest.state.wanted import source_of, wanted
 
 _CSV_GZ = 1.2  # bytes of the archive's CSV.gz for one of TLC's Parquet (yellow 2021-01: 25 MB, 21.7 MB)
 _DEMO_ROW = 18  # bytes of a made-up row as Parquet
 _DEMO_CSV_GZ = 1.7  # bytes of the demo's CSV.gz for one of its Parquet
 
-Action = Literal["run", "maybe", "up_to_date"]
-
-
-@dataclass(frozen=True)
-class Foreseen:
-    """What will come of a step, and why; no reason is needed for `up_to_date`."""
-
-    action: Action
-    why: str = ""
-
 
 @dataclass(frozen=True)
 class Cloud:
-    """What somebody else keeps, and may bill, of one part or of all, in bytes.
+    """Bytes, of one part or of all, that are kept elsewhere and may be billed.
 
-    `uploaded` is what the store will hold, `stored` what the warehouse will, and `billed` for what questions and
-    statements in the warehouse are billed at most.
+    `uploaded` goes to the store, `stored` to the warehouse; `billed` is the most that its queries are billed for.
     """
 
     uploaded: int = 0
@@ -63,9 +50,9 @@ class Cloud:
 
 @dataclass(frozen=True)
 class PlannedPart:
-    """One part: about how many rows it has, and what its steps will write, in bytes, where they will run.
+    """One part: what its steps will do, about how many rows it has, and the bytes that will be moved and written.
 
-    `certain` tells that these bytes are more than a guess: those of a file of one's own are not known beforehand.
+    `certain`: the bytes are more than a guess. Of a user's own file that was never read, nobody knows the size.
     """
 
     part: Part
@@ -97,7 +84,7 @@ class PlannedPart:
 class Plan:
     """All parts, the disks that they will write to, that of the data directory first, and what publishers said.
 
-    `refusals` are sentences of the warehouse: with them it would refuse the loads. `costs` are sentences on what loads
+    `refusals` are the sentences with which the warehouse would refuse the loads, `costs` are sentences on what loads
     cost beside the usual.
     """
 
@@ -140,16 +127,16 @@ class Plan:
 
 def make_plan(job: Job) -> Plan:
     """What running `job` would do."""
-    observer = Observer(job, "everything", dataclasses.replace(job.warehouse_options, lock_timeout=0))
+    observer = Observer.impatient(job, "everything")
     publisher = publishers.Publisher(job.source)
     refreshed = refresh(job, job.parts, observer.receipts_of, publisher, lambda sentence: None)
     observer.note_republished(refreshed.reasons)
     parts = _planned_parts(job, observer, refreshed.sizes)
-    refusals, costs = _foreseen(job, observer, parts)
+    refusals, costs = _refusals_and_costs(job, observer, parts)
     return Plan(parts, disks(job, (one.writes for one in parts)), refreshed, tuple(refusals), tuple(costs))
 
 
-def _foreseen(job: Job, observer: Observer, parts: Iterable[PlannedPart]) -> tuple[list[str], list[str]]:
+def _refusals_and_costs(job: Job, observer: Observer, parts: Iterable[PlannedPart]) -> tuple[list[str], list[str]]:
     """Why loads would be refused, and what they cost; nothing while another program has the warehouse open."""
     names = {one.part.dataset for one in parts if one.loads}
     if not names:
@@ -189,7 +176,7 @@ def _planned_parts(job: Job, observer: Observer, sizes: Mapping[Part, int]) -> t
 
 
 def _copied_along(job: Job, observer: Observer, dataset: str) -> int:
-    """Bytes of table for months that nobody asked for: the first load copies all months of a view, which is to go."""
+    """Bytes of table for months that nobody asked for: a load that turns a view into a table copies all its months."""
     share = observer.warehouse.traits.disk_per_parquet
     asked_for = {part.month for part in job.parts if part.dataset == dataset}
     with contextlib.suppress(InUseError):
@@ -197,49 +184,6 @@ def _copied_along(job: Job, observer: Observer, dataset: str) -> int:
         files = [Path(held.file) for month, held in months if held.file and month not in asked_for]
         return round(share * sum(file.stat().st_size for file in files if file.exists()))
     return 0
-
-
-def foresee(now: Observed, want: Wanted, steps: tuple[Step, ...]) -> dict[Step, Foreseen]:
-    """What will come of each of `steps`, in their order, when they run one after the other."""
-    if _brings_news(now, want):
-        return _after_news(now, want, steps)
-    foreseen: dict[Step, Foreseen] = {}
-    for step in steps:
-        decision = decide(step, now, want)
-        foreseen[step] = Foreseen("run", decision.why) if decision.action == "run" else Foreseen("up_to_date")
-        if step == "parquetize" and decision.action == "run":
-            now = dataclasses.replace(now, parquet=_foreseen_parquet(now, want), parquet_damaged=False)
-    return foreseen
-
-
-def _brings_news(now: Observed, want: Wanted) -> bool:
-    """Whether the download will bring a file that nothing is known of."""
-    decision = decide("download", now, want)
-    return decision.action == "run" and decision.why != RAW_MISSING
-
-
-def _after_news(now: Observed, want: Wanted, steps: tuple[Step, ...]) -> dict[Step, Foreseen]:
-    foreseen: dict[Step, Foreseen] = {}
-    for step in steps:
-        decision = decide(step, now, want)
-        certain = step in want.forced or step == "download" or now.proven(step) is None
-        if decision.action == "run" and certain:
-            foreseen[step] = Foreseen("run", decision.why)
-        else:
-            foreseen[step] = Foreseen("maybe", DEPENDS)
-    return foreseen
-
-
-def _foreseen_parquet(now: Observed, want: Wanted) -> Parquetized:
-    """What the Parquet file will be: the same bytes as before, where published file and settings are the same."""
-    before = now.receipts.parquetize
-    if before and before.mark == now.mark and before.writer == want.writer:
-        return before
-    unknown = "not known before it is written"
-    return Parquetized(
-        mark=now.mark, source=unknown, raw_sha256=unknown, raw_bytes=0, vintage=unknown, rows=0, rejects=0,
-        writer=want.writer, bytes=0, mtime_ns=0, crc32c=unknown,
-    )  # fmt: skip
 
 
 def _planned(job: Job, observer: Observer, part: Part, published: int | None, *, linked: bool) -> PlannedPart:
@@ -252,7 +196,7 @@ def _planned(job: Job, observer: Observer, part: Part, published: int | None, *,
     if not observer.answers(part):
         steps["load"] = Foreseen("maybe", IN_USE)
     had = now.receipts.download
-    source = want.source or (had.source if had else publishers.identity(job.source, part, job.demo))
+    source = source_of(job, part, had)
     rows, parquet = _size(job, now.receipts, part)
     raw = published or (had.bytes if had else round(parquet * _raw_share(source, part)))
     will_run = {step for step, foreseen in steps.items() if foreseen.action != "up_to_date"}
@@ -312,7 +256,7 @@ def _size(job: Job, receipts: PartReceipts, part: Part) -> tuple[int, int]:
     if receipts.parquetize is not None:
         return receipts.parquetize.rows, receipts.parquetize.bytes
     if str(job.source) == publishers.DEMO:
-        return job.demo["rows"], job.demo["rows"] * _DEMO_ROW
+        return job.demo.rows, job.demo.rows * _DEMO_ROW
     return estimated_size(part.dataset, part.month)
 
 

@@ -1,4 +1,4 @@
-"""What publishers changed since: before a run, and for a plan, they are asked about the files that are held."""
+"""What publishers have changed of the files that are held; they are asked before a run, and for a plan."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def newest(parts: Sequence[Part], months: int) -> list[Part]:
 
 
 def republished(before: PartReceipts, after: PartReceipts) -> str:
-    """What a download that took the place of another brought, with both dates and row counts; "" if nothing new."""
+    """What a download that replaced an earlier one brought: both dates, both numbers of rows; "" if nothing new."""
     old, new = before.download, after.download
     if old is None or new is None or old.source != new.source:
         return ""
@@ -115,7 +115,7 @@ def _files(count: int) -> str:
 
 
 def _asked_for(job: Job, part: Part, receipts_of: Callable[[Part], PartReceipts]) -> Downloaded | None:
-    """The receipt of a file that may be asked for; made-up files never change, and some are fetched anyway."""
+    """The receipt of a file that its publisher may be asked about; None for one that is made up, or fetched anyway."""
     if "download" in job.forced or not (job.refresh or job.refresh_months):
         return None
     receipt = receipts_of(part).download

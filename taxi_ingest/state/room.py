@@ -18,7 +18,7 @@ Home = Literal["data_dir", "store", "warehouse"]
 
 @dataclass(frozen=True)
 class Writes:
-    """Bytes that a part will add to each home, and `passing` ones in the data directory, removed once they are used."""
+    """`adds`: bytes that a part adds to each home. `passing`: bytes in the data directory, removed once used."""
 
     adds: Mapping[Home, int]
     passing: int = 0

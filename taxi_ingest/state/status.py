@@ -26,8 +26,8 @@ class Cell:
 
 
 Grid = Mapping[Part, Mapping[Step, Cell]]
-Attempts = Mapping[tuple[Part, str], PastAttempt]
-Failed = Set[tuple[Part, str]]
+Attempts = Mapping[tuple[Part, Step], PastAttempt]
+Failed = Set[tuple[Part, Step]]
 
 _UNDONE: Mapping[str, State] = {"failed": "failed", "interrupted": "interrupted", "not_published": "not_published"}
 
@@ -35,7 +35,7 @@ _UNDONE: Mapping[str, State] = {"failed": "failed", "interrupted": "interrupted"
 def grid(job: Job, observer: Observer, parts: Iterable[Part], attempts: Attempts, failed: Failed = frozenset()) -> Grid:
     """The state of every step of `parts`; `attempts` holds the last attempt of each step.
 
-    The steps in `failed` were tried in vain although their work is there: to replace it by what was republished, say.
+    A step in `failed` was tried in vain although its work is there, such as to replace it by what was republished.
     """
     return {part: _steps(observer.observe(part), wanted(job, part), attempts, failed) for part in parts}
 

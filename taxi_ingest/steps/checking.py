@@ -1,4 +1,4 @@
-"""What was written is what is used: a Parquet file is compared with its checksum before anything is made of it."""
+"""What was written is what is used: a Parquet file is compared with its checksum before it is uploaded or loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a conversion may get away with, and the sentence for one that may not stand."""
+"""How much may be wrong with a file that is converted, and the sentence for one with which too much is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TIMES_LARGEST = 2
 
 @dataclass(frozen=True)
 class Limits:
-    """What a conversion may get away with.
+    """How much may be wrong with a file that is converted.
 
     `max_rejects` is the share of lines that may be unreadable; `strict` allows no unknown column or code and no file of
     another month; `allow_empty` allows a file without rows; `expected_rows` is what is known of the month, None where
@@ -47,7 +47,7 @@ def check_columns(unknown: tuple[str, ...], dataset: str, limits: Limits) -> Non
 
 
 def is_hopeless(tally: Tally, limits: Limits, read: float) -> bool:
-    """Whether there are too many rejects for all the lines that a file may have of which the share `read` was read."""
+    """Whether there are too many rejects, whatever the rest of the file is like; `read` is the share read so far."""
     known = _TIMES_LARGEST * largest_month(tally.dataset.name)
     possible = max(known, _DENSER * tally.lines / max(read, 1e-9))
     return tally.rejects > _HOPELESS_REJECTS and tally.rejects > limits.max_rejects * possible

@@ -58,7 +58,7 @@ def parquetize(
 
 @contextlib.contextmanager
 def _source_named(downloaded: Downloaded) -> Iterator[None]:
-    """Begin what is said against a file with the address it came from: nobody knows our name for it."""
+    """Begin each complaint about a file with the address it came from: users do not know our name for it."""
     try:
         yield
     except (ContentError, SchemaError) as error:
@@ -219,6 +219,6 @@ def _counted(
 
 
 def _keep_rejects(rejected: Path, rejects: Path) -> None:
-    """Leave the rejects where an error and the receipt say."""
+    """Keep the rejects, where the error or a note says that they are."""
     with replacing(rejects) as kept:
         rejected.replace(kept)

@@ -2,6 +2,9 @@
 
 A store holds objects under names such as `<dataset>/<table>_2021-01.parquet`. A new kind is a module here with a class
 that implements `Store`, an entry in KINDS, and a test module that gives the conformance suite its fixture.
+
+`local` is a folder, with its `marks` beside it. `gcs` is Cloud Storage: `gcs_names` are the names it allows,
+`gcs_session` is a large upload, `unfinished` what another process needs to go on with one, `gcs_errors` are sentences.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ class Held:
     """One object in a store: `mark` is "" when it has none, `crc32c` is 8 hex digits, `size` is in bytes.
 
     `facts` were put with it. `has_lost_mark` tells that a mark stands there, but for other bytes: the object is one of
-    ours that was changed. Both make no object another one, so they do not count in a comparison.
+    ours that was changed. Neither counts when objects are compared.
     """
 
     mark: str
@@ -85,7 +88,7 @@ class KeepsScratch(Protocol):
     def sweep(self, folder: Path) -> None:
         """Remove what killed puts of files below `folder` left; right only while nobody puts any of them.
 
-        The store also takes the form that `put` gives it, if an earlier build gave it another.
+        A store that was laid out by an earlier build is brought into the form that `put` gives it now.
         """
         ...
 
@@ -101,7 +104,7 @@ class Removes(Protocol):
 
 @runtime_checkable
 class ReadsBack(Protocol):
-    """The capability of a store whose listing repeats what was recorded of an object; here its bytes are read."""
+    """The capability of a store whose listing only repeats what was recorded: it can read an object's bytes again."""
 
     def read_back(self, name: str) -> Held:
         """The object `name` with the checksum and size that its bytes have now. Raises OSError if it cannot be read."""

@@ -66,7 +66,7 @@ class GCSStore:
                 fields="items(name,size,crc32c,metadata),nextPageToken",
                 retry=_retry(),
             )
-            return {blob.name.removeprefix(self._prefix): _describe(blob) for blob in blobs}
+            return {blob.name.removeprefix(self._prefix): _describe(blob) for blob in google_cloud.listed(blobs)}
 
     def put(
         self,
@@ -208,6 +208,7 @@ class GCSStore:
         described = {"name": self._prefix + name, "contentType": _TYPE, "crc32c": checksum}
         return {**described, "metadata": dict(upload.metadata)}
 
+    @google_cloud.reads_answer()
     def _generation(self, name: str) -> int:
         """The generation of the object as it is now; 0 if there is none."""
         existing = self._blob(name)
@@ -260,6 +261,7 @@ class _ProgressReader(io.BufferedReader):
         return data
 
 
+@google_cloud.reads_answer()
 def _granted(bucket: Bucket) -> set[str]:
     """Which of the permissions we want are granted; all, by a server that knows no permissions, as emulators do."""
     wanted = (*NEEDED, _SEEING)
@@ -273,8 +275,9 @@ def _retry() -> Retry:
     return google_cloud.limited(DEFAULT_RETRY)
 
 
+@google_cloud.reads_answer()
 def _describe(blob: Blob) -> Held:
-    facts = dict(blob.metadata or {})
+    facts = {str(name): str(fact) for name, fact in (blob.metadata or {}).items()}
     mark, recorded = facts.pop(google_cloud.MARK, ""), facts.pop(_CRC32C, "")
     checksum = base64.b64decode(blob.crc32c).hex() if blob.crc32c else recorded
     return Held(mark, checksum, blob.size, facts)

@@ -128,7 +128,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def _on_one_disk(self) -> Iterator[None]:
-        """Tell of a store that became a disk of its own after its marks were put beside it, from where none renames."""
+        """Explain a rename between disks: the store became a disk of its own after its marks were put beside it."""
         try:
             yield
         except OSError as error:

@@ -46,7 +46,7 @@ class Recorded:
 
 
 def is_reserved(part: str) -> bool:
-    """Whether a file or folder called `part` is no object and holds none: what is hidden, marks, folders of marks."""
+    """Whether `part` cannot name an object or a folder of objects: it is hidden, a mark, or a folder of marks."""
     return part.startswith(".") or part.endswith((_SUFFIX, FOLDER))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from taxi_ingest.catalog import FILE_MONTH, Part
+from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.files import crc32c, sha256
 from taxi_ingest.graph import STEPS, Step
@@ -34,7 +34,7 @@ def check_receipts(layout: Layout, part: Part, receipts: PartReceipts, there: Co
 
 
 def check_raw(layout: Layout, receipt: Downloaded | None) -> Checked:
-    """The published file beside the receipt of its download, which stands for one that is missing."""
+    """The published file beside the receipt of its download; one that is missing is not wrong."""
     if receipt is None:
         return Checked.absent("raw")
     path = layout.data_dir / receipt.file
@@ -83,10 +83,14 @@ def _wrong_inside(path: Path, part: Part, rows: int) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from taxi_ingest.readers.canonical import plain
+    from taxi_ingest.writers.parquet import schema
+
+    columns = plain(schema(dataset_named(part.dataset)))
     counted = group = 0
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            if not file.schema_arrow.equals(_canonical_schema(part)):
+            if not file.schema_arrow.equals(columns):
                 return "its columns are not those of the catalog"
             for group in range(file.num_row_groups):
                 batches = file.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False)
@@ -94,18 +98,6 @@ def _wrong_inside(path: Path, part: Part, rows: int) -> str:
     except (pa.ArrowException, OSError) as error:
         return f"its row group {group} cannot be read: {error}"
     return "" if counted == rows else f"has {counted:,} rows, not {rows:,}"
-
-
-def _canonical_schema(part: Part) -> object:
-    """The Arrow schema that Parquet of the dataset is read with."""
-    import pyarrow as pa
-
-    from taxi_ingest.readers.canonical import schema_of
-
-    known = dataset_named(part.dataset)
-    schema = schema_of(known.columns)
-    plain = [(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in schema]
-    return pa.schema([*plain, (FILE_MONTH, pa.date32())] if known.monthly else plain)
 
 
 def check_object(

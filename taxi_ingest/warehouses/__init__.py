@@ -3,7 +3,8 @@
 A warehouse has one table per dataset and records, for each month, the mark of the rows that were loaded. A new kind is
 a module here with a class that implements `Warehouse`, an entry in KINDS, and a test module that gives the conformance
 suite its fixture. What only some kinds can do is in `capabilities`. A table of its name that is not ours is left alone:
-`ownership` tells which. `zone_views` has the views that show trips with the names of their zones.
+`ownership` tells which. `zone_views` has the views that show trips with the names of their zones, `refusals` how a
+query is refused. The kinds are `duckdb`, `bigquery` and `postgres`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class HeldMonth:
     the table now. `mark` is "" when other rows are shown now than those that were recorded. `stale` tells why the month
     must be loaded again although nothing is missing: the table is kept otherwise than the method asks for, or somebody
     changed rows; "" if it need not. `file` is the path of the file that a view shows, "" where the rows were copied;
-    where the rows lie makes no month another one, so it does not count in a comparison.
+    it does not count when months are compared.
     """
 
     mark: str

@@ -34,7 +34,7 @@ def write(
     """
     codec = None if writer.compression == "none" else writer.compression
     ready = (_ready(group, month) for group in _row_groups(tables, writer.row_group_rows))
-    first = next(ready, _schema(dataset).empty_table())
+    first = next(ready, schema(dataset).empty_table())
     options = {
         "compression": codec,
         "compression_level": writer.level if codec in {"zstd", "gzip"} else None,
@@ -54,9 +54,10 @@ def write(
     )
 
 
-def _schema(dataset: Dataset) -> pa.Schema:
-    schema = schema_of(dataset.columns)
-    return schema.append(pa.field(FILE_MONTH, pa.date32())) if dataset.monthly else schema
+def schema(dataset: Dataset) -> pa.Schema:
+    """The columns of a dataset's Parquet files; text is dictionary-encoded."""
+    columns = schema_of(dataset.columns)
+    return columns.append(pa.field(FILE_MONTH, pa.date32())) if dataset.monthly else columns
 
 
 def _dictionaries(first: pa.Table) -> list[str]:

@@ -99,7 +99,8 @@ def test_an_unpublished_month_is_skipped_and_a_bad_file_fails_once_and_stops_no_
         if instance.task == "month.download"
     }
     assert downloads == {
-        "2019-02": ("success", 2), "2019-05": ("failed", 1), "2020-01": ("success", 1), recent: ("skipped", 1),
+        "2019-02": ("success", 2), "2019-05": ("failed", 1), "2020-01": ("success", 1),
+        f"{recent}: not published yet": ("skipped", 1),
     }, said  # fmt: skip
     assert sorted(airflow.states("together")["month.load"]) == ["skipped", "success", "success", "upstream_failed"]
     assert query(tmp_path / "taxi.duckdb", "SELECT count(*) FROM yellow_tripdata") == [(1007,)]
@@ -114,16 +115,31 @@ def test_a_task_is_called_by_its_month_or_its_dataset(airflow: home.Home) -> Non
     assert python(airflow, code)[-2:] == ["zones", "2019-07"]
 
 
-def test_the_form_of_a_run_takes_no_files_of_the_workers(airflow: home.Home) -> None:
+def test_the_form_of_a_run_takes_the_sources_that_the_dag_names_and_no_other(airflow: home.Home) -> None:
     code = (
         "from taxi_ingest.airflow import dag\n"
         "where = {'store': 'gs://bucket', 'warehouse': 'bigquery://p/d'}\n"
-        "source = dag('yellow', config={'global': where}).params.get_param('source')\n"
-        "for given in ('', 'tlc', 'https://host/{month}.csv', 'file:///etc/passwd', '/etc/passwd', 'x\\nfile:///y'):\n"
+        "mine = ['https://mine/{month}.csv']\n"
+        "source = dag('yellow', config={'global': where}, sources=mine).params.get_param('source')\n"
+        "for given in (None, 'tlc', *mine, 'https://host/{month}.csv', 'file:///etc/passwd', 'demo'):\n"
         "    try: source.resolve(given); print('taken')\n"
         "    except Exception: print('refused')\n"
     )
     assert python(airflow, code)[-6:] == ["taken"] * 3 + ["refused"] * 3
+
+
+def test_the_form_of_a_run_takes_months_as_the_command_line_does(airflow: home.Home) -> None:
+    taken = ["2021", "2021-01", "2021..2022", "2021-01..2021-03, 2022-05", "latest", "2021-01..latest"]
+    code = (
+        "from taxi_ingest.airflow import dag; from taxi_ingest.catalog.months import parse_months\n"
+        "where = {'store': 'gs://bucket', 'warehouse': 'bigquery://p/d'}\n"
+        "months = dag('yellow', config={'global': where}).params.get_param('months')\n"
+        f"print([len(parse_months([months.resolve(given)], lambda: '2022-06')) for given in {taken}])\n"
+        "for given in ('2021-1', 'x', '2021-01;', '2021-01 2021-02'):\n"
+        "    try: months.resolve(given); print('taken')\n"
+        "    except Exception: print('refused')\n"
+    )
+    assert python(airflow, code)[-5:] == ["[12, 1, 24, 4, 1, 18]", *["refused"] * 4]
 
 
 def test_the_month_of_a_date_is_that_of_airflows_own_time_zone(airflow: home.Home) -> None:
@@ -131,9 +147,13 @@ def test_the_month_of_a_date_is_that_of_airflows_own_time_zone(airflow: home.Hom
         "from types import SimpleNamespace as Run; from airflow.sdk import timezone\n"
         "from taxi_ingest.airflow.tasks import _month_of\n"
         "midnight = timezone.parse('2021-01-01')  # as somebody writes it where Airflow stands\n"
-        "for key in (None, '2019-07'): print(_month_of(Run(partition_key=key, logical_date=midnight)))\n"
+        "today = timezone.parse('2026-11-01')\n"
+        "runs = ((None, midnight), ('2019-07', midnight), (None, today), (None, None))\n"
+        "made = [Run(partition_key=key, logical_date=day, run_after=today) for key, day in runs]\n"
+        "print(*[_month_of(run, 3) for run in made])\n"
     )
-    assert python(airflow, code, AIRFLOW__CORE__DEFAULT_TIMEZONE="Asia/Tokyo")[-2:] == ["2021-01", "2019-07"]
+    months = python(airflow, code, AIRFLOW__CORE__DEFAULT_TIMEZONE="Asia/Tokyo")[-1]
+    assert months == "2021-01 2019-07 2026-08 2026-08"
 
 
 def python(airflow: home.Home, code: str, **environment: str) -> list[str]:
@@ -190,14 +210,27 @@ def test_a_connection_gives_googles_clients_their_key_for_as_long_as_the_task_ru
         "    path = Path(os.environ['GOOGLE_APPLICATION_CREDENTIALS'])\n"
         "    print(path.read_text(), os.environ['GOOGLE_CLOUD_PROJECT'])\n"
         "print(path.exists(), 'GOOGLE_APPLICATION_CREDENTIALS' in os.environ)\n"
-        "try:\n"
-        "    with google_credentials('empty'): print('the default credentials are used')\n"
-        "except Exception as error: print(error)\n"
+        "for name in ('empty', 'other'):\n"
+        "    try:\n"
+        "        with google_credentials(name): print('another account is used')\n"
+        "    except Exception as error: print(error)\n"
     )
     connections = {"AIRFLOW_CONN_LAKE": json.dumps(connection), "AIRFLOW_CONN_EMPTY": "google-cloud-platform://"}
-    said = python(airflow, code, **connections)[-3:]
+    connection["extra"] |= {"impersonation_chain": "other@p.iam"}  # type: ignore[operator]
+    said = python(airflow, code, **connections, AIRFLOW_CONN_OTHER=json.dumps(connection))[-4:]
     assert said[:2] == ['{"type": "x"} p', "False False"]
     assert "The connection empty has no key" in said[2]
+    assert "The connection other acts as another account (impersonation_chain)" in said[3]
+
+
+def test_a_month_that_is_waited_for_is_late_before_the_sensor_gives_it_up(airflow: home.Home) -> None:
+    code = (
+        "from taxi_ingest.airflow import dag\n"
+        "config = {'global': {'store': 'gs://b', 'warehouse': 'bigquery://p/d'}, 'download': {'grace_days': 100}}\n"
+        "print(dag('yellow', config=config, wait=True).get_task('month.published').timeout)\n"
+    )
+    last, grace = 31, 100  # the run of the first day of a month, for that month
+    assert float(python(airflow, code)[-1]) >= (last + grace) * 86_400
 
 
 def test_what_is_given_beside_a_dag_is_added_or_refused(airflow: home.Home) -> None:
@@ -206,11 +239,12 @@ def test_what_is_given_beside_a_dag_is_added_or_refused(airflow: home.Home) -> N
         "config = Path('taxi.toml').resolve()\n"
         'config.write_text(\'[global]\\nstore = "gs://b"\\nwarehouse = "bigquery://p/d"\')\n'
         "print(sorted(dag('yellow', config=config, params={'team': 'x'}).params))\n"
-        "for wrong in ({'pools': {'laod': 'x'}}, {'schedule': '@daily'}):\n"
+        "for wrong in ({'pools': {'laod': 'x'}}, {'schedule': '@daily'}, {'schedule': [config]}):\n"
         "    try: dag('yellow', config=config, **wrong)\n"
         "    except Exception as error: print(type(error).__name__, error)\n"
     )
-    params, pool, schedule = python(airflow, code)[-3:]
+    params, pool, schedule, schedules = python(airflow, code)[-4:]
     assert params == "['force', 'months', 'refresh', 'source', 'team']"
     assert pool == "UsageError pools: there is no task 'laod'. Tasks: to_store, load."
     assert "once in every month, and '@daily' does not" in schedule
+    assert schedules.startswith("UsageError A run is a month, so the schedule must come once in every month")

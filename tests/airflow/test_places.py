@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from taxi_ingest.airflow.places import Site, check, is_separate, slices
-from taxi_ingest.airflow.schedule import MONTHLY, check_monthly
+from taxi_ingest.airflow.places import Site, check, is_separate, slices, sources_of_runs
+from taxi_ingest.airflow.schedule import MONTHLY, check_monthly, month_of_run
 from taxi_ingest.errors import UsageError
 
 BUCKET = "gs://bucket/taxi"
@@ -90,6 +91,9 @@ def test_workers_that_share_a_folder_take_a_task_a_step() -> None:
         (Site("taxi.toml"), "The config file taxi.toml must be a full path"),
         (Site({"global": {"store": BUCKET}}, scratch="tmp"), "The scratch folder tmp must be a full path"),
         (Site({"global": {"source": "ftp://host/{month}"}}, shared="/data", separate=False), "is not a source"),
+        (Site({}, "/data", separate=False, sources=("tcl",)), "'tcl' is not a source. Did you mean tlc?"),
+        (Site({}, "/data", separate=False, sources=("https://u:pw@h/{month}",)), "https://h/{month} holds a secret"),
+        (Site({}, "/data", separate=False, sources=("https://h/{month}?key=pw",)), "https://h/{month} holds a secret"),
     ],
 )
 def test_what_depends_on_a_workers_folder_or_no_task_would_take_is_refused(given: Site, sentence: str) -> None:
@@ -111,6 +115,34 @@ def test_a_schedule_that_comes_once_in_every_month_is_accepted(schedule: str) ->
 def test_a_schedule_that_would_leave_months_out_or_count_days_is_refused(schedule: str) -> None:
     with pytest.raises(UsageError, match="must come once in every month"):
         check_monthly(schedule, 3)
+
+
+@pytest.mark.parametrize(
+    ("partition", "day", "month"),
+    [
+        ("2019-07", None, "2019-07"),
+        ("2026-11", date(2026, 11, 5), "2026-11"),
+        (None, date(2019, 7, 1), "2019-07"),
+        (None, date(2026, 10, 31), "2026-10"),
+        (None, date(2027, 1, 1), "2027-01"),
+        (None, date(2026, 11, 5), "2026-08"),
+        (None, None, "2026-08"),
+    ],
+)
+def test_a_run_that_was_given_no_month_is_for_that_of_the_schedule(
+    partition: str | None, day: date | None, month: str
+) -> None:
+    assert month_of_run(partition, day, date(2026, 11, 26), 3) == month
+
+
+@pytest.mark.parametrize(
+    ("dataset", "named"), [("yellow", ("auto", "csv", "tlc")), ("fhvhv", ("auto", "tlc")), ("zones", ("auto", "tlc"))]
+)
+def test_a_run_may_choose_among_the_publishers_of_its_dataset_and_what_the_dag_names(
+    dataset: str, named: tuple[str, ...]
+) -> None:
+    assert sources_of_runs(Site({}), dataset) == named
+    assert sources_of_runs(Site({}, sources=("demo",)), dataset) == (*named, "demo")
 
 
 def test_months_that_are_to_come_are_refused() -> None:

@@ -31,7 +31,9 @@ class Workers:
             "warehouse": f"duckdb:{folder / 'taxi.duckdb'}",
         }
         config = {"global": where, "download": {"tries": 1}}
-        self.first, self.second = (Site(config, scratch=str(folder / name)) for name in ("first", "second"))
+        self.first, self.second = (
+            Site(config, scratch=str(folder / name), sources=("demo",)) for name in ("first", "second")
+        )
 
     def left(self) -> list[Path]:
         return [path for name in ("first", "second") for path in (self.folder / name).rglob("*")]
@@ -129,16 +131,34 @@ def test_the_demo_is_refused_before_it_replaces_a_real_object(workers: Workers, 
     assert (set(steps.values()), workers.rows()[0][0]) == ({"up_to_date"}, 999)
 
 
-@pytest.mark.parametrize("source", ["file:///etc/passwd", "FILE:///etc/passwd#{month}", "/etc/passwd", "passwd"])
-def test_who_starts_a_run_cannot_have_files_of_the_workers_read(workers: Workers, source: str) -> None:
+OTHERS = [
+    "file:///etc/passwd", "FILE:///etc/passwd#{month}", "/etc/passwd", "passwd", "http://metadata/{month}",
+    "https://host/{month}.csv",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", OTHERS)
+def test_who_starts_a_run_cannot_have_files_read_or_addresses_asked_that_the_dag_does_not_name(
+    workers: Workers, source: str
+) -> None:
     asked = Asked(source)
     for attempt in (
         lambda: do(workers.first, TO_STORE, asked),
         lambda: parts_of(workers.first, "yellow", "2020-01", source),
         lambda: may_be_fetched(workers.first, PART, source),
     ):
-        with pytest.raises(UsageError, match="or the web, not from"):
+        with pytest.raises(UsageError, match="from auto, csv, tlc, demo, not from"):
             attempt()
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_who_starts_a_run_may_choose_a_source_that_the_dag_names(workers: Workers, tmp_path: Path, scheme: str) -> None:
+    (tmp_path / "yellow_2020-01.csv").write_bytes(MONTH.read_bytes())
+    copies = (tmp_path / "yellow_").as_uri() + "{month}.csv"
+    source = workers.publisher.template if scheme == "http" else copies
+    site = replace(workers.first, config={"global": {**workers.first.config["global"], "source": "tlc"}})  # type: ignore[index]
+    site = replace(site, sources=(source,))
+    assert do(site, TO_STORE, Asked(source)).rows == 999
 
 
 @pytest.mark.parametrize("months", ["latest", "2020-01..latest", "2020-01,latest"])

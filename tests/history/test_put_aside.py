@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from taxi_ingest.cli.working import keep
+from taxi_ingest.cli.bugs import kept
 from taxi_ingest.history.trouble import set_aside
 
 
@@ -21,5 +21,5 @@ def test_histories_damaged_in_one_second_all_stay(tmp_path: Path) -> None:
 
 def test_bugs_of_one_second_all_have_their_log(tmp_path: Path) -> None:
     for number in range(5):
-        keep(f"Traceback {number}", tmp_path)
+        kept(f"Traceback {number}", tmp_path)
     assert {path.read_text() for path in tmp_path.glob("bug-*.log")} == {f"Traceback {n}" for n in range(5)}

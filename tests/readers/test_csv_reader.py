@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from oracle import read_csv
-from whole_file import DATA, WholeFile, dataset_of, read_whole, types_of
+from whole_file import DATA, WholeFile, dataset_of, plain_table, read_whole, types_of
 
 from taxi_ingest.catalog import Column, Dataset, Vintage
 from taxi_ingest.errors import ContentError
@@ -76,7 +76,7 @@ def test_rows_of_a_foreign_export_are_rejected_naming_the_columns(block_bytes: i
 def test_columns_are_canonical_in_order_and_type(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     path.write_text(HEADER + GOOD)
-    schema = next(iter(read(path, DATASET, VINTAGE))).table.schema
+    schema = plain_table(next(iter(read(path, DATASET, VINTAGE)))).schema
     assert [(field.name, str(field.type)) for field in schema] == [
         ("vendor", "int64"),
         ("at", "timestamp[us]"),

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from whole_file import plain_table
 
 from taxi_ingest.catalog import Column, fit
 from taxi_ingest.catalog.reading import dataset, datasets
@@ -160,7 +161,7 @@ def read_back(path: Path, name: str) -> pa.Table:
     vintage = fit(known, found.format, found.columns, None).vintage
     batches = list(reader(found.format)(path, known, vintage))
     assert not [reject for batch in batches for reject in batch.rejects]
-    return pa.concat_tables([batch.table for batch in batches])
+    return pa.concat_tables([plain_table(batch) for batch in batches])
 
 
 @pytest.mark.parametrize("writer", WRITERS)

@@ -7,13 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from taxi_ingest.catalog import Dataset, fit
 from taxi_ingest.catalog.reading import dataset
 from taxi_ingest.readers import Batch, Reject
+from taxi_ingest.readers.canonical import plain
 from taxi_ingest.readers.csv import read
 from taxi_ingest.readers.inspecting import inspect
 
 DATA = Path(__file__).parents[1] / "data" / "tlc"
+
+
+def plain_table(batch: Batch) -> pa.Table:
+    """The rows of a batch, with text in its plain type."""
+    return batch.encoded.cast(plain(batch.encoded.schema))
 
 
 @dataclass
@@ -31,7 +39,7 @@ class WholeFile:
 
     def add(self, batch: Batch) -> None:
         """Add what the next batch holds."""
-        self.rows += batch.table.to_pylist()
+        self.rows += plain_table(batch).to_pylist()
         self.rejects += batch.rejects
         self.codes += batch.codes
         self.lines += batch.lines

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 from oracle import OLD_NAMES
-from whole_file import DATA, WholeFile
+from whole_file import DATA, WholeFile, plain_table
 
 from taxi_ingest.catalog import fit
 from taxi_ingest.catalog.reading import dataset
@@ -26,7 +26,7 @@ def read_parquet(path: Path, stem: str = "", **settings: int) -> WholeFile:
     layout = fit(dataset(name), "parquet", pq.read_schema(path).names, month[:7]).vintage
     whole = WholeFile([], [], Counter(), 0)
     for batch in read(path, dataset(name), layout, **settings):
-        assert {field.name: str(field.type) for field in batch.table.schema} == arrow_types(name)
+        assert {field.name: str(field.type) for field in plain_table(batch).schema} == arrow_types(name)
         whole.add(batch)
     return whole
 

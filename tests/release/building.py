@@ -22,7 +22,7 @@ hold."""
 
 ENTRY_POINTS = {
     ("console_scripts", "taxi-ingest"): "taxi_ingest.cli:main",
-    ("doit.BACKEND", "receipts"): "taxi_ingest.engine.doit_tasks:ReceiptsAreTheState",
+    ("doit.BACKEND", "receipts"): "taxi_ingest.engine.doit_database:ReceiptsAreTheState",
 }
 IN_THE_SDIST = {
     *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "config.toml", "constraints.txt"),

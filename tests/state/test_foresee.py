@@ -10,7 +10,7 @@ from observed import DONE, PART, WANTED, without
 from taxi_ingest.graph import STEPS, Outcome
 from taxi_ingest.history.reading import PastAttempt
 from taxi_ingest.state.decide import Observed
-from taxi_ingest.state.plan import DEPENDS, Foreseen, foresee
+from taxi_ingest.state.foresee import DEPENDS, Foreseen, foresee
 from taxi_ingest.state.receipts import PartReceipts
 from taxi_ingest.state.status import cell
 from taxi_ingest.writers.provenance import Writer

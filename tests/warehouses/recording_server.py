@@ -1,9 +1,10 @@
 """A loopback server that records what Google's BigQuery client sends, and plays answers.
 
 By default it behaves as BigQuery is documented to (REST reference, v2): datasets.get, tables.get, tables.patch,
-jobs.insert, jobs.get, jobs.cancel, jobs.query, and the upload form of jobs.insert. A job is DONE when it is
-inserted, an id that was used is refused with 409 `duplicate`. A test puts other answers into `play`, by the name of
-the method; they are played in order, then the default applies again. `always` replaces the default.
+jobs.insert, jobs.get, jobs.cancel, jobs.query, jobs.getQueryResults (as `jobs.results`), and the upload form of
+jobs.insert. A job is DONE when it is inserted, an id that was used is refused with 409 `duplicate`. A test puts other
+answers into `play`, by the name of the method; they are played in order, then the default applies again. `always`
+replaces the default.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _ROUTES = {
     "tables.patch": ("PATCH", rf"{_API}/datasets/\w+/tables/(\w+)"),
     "tables.delete": ("DELETE", rf"{_API}/datasets/\w+/tables/(\w+)"),
     "jobs.query": ("POST", rf"{_API}/queries"),
+    "jobs.results": ("GET", rf"{_API}/queries/([\w-]+)"),
     "jobs.insert": ("POST", rf"{_API}/jobs"),
     "jobs.get": ("GET", rf"{_API}/jobs/([\w-]+)"),
     "jobs.cancel": ("POST", rf"{_API}/jobs/([\w-]+)/cancel"),
@@ -123,6 +125,9 @@ class Recording:
             "status": {"state": state},
             "statistics": {},
         }
+
+    def _jobs_results(self, request: Request) -> Answer:
+        return refusal(404, "notFound", f"Not found: Job {PROJECT}:{request.of}")
 
     _jobs_insert = accept
     _upload = accept

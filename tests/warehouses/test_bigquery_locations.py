@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from bigquery_wire import *  # noqa: F403 - its fixtures
+from bigquery_wire import load
 from commands import DATA, Command, Ran
 from recording_server import DATASET, PROJECT, Recording, refuse
 
 from taxi_ingest.errors import WarehouseError
 from taxi_ingest.place import Place
-from taxi_ingest.warehouses import Warehouse, foresee
+from taxi_ingest.warehouses import Warehouse, foresee, open_warehouse
 from taxi_ingest.warehouses.bigquery.locations import BucketLocation, Distance, distance, location_for
 
 STORE = Place.parse("gs://bucket/trips")
@@ -68,6 +71,26 @@ def test_a_bucket_in_a_pair_of_regions_that_its_owner_chose_is_in_these(dataset:
 def test_a_new_dataset_is_made_where_it_can_load_from_the_bucket(bucket: str, location: str) -> None:
     assert location_for(BucketLocation(bucket)) == location
     assert not location or distance(location, BucketLocation(bucket)) == "together"
+
+
+@pytest.mark.parametrize("use", [load, lambda warehouse: foresee(warehouse, STORE)], ids=["load", "foresee"])
+def test_a_dataset_that_is_somewhere_else_than_the_url_asks_for_is_refused(
+    google: Recording, use: Callable[[Warehouse], object]
+) -> None:
+    google.dataset["location"] = google.bucket_location = "US"
+    warehouse = open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}?location=EU"))
+    with pytest.raises(
+        WarehouseError, match=r"is in US, not in EU as the warehouse's URL asks for.* Leave \?location= "
+    ):
+        use(warehouse)
+    assert {request.method for request in google.requests} == {"GET"}
+    (wrong,) = [check.sentence for check in warehouse.checks(STORE) if not check.ok]
+    assert "is in US, not in EU" in wrong
+
+
+def test_a_dataset_that_is_where_the_url_asks_for_is_loaded(google: Recording) -> None:
+    warehouse = open_warehouse(Place.parse(f"bigquery://{PROJECT}/{DATASET}?location=eu"))
+    assert load(warehouse) == 2
 
 
 def test_a_pair_of_regions_is_asked_of_the_bucket(google: Recording, warehouse: Warehouse) -> None:

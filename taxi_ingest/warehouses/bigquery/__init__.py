@@ -184,6 +184,7 @@ class BigQuery:
             yield Check(True, f"dataset {self._address} does not exist yet; the first load creates it, in {location}")
             yield self._distance_check(location, bucket, where)
             return
+        tables.check_location(self._address, dataset)
         yield Check(True, f"dataset {self._address} exists, in {dataset.location}")
         if where:
             yield self._distance_check(str(dataset.location), bucket, where)
@@ -233,10 +234,11 @@ class BigQuery:
         """Compare the locations of bucket and dataset; see the contract, `Foresees.foresee`."""
         bucket = bucket_of(store.shown)
         with translated_errors(self._address):
-            where = self._seen(bucket)
+            dataset, where = self._dataset(), self._seen(bucket)
+            if dataset:
+                tables.check_location(self._address, dataset)
             if where is None:
                 return []  # BigQuery itself compares
-            dataset = self._dataset()
             location = dataset.location if dataset else tables.location_of_new(self._address, bucket, where)
             billed = self._transfer(str(location), bucket, where)
         return [billed] if billed else []

@@ -17,13 +17,11 @@ from taxi_ingest.catalog.months import first_day
 from taxi_ingest.warehouses import Table
 from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address, check_column
+from taxi_ingest.warehouses.bigquery.costs import LEAST
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, Parameters, Sending, call_options
 from taxi_ingest.warehouses.capabilities import Compared
 
 _MIB = 1 << 20
-
-_LEAST_BILLED = 10 * _MIB
-"""What BigQuery bills at least for each table that a query reads."""
 
 _SUMS = """
 SELECT is_file, COUNT(*) AS row_count, {sums}
@@ -40,7 +38,7 @@ def comparison_bytes(jobs: Jobs, address: Address, table: Table, month: str | No
 
 def _most_billed(bytes_read: int) -> int:
     """The most bytes that are billed for reading a side: a tenth more than foreseen, in whole MiB as BigQuery bills."""
-    return max(_LEAST_BILLED, -(-bytes_read * 11 // (10 * _MIB)) * _MIB)
+    return max(LEAST, -(-bytes_read * 11 // (10 * _MIB)) * _MIB)
 
 
 def compare(jobs: Jobs, address: Address, table: Table, month: str | None, file: str, most_bytes: int) -> Compared:

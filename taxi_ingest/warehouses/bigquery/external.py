@@ -54,12 +54,12 @@ class ExternalTables:
         else:
             self._change(existing, wanted)
         sql = _COUNT.format(table=self._address.quoted(table.name))
-        (row,) = self._jobs.query(sql, {"file": ("STRING", file)}, location=str(dataset.location))
-        return int(row["row_count"])
+        return self._jobs.count(sql, {"file": ("STRING", file)}, location=str(dataset.location))
 
     def strays(self) -> Iterator[str]:
         """The objects that tables of ours show although no run put them there."""
-        for item in self._jobs.client.list_tables(self._address.dataset_id, **call_options()):
+        there = self._jobs.client.list_tables(self._address.dataset_id, **call_options())
+        for item in google_cloud.listed(there):
             if item.table_type == "EXTERNAL" and tables.is_labelled(item):
                 shown = tables.get(self._jobs, self._address, item.table_id)
                 folder = folder_of(shown) if shown is not None else ""
@@ -119,14 +119,13 @@ class ExternalTables:
         with contextlib.closing(google_cloud.storage_client(self._address.payer)) as client:
 
             def listed(there: Bucket) -> list[Blob]:
-                return list(
-                    client.list_blobs(
-                        there,
-                        prefix=prefix,
-                        fields="items(bucket,name,metadata),nextPageToken",
-                        timeout=google_cloud.REQUEST_SECONDS,
-                    )
+                blobs = client.list_blobs(
+                    there,
+                    prefix=prefix,
+                    fields="items(bucket,name,metadata),nextPageToken",
+                    timeout=google_cloud.REQUEST_SECONDS,
                 )
+                return list(google_cloud.listed(blobs))
 
             try:
                 blobs = paid_if_need_be(client, bucket, self._address.payer, listed)
@@ -144,6 +143,7 @@ class ExternalTables:
         return new
 
 
+@google_cloud.reads_answer()
 def folder_of(table: bigquery.Table) -> str:
     """The folder that an external table of ours shows, as gs://bucket/prefix/; "" for any other table."""
     config = table.external_data_configuration
@@ -151,6 +151,7 @@ def folder_of(table: bigquery.Table) -> str:
     return uris[0].removesuffix(_ALL) if len(uris) == 1 and uris[0].endswith(f"/{_ALL}") else ""
 
 
+@google_cloud.reads_answer()
 def _is_ours(blob: Blob, table: str) -> bool:
     """Whether an object is one that a run put there for this table."""
     told = blob.metadata or {}

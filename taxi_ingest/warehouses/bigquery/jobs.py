@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from google.api_core import exceptions as answers
 from google.api_core.retry import Retry
@@ -60,6 +60,8 @@ Record = Callable[[str], None]
 
 Parameters = Mapping[str, tuple[str, str | date | None]]
 """Query parameters: name → (type in SQL, value)."""
+
+_Value = TypeVar("_Value", int, datetime)
 
 Job = bigquery.LoadJob | bigquery.QueryJob | bigquery.CopyJob | bigquery.ExtractJob | bigquery.UnknownJob
 
@@ -167,7 +169,19 @@ class Jobs:
             retry=google_cloud.limited(DEFAULT_RETRY),
             job_retry=google_cloud.limited(DEFAULT_JOB_RETRY),
         )
-        return list(rows)
+        return list(google_cloud.listed(rows)) if rows.total_rows else []
+
+    def value(self, sql: str, parameters: Parameters, kind: type[_Value], *, location: str = "") -> _Value | None:
+        """The one value of a query that has one, which may be null. Raises TransientError if another answer comes."""
+        rows = [row.values() for row in self.query(sql, parameters, location=location)]
+        if len(rows) != 1 or len(rows[0]) != 1 or not isinstance(rows[0][0], kind | None):
+            raise TransientError("BigQuery answered something else than it was asked. Run again.")
+        value: _Value | None = rows[0][0]
+        return value
+
+    def count(self, sql: str, parameters: Parameters, *, location: str = "") -> int:
+        """The number that a query of COUNT(*) answers."""
+        return self.value(sql, parameters, int, location=location) or 0
 
     def bytes_read(self, sql: str, parameters: Parameters) -> int:
         """The bytes that a query would read; found by a dry run, which is free."""

@@ -116,9 +116,7 @@ class Marks:
         """When the newest row of the load's month was written; None if there is none."""
         sql = _NEWEST.format(loads=self._address.quoted(LOADS))
         parameters = {"table": ("STRING", load.table.name), "month": ("DATE", load.day)}
-        (row,) = self._jobs.query(sql, parameters, location=load.sending.location)
-        newest: datetime | None = row["newest"]
-        return newest
+        return self._jobs.value(sql, parameters, datetime, location=load.sending.location)
 
     def write(self, load: Load, state: Literal["started", "done"], *, after: datetime | None) -> datetime:
         """Append a row. Returns its time, which is later than `after` even if this machine's clock is behind."""

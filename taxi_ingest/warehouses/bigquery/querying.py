@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 from google.api_core import exceptions as answers
 
+from taxi_ingest.errors import TransientError
 from taxi_ingest.google_cloud import message_of
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses.bigquery.address import Address
@@ -28,17 +30,23 @@ def answer(jobs: Jobs, place: Place, address: Address, sql: str) -> Answer:
         first = next(batches, None)
         schema = first.schema if first is not None else rows.to_arrow(create_bqstorage_client=False).schema
     note = f"BigQuery reads {read / 1e6:,.1f} MB for this query, and bills 10 MB a table at least." if read else ""
-    return Answer(_plain(schema), _batches(place, address, first, batches), note)
+    everything = itertools.chain([] if first is None else [first], batches)
+    return Answer(_plain(schema), _batches(place, address, everything, rows.total_rows or 0), note)
 
 
 def _batches(
-    place: Place, address: Address, first: pa.RecordBatch | None, others: Iterator[pa.RecordBatch]
+    place: Place, address: Address, batches: Iterable[pa.RecordBatch], expected: int
 ) -> Iterator[pa.RecordBatch]:
+    """The batches. Raises TransientError unless they have as many rows as BigQuery says the answer has."""
+    rows = 0
     with _explained(place, address):
-        if first is not None:
-            yield first.cast(_plain(first.schema))
-        for batch in others:
+        for batch in batches:
+            rows += batch.num_rows
+            if rows > expected:
+                break
             yield batch.cast(_plain(batch.schema))
+    if rows != expected:
+        raise TransientError(f"BigQuery says that the answer has {expected:,} rows, and sent {rows:,}. Run again.")
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:

@@ -83,8 +83,7 @@ class Replacement:
         where = f"WHERE {FILE_MONTH} = @month" if load.month else ""
         parameters: Parameters = {"month": ("DATE", load.day)} if load.month else {}
         sql = f"SELECT COUNT(*) AS row_count FROM {self._address.quoted(load.table.name)} {where}"  # noqa: S608
-        (row,) = self._jobs.query(sql, parameters, location=load.sending.location)
-        return int(row["row_count"])
+        return self._jobs.count(sql, parameters, location=load.sending.location)
 
 
 def checked_count(address: Address, table: Table, month: str | None, file: str, *, counted: int, expected: int) -> int:

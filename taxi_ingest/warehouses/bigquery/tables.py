@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from google.api_core import exceptions as answers
 from google.cloud import bigquery
 
+from taxi_ingest import google_cloud
 from taxi_ingest.catalog import FILE_MONTH
 from taxi_ingest.errors import WarehouseError
 from taxi_ingest.google_cloud import reason_of
@@ -70,9 +71,12 @@ def load_config(jobs: Jobs, fields: Sequence[bigquery.SchemaField], *, truncate:
 def ensure_dataset(jobs: Jobs, address: Address, bucket: str) -> bigquery.Dataset:
     """The dataset; if missing, it is created in the location of the address, else in the bucket's."""
     try:
-        return jobs.client.get_dataset(address.dataset_id, **call_options())
+        found = jobs.client.get_dataset(address.dataset_id, **call_options())
     except answers.NotFound:
         new = bigquery.Dataset(address.dataset_id)
+    else:
+        check_location(address, found)
+        return found
     new.location = address.location or location_of_new(address, bucket, bucket_location(bucket, address.payer))
     new.description = "New York's taxi trips, loaded by taxi-ingest"
     new.labels = jobs.labels
@@ -85,6 +89,16 @@ def ensure_dataset(jobs: Jobs, address: Address, bucket: str) -> bigquery.Datase
             f"There is no dataset {address}, and these credentials may not create it. Let an owner of the project run: "
             f"bq mk --location={new.location} --dataset {address}"
         ) from error
+
+
+def check_location(address: Address, dataset: bigquery.Dataset) -> None:
+    """Raise WarehouseError for a dataset that is somewhere else than the address asks for."""
+    there = str(dataset.location or "")
+    if address.location and there and there.upper() != address.location.upper():
+        raise WarehouseError(
+            f"The dataset {address} is in {there}, not in {address.location} as the warehouse's URL asks for, and a "
+            "dataset cannot move. Leave ?location= out, or name another dataset."
+        )
 
 
 def ensure_table(
@@ -156,6 +170,7 @@ def get(jobs: Jobs, address: Address, name: str) -> bigquery.Table | None:
         return None
 
 
+@google_cloud.reads_answer()
 def found(address: Address, table: bigquery.Table, *, is_known: bool, kind: str = "TABLE") -> Found:
     """A table as it was found; it is plain if it is of this kind."""
     is_plain = (table.table_type or "TABLE") == kind
@@ -169,15 +184,17 @@ def found(address: Address, table: bigquery.Table, *, is_known: bool, kind: str 
     )
 
 
+@google_cloud.reads_answer()
 def types(fields: Sequence[bigquery.SchemaField]) -> dict[str, str]:
     """The types of columns in the words of SQL, by name."""
     return {
-        field.name: ("REPEATED " if field.mode == "REPEATED" else "") + _SQL_NAMES.get(kind, kind)
+        str(field.name): ("REPEATED " if field.mode == "REPEATED" else "") + _SQL_NAMES.get(kind, kind)
         for field in fields
         for kind in [field.field_type.upper()]
     }
 
 
+@google_cloud.reads_answer()
 def is_labelled(table: bigquery.Table) -> bool:
     """Whether a table bears the label that we give to tables."""
     return SIGN.items() <= (table.labels or {}).items()
@@ -205,6 +222,7 @@ def _refuse_other_partitions(address: Address, table: bigquery.Table) -> None:
         )
 
 
+@google_cloud.reads_answer()
 def is_partitioned_by_file_month(table: bigquery.Table) -> bool:
     """Whether a table is partitioned as ours are."""
     partitioning = table.time_partitioning

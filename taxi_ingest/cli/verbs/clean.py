@@ -1,4 +1,4 @@
-"""The verb that removes files: those that can be made again, and those that no part owns."""
+"""The verb `clean`: removes files that can be made again, and those that no part owns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from taxi_ingest.cli.asking import agreed, check_terminal
-from taxi_ingest.cli.documents import print_json
+from taxi_ingest.cli.documents import part_fields, print_json
 from taxi_ingest.cli.options import (
     AsJson,
     Config,
@@ -92,21 +92,12 @@ def _document(findings: Findings, *, removed: bool) -> dict[str, object]:
     return {
         "removed": removed,
         "files": [
-            {
-                "kind": one.kind,
-                "dataset": one.part.dataset if one.part else None,
-                "month": one.part.month if one.part else None,
-                "path": str(one.path),
-                "bytes": one.bytes,
-                "frees": one.frees,
-                "why": one.why,
-            }
+            {"kind": one.kind}
+            | part_fields(one.part)
+            | {"path": str(one.path), "bytes": one.bytes, "frees": one.frees, "why": one.why}
             for one in findings.removable
         ],
-        "kept": [
-            {"kind": one.kind, "dataset": one.part.dataset, "month": one.part.month, "why": one.why}
-            for one in findings.kept
-        ],
+        "kept": [{"kind": one.kind} | part_fields(one.part) | {"why": one.why} for one in findings.kept],
         "unknown": [str(path) for path in findings.unknown],
         "notes": list(findings.notes),
         "bytes": findings.bytes,

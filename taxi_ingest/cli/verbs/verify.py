@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from taxi_ingest import exits
-from taxi_ingest.cli.documents import print_json
+from taxi_ingest.cli import bugs
+from taxi_ingest.cli.documents import part_fields, print_json
 from taxi_ingest.cli.options import (
-    HOW,
     AsJson,
     Config,
     DataDir,
@@ -26,8 +26,8 @@ from taxi_ingest.cli.options import (
     Store,
     Wait,
     Warehouse,
+    flag,
 )
-from taxi_ingest.cli.working import keep
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
@@ -41,16 +41,13 @@ if TYPE_CHECKING:
 
 Content = Annotated[
     bool,
-    typer.Option(
+    flag(
         "--content",
         help="Compare the values in BigQuery, too, which it bills for; says how much at most, and asks first.",
-        rich_help_panel=HOW,
     ),
 ]
-Accept = Annotated[bool, typer.Option("--yes", "-y", help="Accept that bill without being asked.", rich_help_panel=HOW)]
-Repair = Annotated[
-    bool, typer.Option("--repair", help="Make again what was found changed, and nothing else.", rich_help_panel=HOW)
-]
+Accept = Annotated[bool, flag("--yes", "-y", help="Accept that bill without being asked.")]
+Repair = Annotated[bool, flag("--repair", help="Make again what was found changed, and nothing else.")]
 
 _ROUNDS = 2
 """A table can be compared only once its Parquet is intact, so what a repair brings to light is repaired, too."""
@@ -82,7 +79,10 @@ def verify(  # noqa: PLR0913, PLR0917 - typer makes an option of each
     """
     from taxi_ingest import report
 
-    given = Given(month, dataset, source, store, warehouse, jobs, False, wait, config, data_dir, quiet)
+    given = Given(
+        month=month, dataset=dataset, source=source, store=store, warehouse=warehouse, jobs=jobs, wait=wait,
+        config=config, data_dir=data_dir, quiet=quiet,
+    )  # fmt: skip
     try:
         raise typer.Exit(_verify(given, repair=repair, content=content, yes=yes, as_json=as_json))
     except KeyboardInterrupt:
@@ -221,7 +221,7 @@ def _repair(job: Job, request: str, stream: TextIO, *, quiet: bool) -> Session:
         session = Session(job, view, request, wait=True)
         doit_tasks.run(session)
     for bug in session.bugs:
-        report.error(f"This is a bug in taxi-ingest; {keep(bug, job.layout.logs)}")
+        report.error(bugs.kept(bug, job.layout.logs))
     return session
 
 
@@ -242,9 +242,8 @@ def _document(
         "exit": code,
         "bytes_billed_at_most": sum(agreed.values()),
         "parts": [
-            {
-                "dataset": verdict.part.dataset,
-                "month": verdict.part.month,
+            part_fields(verdict.part)
+            | {
                 "copies": {one.copy: one.state for one in verdict.checked if one.copy != "receipt"},
                 "findings": list(_findings(verdict)),
                 "notes": verdict.notes,
@@ -253,7 +252,7 @@ def _document(
         ],
         "runs": [session.run_id for session in sessions],
         "notes": [
-            {"dataset": result.part.dataset, "month": result.part.month, "note": note}
+            part_fields(result.part) | {"note": note}
             for session in sessions
             for result in session.results()
             for note in result.told
@@ -263,6 +262,6 @@ def _document(
 
 
 def _findings(verdict: Verdict) -> Iterator[dict[str, str | None]]:
-    part = {"dataset": verdict.part.dataset, "month": verdict.part.month}
+    told = ("copy", "step", "where", "wrong", "remedy")
     for one in verdict.findings:
-        yield part | {name: getattr(one, name) for name in ("copy", "step", "where", "wrong", "remedy")}
+        yield part_fields(verdict.part) | {name: getattr(one, name) for name in told}

@@ -1,29 +1,27 @@
-"""The verb that writes the page."""
+"""The verb `report`: writes the page."""
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from taxi_ingest.cli.options import OUTPUT, Config, DataDir, Given, Store, Warehouse, file_to_write
+from taxi_ingest.cli.options import OUTPUT, Config, DataDir, Given, Store, Warehouse, file_to_write, flag, valued
 
 if TYPE_CHECKING:
     from taxi_ingest.layout import Layout
     from taxi_ingest.page.facts import Past
 
-Open = Annotated[bool, typer.Option("--open", help="Show it in a browser.", rich_help_panel=OUTPUT)]
+Open = Annotated[bool, flag("--open", help="Show it in a browser.", group=OUTPUT)]
 Output = Annotated[
     str | None,
-    typer.Option(
+    valued(
+        "--output",
         metavar="FILE",
         help="Write it to this file instead of report.html in the data directory.",
-        rich_help_panel=OUTPUT,
+        group=OUTPUT,
     ),
 ]
 
@@ -48,9 +46,7 @@ def report(
 
     settings = Given(store=store, warehouse=warehouse, config=config, data_dir=data_dir).settings()
     job = job_for(settings, ())
-    # receipts are believed when a run, or somebody at a prompt, has the database open
-    observer = Observer(job, "this disk", replace(job.warehouse_options, lock_timeout=0.0))
-    facts = gather(job, observer, _past(job.layout), datetime.now(UTC))
+    facts = gather(job, Observer.impatient(job, "this disk"), _past(job.layout), datetime.now(UTC))
     if not facts.parts and not facts.runs:
         nothing_yet(console(), job.layout.data_dir)
         return
@@ -63,14 +59,13 @@ def report(
 
 def _past(layout: Layout) -> Past:
     """What the history holds; where it cannot be read, receipts and this disk tell what is done."""
-    from taxi_ingest.engine.lock import is_locked
+    from taxi_ingest.engine.holder import history_of
     from taxi_ingest.errors import HistoryError
-    from taxi_ingest.history.reading import past_runs
     from taxi_ingest.page.facts import Past, read_past
     from taxi_ingest.report import error as complain
 
     try:
-        with past_runs(layout.history, at_work=is_locked(layout.lock)) as past:
+        with history_of(layout) as past:
             return read_past(past)
     except HistoryError as error:
         complain(str(error))

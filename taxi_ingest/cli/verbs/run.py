@@ -1,4 +1,4 @@
-"""The verbs that work: run, and the four steps."""
+"""The verb `run`, and those of the four steps, which work in the same way."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from taxi_ingest import exits, report
-from taxi_ingest.cli import telling
-from taxi_ingest.cli.documents import print_json
+from taxi_ingest.cli import bugs, telling
+from taxi_ingest.cli.documents import part_fields, print_json
 from taxi_ingest.cli.options import (
     AllowEmpty,
     AsJson,
@@ -39,7 +38,7 @@ from taxi_ingest.cli.options import (
     Warehouse,
     WouldDo,
 )
-from taxi_ingest.cli.planning import foresee
+from taxi_ingest.cli.verbs.plan import show_plan
 from taxi_ingest.process import leave
 
 if TYPE_CHECKING:
@@ -77,12 +76,13 @@ def command(verb: str) -> Callable[..., None]:
         dry_run: WouldDo = False,
     ) -> None:
         given = Given(
-            month, dataset, source, store, warehouse, jobs, strict, wait, config, data_dir, quiet, allow_empty,
-            no_disk_check, refresh, on_failure,
+            month=month, dataset=dataset, source=source, store=store, warehouse=warehouse, jobs=jobs, strict=strict,
+            wait=wait, config=config, data_dir=data_dir, quiet=quiet, allow_empty=allow_empty,
+            no_disk_check=no_disk_check, refresh=refresh, on_failure=on_failure,
         )  # fmt: skip
         form: Form = "line" if json_line else "document" if as_json else "words"
         if dry_run:
-            raise typer.Exit(foresee(verb, given, force=force, as_json=form != "words"))
+            raise typer.Exit(show_plan(verb, given, force=force, as_json=form != "words"))
         raise typer.Exit(_work_or_stop(verb, given, force=force, form=form))
 
     return _with_options_of(verb, work)
@@ -102,22 +102,6 @@ def _with_options_of(verb: str, work: Callable[..., None]) -> Callable[..., None
     used = [one for name, one in whole.parameters.items() if name not in _NOT_USED.get(verb, set())]
     work.__signature__ = whole.replace(parameters=used)  # type: ignore[attr-defined]
     return work
-
-
-def keep(text: str, logs: Path) -> str:
-    """Write a traceback to a log file in the folder `logs` and say where it is."""
-    from taxi_ingest.files import PRIVATE, unused
-    from taxi_ingest.printable import printable
-    from taxi_ingest.redaction import redacted
-
-    text = printable(redacted(text))
-    path = unused(logs / f"bug-{datetime.now(UTC):%Y%m%dT%H%M%S}", ".log")
-    try:
-        path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError:
-        return f"its log could not be written to {path}, so here it is:\n{text}"
-    return f"its log is {path.resolve()}"
 
 
 def _work_or_stop(verb: str, given: Given, *, force: bool, form: Form) -> int:
@@ -146,7 +130,7 @@ def _work(verb: str, given: Given, *, force: bool, form: Form) -> int:
         print_json(_document(session, code), on_one_line=form == "line")
     _tell(session, verb, given, seconds, quiet=settings.global_.quiet, as_json=form != "words")
     for bug in session.bugs:
-        report.error(f"This is a bug in taxi-ingest; {keep(bug, session.job.layout.logs)}")
+        report.error(bugs.kept(bug, session.job.layout.logs))
     telling.ended(outside, session, request, seconds)
     return code
 
@@ -221,9 +205,8 @@ def _document(session: Session, code: int) -> dict[str, object]:
         "run": session.run_id,
         "exit": code,
         "parts": [
-            {
-                "dataset": result.part.dataset,
-                "month": result.part.month,
+            part_fields(result.part)
+            | {
                 "source": result.source,
                 "rows": result.rows,
                 "rejects": result.rejects,
