@@ -16,7 +16,7 @@ from taxi_ingest.place import Place
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import Retries
 from taxi_ingest.settings import Settings, given_explicitly
-from taxi_ingest.sources.newest import Latest, newest_month
+from taxi_ingest.sources.newest import Latest, Tell, newest_month
 
 
 def chosen(parts: Iterable[Part], *, months: list[str], datasets: list[str]) -> list[Part]:
@@ -43,11 +43,11 @@ class Asked:
     latest: Mapping[str, Latest]
 
 
-def asked_for(settings: Settings, held: Callable[[], Iterable[Part]]) -> Asked:
+def asked_for(settings: Settings, held: Callable[[], Iterable[Part]], tell: Tell) -> Asked:
     """What a request asks for. Raises UsageError when nothing is left of it.
 
     Where nobody can tell the newest month of a dataset, `latest` is the newest of the parts that are `held`. So there
-    may be no parts at all.
+    may be no parts at all. `tell` hears what is waited for until then.
     """
     chosen = datasets_named(settings.shared.dataset)
     source = Place.parse(settings.global_.source)
@@ -60,7 +60,7 @@ def asked_for(settings: Settings, held: Callable[[], Iterable[Part]]) -> Asked:
     notices: list[str] = []
     latest: dict[str, Latest] = {}
     for known in chosen:
-        wanted = _wanted(known, settings, held, latest)
+        wanted = _wanted(known, settings, functools.partial(_latest, known, settings, held, tell), latest)
         existing = [part for part in wanted if exists(known, part, str(source))]
         if not wanted and known.name not in _unanswered(latest):
             notices.append(f"{known.name} has no month of {settings.shared.month} yet.")
@@ -80,26 +80,24 @@ def _unanswered(latest: Mapping[str, Latest]) -> set[str]:
     return {name for name, found in latest.items() if found.unanswered}
 
 
-def _wanted(
-    known: Dataset, settings: Settings, held: Callable[[], Iterable[Part]], latest: dict[str, Latest]
-) -> list[Part]:
+def _wanted(known: Dataset, settings: Settings, ask: Callable[[], Latest], latest: dict[str, Latest]) -> list[Part]:
     """The parts of a dataset that the request names, whether they exist or not; keeps what `latest` stood for."""
     if not known.monthly:
         return [Part(known.name)]
 
     def newest() -> str:
         if known.name not in latest:
-            latest[known.name] = _latest(known, settings, held)
+            latest[known.name] = ask()
         return latest[known.name].month
 
     return [Part(known.name, month) for month in parse_months([settings.shared.month], newest)]
 
 
-def _latest(known: Dataset, settings: Settings, held: Callable[[], Iterable[Part]]) -> Latest:
+def _latest(known: Dataset, settings: Settings, held: Callable[[], Iterable[Part]], tell: Tell) -> Latest:
     retries = Retries(settings.download.tries, settings.download.backoff_seconds)
     source, timeout = Place.parse(settings.global_.source), settings.download.timeout_seconds
     try:
-        return Latest(newest_month(known, source, retries=retries, timeout_seconds=timeout))
+        return Latest(newest_month(known, source, retries=retries, timeout_seconds=timeout, tell=tell))
     except (SourceError, TransientError) as error:
         months = [part.month or "" for part in held() if part.dataset == known.name]
         return Latest(max(months, default=""), redacted(str(error)))

@@ -6,6 +6,8 @@ import contextlib
 import errno
 import glob
 import hashlib
+import itertools
+import logging
 import os
 import re
 import secrets
@@ -16,6 +18,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
+
+log = logging.getLogger("taxi_ingest")
 
 _CHUNK = 1 << 20
 PRIVATE = 0o700
@@ -72,6 +76,20 @@ def make_private(folder: Path) -> None:
 def distrust(path: Path) -> None:
     """Touch `path`, whose content is in doubt: with another time than recorded, it is checked before it is used."""
     path.touch()
+
+
+def unused(path: Path, suffix: str = "") -> Path:
+    """`path` with `suffix`; where something has that name already, with a number in between."""
+    numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    named = (path.with_name(f"{path.name}{number}{suffix}") for number in numbers)
+    return next(one for one in named if not os.path.lexists(one))
+
+
+def put_aside(path: Path) -> None:
+    """Give a file that may be somebody else's another name, so that ours can have this one; that is logged."""
+    aside = unused(path.with_name(f"{path.name}.before"))
+    path.rename(aside)
+    log.info("%s was there before, and nothing tells that it is ours; it is now %s", path, aside.name)
 
 
 def scratch_file_for(path: Path) -> Path:

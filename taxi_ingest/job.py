@@ -15,6 +15,7 @@ from taxi_ingest import sources as publishers
 from taxi_ingest.asked import asked_for, datasets_named
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import parse_months, this_month
+from taxi_ingest.catalog.reading import datasets
 from taxi_ingest.errors import UsageError
 from taxi_ingest.graph import ARTEFACTS, STEPS, Artefact, Step, up_to
 from taxi_ingest.layout import Layout
@@ -84,12 +85,22 @@ class Job:
         return {name: _in_words(latest) for name, latest in self.latest.items() if latest.unanswered}
 
 
-def make_job(settings: Settings, *, verb: str, force: bool = False, refresh: bool = False) -> tuple[Job, list[str]]:
-    """The job for `verb` ("run" or a step), and notices for the user. Raises UsageError."""
+def make_job(
+    settings: Settings,
+    *,
+    verb: str,
+    force: bool = False,
+    refresh: bool = False,
+    tell: Callable[[str], None] = lambda sentence: None,
+) -> tuple[Job, list[str]]:
+    """The job for `verb` ("run" or a step), and notices for the user. Raises UsageError.
+
+    `tell` hears what is waited for while a publisher is asked for its newest month.
+    """
     _check_level(settings)
     job = job_for(settings, ())
     check_pair(job.store, job.warehouse, job.warehouse_options)
-    asked = asked_for(settings, job.layout.parts_with_receipts)
+    asked = asked_for(settings, job.layout.parts_with_receipts, tell)
     target: Step = next((step for step in STEPS if step == verb), "load")
     forced = frozenset(STEPS if verb == "run" else (target,)) if force else frozenset[Step]()
     made = job_for(settings, asked.parts, targets=frozenset({target}), forced=forced, refresh=refresh)
@@ -208,6 +219,16 @@ def store_of(settings: Settings) -> Place:
     if not found.scheme and Path(found.path).is_file():
         raise UsageError(f"{found} is a file. Name a folder with --store.")
     return found
+
+
+def keeps_files_beside(settings: Settings, file: Path) -> bool:
+    """Whether `file` lies in a folder of the data directory, or of a store on this disk, where parts have theirs."""
+    layout, store = layout_of(settings), store_of(settings)
+    folder = file.resolve().parent
+    if folder != layout.data_dir and layout.uses(folder):
+        return True
+    roots = [layout.lake, *([Path(store.path)] if store.path else [])]
+    return any(folder.is_relative_to(root.resolve() / name) for root in roots for name in datasets())
 
 
 def warehouse_of(settings: Settings) -> Place:

@@ -99,3 +99,12 @@ def test_a_republished_file_is_still_taken_that_night(loaded: Loaded, tmp_path: 
     )
     ran = loaded.taxi(*night(loaded, "--refresh", "--json"), **QUICK)
     assert (ran.code, ran.document["parts"][0]["rows"], ran.document["parts"][0]["steps"]["load"]) == (1, 994, "done")
+
+
+def test_what_is_waited_for_is_said_while_the_newest_month_is_asked_for(taxi: Command, publisher: Publisher) -> None:
+    publisher.everything = throttle
+    tries = {"TAXI_INGEST_DOWNLOAD__TRIES": "2", "TAXI_INGEST_DOWNLOAD__BACKOFF_SECONDS": "0.1"}
+    for verb, *more in (["run"], ["plan"], ["run", "--quiet"]):
+        said = taxi(verb, "--month", "latest", "--source", publisher.template, *more, **tries).err
+        assert " Try 2 of 2 in 0 s." in " ".join(said.split()) or "--quiet" in more, said
+        assert ("Try 2" in said, "holding us back" in said) == ("--quiet" not in more, True)

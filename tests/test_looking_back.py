@@ -315,3 +315,8 @@ def test_documents_are_json_whatever_the_terminal(loaded: Loaded, taxi: Command)
     for verb in ("status", "history", "plan"):
         arguments = loaded.arguments if verb == "plan" else ("--json",)
         assert json.loads(taxi(verb, *arguments, FORCE_COLOR="1", COLUMNS="20").out)
+
+
+def test_a_run_that_found_all_done_says_how_much_that_was(loaded: Loaded) -> None:
+    loaded.run()
+    assert loaded.taxi("history", "latest").out.splitlines()[-1] == "4 steps up to date"

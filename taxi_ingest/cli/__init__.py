@@ -39,7 +39,12 @@ from taxi_ingest.errors import TaxiError, machine_refused
 from taxi_ingest.process import block_heavy_imports, ignore_broken_pipes, leave
 from taxi_ingest.redaction import remember, without_known
 
-_HELP = {"help_option_names": ["-h", "--help"]}
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+_FIRST = """\
+taxi-ingest run --source demo    made-up rows, without a network
+taxi-ingest run -m 2021-01       a month of yellow trips, into ./data
+taxi-ingest run --help           what else can be asked for"""
 
 app = typer.Typer(
     name="taxi-ingest",
@@ -48,6 +53,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    epilog=_FIRST,
     context_settings=_HELP,
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from taxi_ingest import exits
 from taxi_ingest.cli.options import HOW, OUTPUT, WHAT, WHERE
 
 if TYPE_CHECKING:
@@ -43,11 +44,8 @@ class Verb(TyperCommand):
                     formatter.write_dl(records)
 
     def format_epilog(self, _ctx: Any, formatter: Any) -> None:
-        """Write the examples as they are: they are there to be copied."""
-        if self.epilog:
-            with formatter.section("Examples"):
-                for line in self.epilog.splitlines():
-                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        """Write the examples."""
+        _write_examples(self.epilog, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; of a month or dataset that was typed without its option, the refusal says which one that is."""
@@ -56,6 +54,8 @@ class Verb(TyperCommand):
             return super().parse_args(ctx, args)
         except _UsageError as error:
             error.message = _whole_number(error.message) + _guess(typed, error.message)
+            if instead := _INSTEAD.get(getattr(error, "option_name", "")):
+                error.message = f"{error.message.rstrip('.')}. {instead}"
             raise
 
 
@@ -64,6 +64,7 @@ class Verbs(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; of an option that was typed before the verb, the refusal says where it belongs."""
+        args = _as_options(args)
         typed = list(args)
         try:
             return super().parse_args(ctx, args)
@@ -83,6 +84,12 @@ class Verbs(TyperGroup):
                 error.message = f"No such command '{args[0]}'. Did you mean taxi-ingest {meant}?"
             raise
 
+    def format_epilog(self, _ctx: Any, formatter: Any) -> None:
+        """Write what to begin with, and what an exit code means."""
+        _write_examples(self.epilog, formatter)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(f"{code:<3}", meaning) for code, meaning in exits.MEANINGS.items()])
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write each verb with all of its sentence."""
         groups: dict[str, list[tuple[str, str]]] = {}
@@ -95,17 +102,62 @@ class Verbs(TyperGroup):
                 formatter.write_dl([(f"{name:{widest}}", text) for name, text in records])
 
 
+def _write_examples(examples: str | None, formatter: Any) -> None:
+    """Write examples as they are: they are there to be copied."""
+    if examples:
+        with formatter.section("Examples"):
+            for line in examples.splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+def _as_options(words: list[str]) -> list[str]:
+    """`help`, `help VERB` and `version`, which many programs know, as the options that they are here."""
+    match words:
+        case ["help"]:
+            return ["--help"]
+        case ["help", verb]:
+            return [verb, "--help"]
+        case ["version"]:
+            return ["--version"]
+    return words
+
+
 _CALLED_HERE = {
-    "help": "--help, or --help after a verb",
-    "version": "--version",
-    "ls": "status",
-    "list": "status",
-    "sql": "query",
-    "check": "doctor",
+    "build": "run",
+    "retry": "run",
+    "sync": "run",
     "fetch": "download",
     "convert": "parquetize",
+    "diff": "plan",
+    "info": "status",
+    "list": "status",
+    "ls": "status",
+    "show": "status",
+    "runs": "history",
+    "trace": "logs",
+    "columns": "catalog",
+    "schema": "catalog",
+    "tables": "catalog",
+    "sql": "query",
+    "count": "rows",
+    "stats": "rows",
+    "docs": "report",
+    "check": "doctor",
+    "debug": "doctor",
+    "prune": "clean",
+    "settings": "config",
+    "schedule": "cron",
 }
 """Words that other programs have for what is called otherwise here."""
+
+_INSTEAD = {
+    "-v": "More of every try is in its log: taxi-ingest logs --verbose.",
+    "--verbose": "More of every try is in its log: taxi-ingest logs --verbose.",
+    "--color": "Colours follow the terminal; the environment variables NO_COLOR and FORCE_COLOR are honoured.",
+    "--no-color": "Set the environment variable NO_COLOR=1.",
+    "--no-progress": "Bars are drawn on a terminal only: use --quiet, or a pipe.",
+}
+"""Options that other programs have, and what there is here."""
 
 SETTINGS: Mapping[str, str] = {
     "--month": "shared.month",

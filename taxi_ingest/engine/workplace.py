@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from taxi_ingest import warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.engine.silence import Silence
 from taxi_ingest.errors import InUseError, TransientError, WarehouseError
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
@@ -19,6 +21,7 @@ from taxi_ingest.state.decide import IN_USE, Decision, decide
 from taxi_ingest.state.observe import Observer
 from taxi_ingest.state.refresh import Refreshed, refresh
 from taxi_ingest.state.wanted import wanted
+from taxi_ingest.warehouses import table_of
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.conversion import Converters
@@ -31,6 +34,9 @@ class Workplace:
         self.job = job
         self.observer = observer
         self.publisher = Publisher(job.source)
+        self._looked_at_views: set[str] = set()
+        self._looking_at_views = threading.Lock()
+        self.silence = Silence()
 
     @classmethod
     def of(cls, job: Job, announce: Callable[[str], None] | None = None) -> Self:
@@ -62,6 +68,16 @@ class Workplace:
             tables = {dataset_named(part.dataset).table for part in self.job.parts}
             with contextlib.suppress(WarehouseError, TransientError):  # the next run comes by again
                 warehouses.sweep(self.observer.warehouse, *sorted(tables))
+
+    def make_views(self, part: Part) -> None:
+        """Have the warehouse make the views over the table of `part` that are missing; it looks once a table."""
+        table = table_of(dataset_named(part.dataset))
+        with self._looking_at_views:
+            if table.name in self._looked_at_views:
+                return
+            self._looked_at_views.add(table.name)
+            with contextlib.suppress(WarehouseError, TransientError):  # the rows are there, and later loads try again
+                self.observer.warehouse.make_views(table)
 
     @functools.cached_property
     def converters(self) -> Converters:

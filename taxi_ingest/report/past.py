@@ -90,7 +90,7 @@ def run(
         out.print(f"\n{head}{_fitting(out, 'why', len(head))}".rstrip())
     for attempt in attempts:
         _attempt(out, attempt, wide, len(head))
-    say(out, _unreached(outcomes))
+    say(out, [*_unreached(outcomes), *_found_done(one)])
     say(out, _in_words(notes))
 
 
@@ -145,6 +145,12 @@ def _unreached(outcomes: Sequence[tuple[Part, Step, Outcome]]) -> Iterator[str]:
         blocked = [step for _, step, outcome in theirs if outcome == "blocked"]
         if blocked:
             yield f"{part}: {', '.join(blocked)} blocked by the failure before"
+
+
+def _found_done(one: PastRun) -> Iterator[str]:
+    """How much a run found done already."""
+    if steps := one.outcomes.get("up_to_date"):
+        yield f"{words.count(steps, 'step')} up to date"
 
 
 def _ending(one: PastRun) -> tuple[str, str]:

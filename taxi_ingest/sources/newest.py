@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,7 +14,7 @@ from taxi_ingest.catalog.months import month_range, this_month
 from taxi_ingest.catalog.reading import auto_source, sources
 from taxi_ingest.errors import SourceError, TransientError
 from taxi_ingest.place import Place
-from taxi_ingest.redaction import public_url
+from taxi_ingest.redaction import public_url, redacted
 from taxi_ingest.retrying import Retries, with_retries
 from taxi_ingest.sources.headers import seconds_to_wait
 from taxi_ingest.sources.http import answer
@@ -30,6 +32,13 @@ _NOT_THERE = {403, 404, 410}
 _NO_DEMO = publishers.MadeUp(rows=0, seed=0)
 
 
+Tell = Callable[[str], None]
+
+
+def _say_nothing(_: str) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Latest:
     """What `latest` stood for in a dataset: its newest published `month`.
@@ -41,9 +50,12 @@ class Latest:
     unanswered: str = ""
 
 
-def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_seconds: float) -> str:
+def newest_month(
+    known: Dataset, source: Place, *, retries: Retries, timeout_seconds: float, tell: Tell = _say_nothing
+) -> str:
     """The newest month of a dataset at `source` (a name, "auto", "demo" or a URL template).
 
+    `tell` hears of passing faults that are waited out.
     Raises SourceError when the last MONTHS_ASKED are not there or this machine's clock is wrong, TransientError when
     the publisher cannot be asked.
     """
@@ -64,18 +76,25 @@ def newest_month(known: Dataset, source: Place, *, retries: Retries, timeout_sec
         if last:
             return last
     for month in months[:MONTHS_ASKED]:
-        if is_published(Part(known.name, month), source, retries, timeout_seconds):
+        if is_published(Part(known.name, month), source, retries, timeout_seconds, tell):
             return month
     raise SourceError(
         f"{source} has none of the last {MONTHS_ASKED} months of {known.name}. Name the month, or check --source."
     )
 
 
-def is_published(part: Part, source: Place, retries: Retries, timeout_seconds: float) -> bool:
+def is_published(
+    part: Part, source: Place, retries: Retries, timeout_seconds: float, tell: Tell = _say_nothing
+) -> bool:
     """Whether the file of `part` is at `source` (no demo); none of it is fetched. Raises TransientError."""
     publisher = publishers.Publisher(source)
     url = publisher.url(part, publishers.identity(source, part, _NO_DEMO))
-    return with_retries(retries, lambda _: _is_there(url, timeout_seconds), wait=_sleep)
+    told = functools.partial(_tell_fault, tell)
+    return with_retries(retries, lambda _: _is_there(url, timeout_seconds), wait=_sleep, tell=told)
+
+
+def _tell_fault(tell: Tell, message: str, _seconds: float) -> None:
+    tell(redacted(message))
 
 
 def _is_there(url: str, timeout_seconds: float) -> bool:

@@ -67,9 +67,10 @@ def find_orphans(job: Job, store: Store) -> Found:
             unknown.append(path)
         elif verdict != "owned":
             orphans.append(verdict)
-    if isinstance(store, Removes) and Path(job.store.path).is_relative_to(job.layout.data_dir):
+    root = Path(job.store.path)
+    if isinstance(store, Removes) and root.is_relative_to(job.layout.data_dir):
         for name, held in sorted(store.held("").items()):
-            dataset, path = name.partition("/")[0], Path(store.url(name))
+            dataset, path = name.partition("/")[0], root / name  # a name that no object of ours can have is no error
             if dataset not in datasets() and held.mark and search.made_object(name, path):
                 orphans.append(Orphan(path, _GONE.format(dataset), name))
             elif dataset not in datasets():

@@ -165,6 +165,13 @@ class Warehouse(Protocol):
         """
         ...
 
+    def make_views(self, table: Table) -> None:
+        """Make the views over `table` that are missing or out of date, as a load does after its rows.
+
+        For a load that was killed before it came to that. What cannot be made is told, or raises as a load does.
+        """
+        ...
+
     def preview_command(self, table: str) -> str:
         """A shell command that shows the first rows of `table`."""
         ...

@@ -19,7 +19,7 @@ Quote = Callable[[str], str]
 Tell = Callable[[str], None]
 
 _SIGN = "A view of taxi-ingest"
-_SIGNED = re.compile(rf"\. {_SIGN} \([0-9a-f]{{16}}\)\.$")
+_SIGNED = re.compile(rf"\. {_SIGN} \(([0-9a-f]{{16}})(?:, shown as ([0-9a-f]{{16}}))?\)\.$")
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,28 @@ def digest(select: str) -> str:
     return hashlib.sha256(select.encode()).hexdigest()[:16]
 
 
-def comment_of(view: ZoneView, select: str) -> str:
-    """The comment by which a view is known as ours, and as made from this SELECT."""
-    return f"{view.title}. {_SIGN} ({digest(select)})."
+@dataclass(frozen=True)
+class Signature:
+    """What the comment of a view of ours tells of it.
+
+    `select` is the digest of the SELECT that it was made from, `shown` of the one that the warehouse showed for it
+    then; "" where a view that somebody edits loses its comment, so that this need not be known.
+    """
+
+    select: str
+    shown: str = ""
 
 
-def is_signed(comment: str) -> bool:
-    """Whether a view with this comment is ours."""
-    return _SIGNED.search(comment) is not None
+def comment_of(view: ZoneView, select: str, shown: str = "") -> str:
+    """The comment by which a view is known as ours, as made from `select` and shown by the warehouse as `shown`."""
+    as_shown = f", shown as {digest(shown)}" if shown else ""
+    return f"{view.title}. {_SIGN} ({digest(select)}{as_shown})."
+
+
+def signature_of(comment: str) -> Signature | None:
+    """What the comment of a view tells; None of one that is not ours."""
+    found = _SIGNED.search(comment)
+    return Signature(found[1], found[2] or "") if found else None
 
 
 def told_once(announce: Tell) -> Tell:
@@ -109,6 +123,14 @@ def foreign(place: Place, view: ZoneView) -> str:
     return (
         f"{place} has a {view.name} that taxi-ingest did not make. It was left as it is. Rename or drop it to get a "
         "view with the names of zones."
+    )
+
+
+def edited(place: Place, view: ZoneView) -> str:
+    """The sentence on a view of ours that somebody changed."""
+    return (
+        f"{place}: the view {view.name} was changed since it was made. It was left as it is. Rename it to keep it, or "
+        "drop it; the next load makes it anew."
     )
 
 

@@ -1,32 +1,31 @@
 """The crash campaign: runs are killed at random moments, run again until done, and compared with an undisturbed one.
 
-A life is one data directory with its store and warehouse: it is started and killed a few times, at last left alone,
-and must then be what an undisturbed life is: the same rows and marks, the same bytes in every file but logs, history
-and receipts, the same names of files, so that nothing is left over. What had a receipt when a run began is not done
-again by it.
+A life is one data directory with its store and warehouse: it is started and killed a few times, at random moments or at
+a system call, at last left alone, and must then be what an undisturbed life is: the same rows, objects and marks, the
+same bytes in every file but logs and history, the same names of files, so that nothing is left over. Whoever reads the
+table right after a kill finds each month whole, as it was or as it is to be. What had a receipt when a run began is not
+done again by it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aiming import COMMITS, HISTORY, NAMES, REQUESTS, WRITES, Aim, Calls, Target, can_aim, tracing
+from lives import PATIENCE, Life, State, Step
 from loopback import LoopbackHandler, serving
-from places import Content, Destination, Places, places
+from places import Destination, Places, places
 from publishing import answer, serve
-
-from taxi_ingest.sources.partial import SUFFIX
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLES = REPOSITORY / "tests" / "data" / "tlc"
@@ -35,25 +34,23 @@ _CLI = (sys.executable, "-m", "taxi_ingest")
 _RUN = (*_CLI, "run", "--quiet", "--jobs", "2")
 _DOIT = (sys.executable, "-m", "doit", "-f", str(REPOSITORY / "dodo.py"))
 
-_PATIENCE = 120
-"""Seconds after which a run that nobody kills hangs."""
-
 _REPEATED = 400
 """How often the rows of a sample are repeated."""
-
-_OWN_NAMES = ("logs/", "state/", "lake.marks/", "taxi.duckdb")
-"""What names times or runs, so that its bytes differ from life to life."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is run and killed: `months` of `dataset`, from files that repeat the sample of the first one's layout."""
+    """What is run and killed: `months` of `dataset`, from files that repeat the sample of the first one's layout.
+
+    At `targets`, kills are aimed.
+    """
 
     name: str
     dataset: str
     months: tuple[str, ...]
     suffix: str
     destination: Callable[[Places, Path], Destination]
+    targets: tuple[Target, ...]
     command: tuple[str, ...] = _RUN
     forced: bool = False
 
@@ -70,17 +67,20 @@ def _folder(**settings: str) -> Callable[[Places, Path], Destination]:
     return functools.partial(Places.in_folder, **settings)
 
 
+_FILES = (COMMITS, WRITES, NAMES, HISTORY)
+_SERVER = (REQUESTS, NAMES, HISTORY)
+
 SCENARIOS = (
-    Scenario("folder + DuckDB, CSV", *_CSV, _folder()),
-    Scenario("folder + DuckDB, Parquet", *_PARQUET, _folder()),
-    Scenario("folder + DuckDB, doit", *_CSV, _folder(), command=_DOIT),
-    Scenario("folder + DuckDB, --force over loaded months", *_CSV, _folder(), forced=True),
-    Scenario("folder + DuckDB, external", *_CSV, _folder(TAXI_INGEST_LOAD__METHOD="external")),
-    Scenario("folder + DuckDB, nothing kept", *_CSV, _folder(TAXI_INGEST_GLOBAL__KEEP="")),
-    Scenario("Postgres, its server killed as well", *_CSV, Places.in_postgres),
-    Scenario("Postgres, --force over loaded months", *_CSV, Places.in_postgres, forced=True),
-    Scenario("GCS + BigQuery, CSV", *_CSV, Places.in_cloud),
-    Scenario("GCS + BigQuery, --force over loaded months", *_CSV, Places.in_cloud, forced=True),
+    Scenario("folder + DuckDB, CSV", *_CSV, _folder(), _FILES),
+    Scenario("folder + DuckDB, Parquet", *_PARQUET, _folder(), _FILES),
+    Scenario("folder + DuckDB, doit", *_CSV, _folder(), _FILES, command=_DOIT),
+    Scenario("folder + DuckDB, --force over loaded months", *_CSV, _folder(), _FILES, forced=True),
+    Scenario("folder + DuckDB, external", *_CSV, _folder(TAXI_INGEST_LOAD__METHOD="external"), _FILES),
+    Scenario("folder + DuckDB, nothing kept", *_CSV, _folder(TAXI_INGEST_GLOBAL__KEEP=""), _FILES),
+    Scenario("Postgres, its server killed as well", *_CSV, Places.in_postgres, _SERVER),
+    Scenario("Postgres, --force over loaded months", *_CSV, Places.in_postgres, _SERVER, forced=True),
+    Scenario("GCS + BigQuery, CSV", *_CSV, Places.in_cloud, _SERVER),
+    Scenario("GCS + BigQuery, --force over loaded months", *_CSV, Places.in_cloud, _SERVER, forced=True),
 )
 
 
@@ -114,64 +114,20 @@ def campaign(
     return totals
 
 
-@dataclass
-class _Life:
-    """One data directory, its destination, and the command that works on them."""
-
-    data: Path
-    destination: Destination
-    command: tuple[str, ...]
-    environment: dict[str, str]
-
-    def start(self, *more: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            (*self.command, *more), cwd=self.data.parent, env=self.environment, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def finish(self, *more: str) -> tuple[int, float]:
-        """Run to the end; returns the exit code and the seconds it took."""
-        begun = time.monotonic()
-        return self.start(*more).wait(_PATIENCE), time.monotonic() - begun
-
-    def receipts(self) -> dict[str, bytes]:
-        """The receipts that are there, by their names."""
-        folder = self.data / "state"
-        return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.json"))}
+def at_each(folder: Path, scenario: Scenario, target: Target) -> Totals:
+    """Kill a run before each call that it makes at `target`: one kill after the other, in one life."""
+    with places(folder) as made, _publisher(scenario) as template:
+        return _Campaign(scenario, template, made, folder, random.Random()).run_at_each(target)
 
 
 @dataclass(frozen=True)
-class _State:
-    """What a life has come to: tables, bytes of files by name, and the names of those whose bytes may differ."""
+class _Undisturbed:
+    """What a life comes to that nobody disturbs: its state, its months, the seconds it took, and its system calls."""
 
-    content: Content
-    files: dict[str, str]
-    names: frozenset[str]
-
-    @classmethod
-    def of(cls, life: _Life, *, but_beginnings: bool = False) -> _State:
-        """The state of `life`; `but_beginnings` leaves the beginnings of downloads out."""
-        paths = [path for path in life.data.rglob("*") if path.is_file()]
-        if but_beginnings:
-            paths = [path for path in paths if not path.name.endswith((SUFFIX, f"{SUFFIX}.json"))]
-        names = {path.relative_to(life.data).as_posix(): path for path in paths}
-        kept = {name: path for name, path in names.items() if not name.startswith(_OWN_NAMES)}
-        own = frozenset(name for name in names if name not in kept and not name.startswith("logs/"))
-        digests = {name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for name, path in kept.items()}
-        return cls(life.destination.content(), digests, own)
-
-    def differences(self, other: _State) -> Iterator[str]:
-        """How `other` differs from this."""
-        for name, here, there in (
-            ("tables", self.content, other.content),
-            ("files", self.files, other.files),
-        ):
-            for key in sorted(here.keys() | there.keys()):
-                if here.get(key) != there.get(key):
-                    yield f"{name}: {key} is {there.get(key, 'missing')}, undisturbed {here.get(key, 'missing')}"
-        for name in sorted(self.names ^ other.names):
-            if not name.startswith("state/history"):  # a journal may be there while nothing is lost
-                yield f"{name} is {'missing' if name in self.names else 'left over'}"
+    state: State
+    months: Mapping[str, str]
+    seconds: float
+    calls: Calls
 
 
 class _Campaign:
@@ -180,47 +136,76 @@ class _Campaign:
     def __init__(self, scenario: Scenario, template: str, made: Places, folder: Path, chance: random.Random) -> None:
         self._scenario, self._template, self._places = scenario, template, made
         self._folder, self._chance = folder, chance
+        self._more = ("--force",) if scenario.forced else ()
         self._totals = Totals()
         self._lives = 0
 
     def run(self, kills: int) -> Totals:
         """Kill so many times; a kill that came too late, after the end, does not count."""
-        undisturbed = self._new_life()
-        begun = time.monotonic()
-        self._finish(undisturbed, "the undisturbed run")
-        seconds = time.monotonic() - begun
-        expected = _State.of(undisturbed)
+        undisturbed = self._undisturbed()
         while self._totals.kills < kills:
-            self._live(expected, seconds, kills)
+            self._live(undisturbed, kills)
         return self._totals
 
-    def _live(self, expected: _State, seconds: float, kills: int) -> None:
-        """One life: a few kills, then a run that nobody disturbs."""
-        life = self._new_life()
-        more = ("--force",) if self._scenario.forced else ()
-        if more:
+    def run_at_each(self, target: Target) -> Totals:
+        """Kill before each call at `target`, then leave it alone."""
+        undisturbed, life = self._undisturbed(), self._new_life()
+        if self._more:
             self._finish(life, "the run before")
-        number = self._totals.lives
+        for aim in undisturbed.calls.each(target):
+            self._totals.kills += self._kill_at(life, aim)
+            self._note(f"{aim.number}", self._torn(life.destination.months(), undisturbed.months))
+        self._finish(life, "the run after")
+        self._note("the run after", undisturbed.state.differences(State.of(life)))
+        return self._totals
+
+    def _undisturbed(self) -> _Undisturbed:
+        life, what, trace = self._new_life(), "the undisturbed run", self._folder / "trace"
+        if self._more:
+            self._finish(life, what)
+        under = tracing(trace, self._scenario.targets) if can_aim() else ()
+        seconds = self._finish(life, what, *self._more, under=under)
+        return _Undisturbed(State.of(life), life.destination.months(), seconds, Calls(trace, self._scenario.targets))
+
+    def _live(self, undisturbed: _Undisturbed, kills: int) -> None:
+        """One life: a few kills, then a run that nobody disturbs, and one that finds nothing to do."""
+        life, what = self._new_life(), f"life {self._totals.lives}"
+        if self._more:
+            self._finish(life, "the run before")
         for _ in range(self._chance.randint(1, 6)):
-            before = life.receipts()
-            if self._totals.kills < kills and self._kill(life, more, seconds):
-                self._totals.kills += 1
-            if not more:
-                self._not_done_again(before, life.receipts(), f"life {number}")
-        before = life.receipts()
-        self._finish(life, f"life {number}")
-        if not more:
-            self._not_done_again(before, life.receipts(), f"life {number}")
-        self._finish(life, f"life {number}, once more")
+            if self._totals.kills >= kills:
+                break
+            with self._nothing_again(life, what):
+                was_at_work = self._kill(life, undisturbed)
+            self._note(what, self._torn(life.destination.months(), undisturbed.months))
+            self._totals.kills += was_at_work
+            if not was_at_work and not self._more:
+                break  # all is done, and there is nothing left to kill
+        with self._nothing_again(life, what):
+            self._finish(life, what)
+        self._finish(life, f"{what}, once more")
+        self._note(f"{what}, once more", sorted(life.last_outcomes() - {"up_to_date"}))
         self._totals.lives += 1
         # the beginning of a forced download waits for whoever forces it again, 30 days at most
-        state = _State.of(life, but_beginnings=self._scenario.forced)
-        self._totals.differences += [f"life {number}: {line}" for line in expected.differences(state)]
+        state = State.of(life, but_beginnings=self._scenario.forced)
+        self._note(what, undisturbed.state.differences(state))
         shutil.rmtree(life.data.parent)
 
-    def _kill(self, life: _Life, more: tuple[str, ...], seconds: float) -> bool:
-        """Start a run and kill it, alone or with what it started, or its server; whether it was still at work."""
-        process = life.start(*more)
+    def _note(self, what: str, differences: Iterable[str]) -> None:
+        self._totals.differences += [f"{what}: {line}" for line in differences]
+
+    def _kill(self, life: Life, undisturbed: _Undisturbed) -> bool:
+        """Start a run and kill it, each second one at a system call; whether it was still at work."""
+        aim = undisturbed.calls.random(self._chance) if self._chance.random() < 0.5 else None
+        return self._kill_at(life, aim) if aim else self._kill_some_time(life, undisturbed.seconds)
+
+    def _kill_at(self, life: Life, aim: Aim) -> bool:
+        code, _ = life.finish(*self._more, under=aim.under(life.data))
+        return code == -signal.SIGKILL
+
+    def _kill_some_time(self, life: Life, seconds: float) -> bool:
+        """Kill a run at a random moment, alone or with what it started, or with its server."""
+        process = life.start(*self._more)
         moment = time.monotonic() + self._chance.uniform(0.1, 1.1) * seconds
         while time.monotonic() < moment:
             if process.poll() is not None:
@@ -231,18 +216,30 @@ class _Campaign:
             life.destination.harm()
         with contextlib.suppress(ProcessLookupError):
             (os.killpg if victim == "family" else os.kill)(process.pid, signal.SIGKILL)
-        return process.wait(_PATIENCE) == -signal.SIGKILL
+        return process.wait(PATIENCE) == -signal.SIGKILL
 
-    def _finish(self, life: _Life, what: str) -> None:
-        code, _ = life.finish()
+    def _torn(self, found: Mapping[str, str], whole: Mapping[str, str]) -> Iterator[str]:
+        """Months that a reader would not find whole; those that were loaded before must be there."""
+        for month in sorted(found.keys() | (whole.keys() if self._scenario.forced else set())):
+            if found.get(month) != whole.get(month):
+                yield f"{month} has {found.get(month, 'nothing')} after a kill, and should have {whole.get(month)}"
+
+    def _finish(self, life: Life, what: str, *more: str, under: Sequence[str] = ()) -> float:
+        """Run to the end, and return the seconds it took."""
+        code, seconds = life.finish(*more, under=under)
         if code:
             self._totals.differences.append(f"{what}: exit {code}")
+        return seconds
 
-    def _not_done_again(self, before: dict[str, bytes], after: dict[str, bytes], what: str) -> None:
-        changed = [name for name, content in before.items() if after.get(name) != content]
-        self._totals.differences += [f"{what}: {name} was there, and was written again" for name in changed]
+    @contextlib.contextmanager
+    def _nothing_again(self, life: Life, what: str) -> Iterator[None]:
+        """Note what a run in the block does although a receipt tells that it is done, unless that is forced."""
+        had, attempts = life.receipts(), life.attempts()
+        yield
+        again: set[Step] = set() if self._more else had & life.tried(attempts)
+        self._note(what, (f"{' '.join(step)} has a receipt, and was done again" for step in sorted(again)))
 
-    def _new_life(self) -> _Life:
+    def _new_life(self) -> Life:
         self._lives += 1
         data = self._folder / f"life-{self._lives}" / "data"
         data.mkdir(parents=True)
@@ -254,7 +251,7 @@ class _Campaign:
         }
         months = ",".join(self._scenario.months)
         command = (*self._scenario.command, *((f"month={months}",) if self._scenario.is_doit else ("--month", months)))
-        return _Life(data, destination, command, _walled(settings | destination.environment))
+        return Life(data, destination, command, _walled(settings | destination.environment))
 
 
 def _walled(settings: dict[str, str]) -> dict[str, str]:

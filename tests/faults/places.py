@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
+import re
+import shutil
+import tempfile
+import urllib.parse
+import urllib.request
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,12 +20,19 @@ from typing import Any, Protocol
 import duckdb
 import psycopg
 from emulators import servers
+from google.api_core.exceptions import NotFound
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
 from postgres_server import PostgresServer, serving_postgres
+
+from taxi_ingest.google_cloud import MARK
 
 EMULATORS = Path(__file__).parents[2] / ".cache" / "emulators"
 
 Content = dict[str, tuple[int, str]]
-"""Of each table its number of rows, and a digest of all their values that knows no order."""
+"""Of each table its number of rows, and a digest of all their values that knows no order; likewise of all objects."""
+
+TRIPS = ("yellow_tripdata", "green_tripdata")
 
 
 class Destination(Protocol):
@@ -32,6 +45,10 @@ class Destination(Protocol):
 
     def content(self) -> Content:
         """What the tables hold, as their own client reads it, with the marks that are recorded."""
+        ...
+
+    def months(self) -> dict[str, str]:
+        """What each month of the trips has, in words; to be asked at any time, and changes nothing."""
         ...
 
     def harm(self) -> None:
@@ -57,6 +74,27 @@ class InFolder:
             content = {name: digest(db.execute(f'FROM "{name}"').fetchall()) for name in names if name != "_loads"}
         return content | {"marks": digest(set(marks))}
 
+    def months(self) -> dict[str, str]:
+        """Rows with the mark that is recorded, from a copy: to open the file itself would settle its log."""
+        with tempfile.TemporaryDirectory() as folder:
+            for path in self.data.glob("taxi.duckdb*"):
+                shutil.copy(path, folder)
+            with duckdb.connect(f"{folder}/taxi.duckdb") as db:
+                names = {name for (name,) in db.execute("SELECT table_name FROM information_schema.tables").fetchall()}
+                there = [name for name in TRIPS if name in names]
+                counted = {
+                    (name, month): rows
+                    for name in there
+                    for month, rows in db.execute(f"SELECT file_month, count(*) FROM {name} GROUP BY 1").fetchall()
+                }
+                sql = "SELECT table_name, file_month, mark, rows FROM _loads"
+                loads = db.execute(sql).fetchall() if "_loads" in names else []
+        recorded = {(name, month): f"mark {mark[:8]} of {rows} rows" for name, month, mark, rows in loads}
+        return {
+            f"{name} {month}": f"{counted.get((name, month), 0)} rows, {recorded.get((name, month), 'no mark')}"
+            for name, month in counted.keys() | recorded.keys()
+        }
+
     def harm(self) -> None:
         """There is no server."""
 
@@ -78,7 +116,19 @@ class InPostgres:
                 "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
                 "WHERE nspname = 'public' AND relkind IN ('r', 'p') AND NOT relispartition"
             ).fetchall()
-            return {name: digest(db.execute(f'SELECT * FROM "{name}"').fetchall()) for (name,) in tables}  # type: ignore[arg-type]
+            content = {name: digest(db.execute(f'SELECT * FROM "{name}"').fetchall()) for (name,) in tables}  # type: ignore[arg-type]
+            comments = "SELECT relname, obj_description(oid) FROM pg_class WHERE relispartition AND relkind = 'r'"
+            marks = [(name, re.sub('"transaction":[0-9]+', "", text)) for name, text in db.execute(comments).fetchall()]
+        return content | {"marks": digest(marks)}
+
+    def months(self) -> dict[str, str]:
+        with psycopg.connect(self.server.url(self.database)) as db:
+            found: dict[str, str] = {}
+            for name in TRIPS:
+                if db.execute("SELECT to_regclass(%s)", [name]).fetchone() != (None,):
+                    counted = db.execute(f"SELECT file_month, count(*) FROM {name} GROUP BY 1").fetchall()  # type: ignore[arg-type]
+                    found |= {f"{name} {month}": f"{rows} rows" for month, rows in counted}
+            return found
 
     def harm(self) -> None:
         self.server.kill()
@@ -104,12 +154,8 @@ class InCloud:
         }
 
     def content(self) -> Content:
-        from google.auth.credentials import AnonymousCredentials
-        from google.cloud import bigquery
-
-        os.environ["BIGQUERY_EMULATOR_HOST"] = self.bigquery
-        client = bigquery.Client(project=servers.PROJECT, credentials=AnonymousCredentials())
-        content: Content = {}
+        client = self._client()
+        content: Content = {"objects": digest(self._objects())}
         for table in client.list_tables(self.name):
             # _loads lists every load that was tried, and a table with an expiry goes by itself
             if table.table_id == "_loads" or client.get_table(table.reference).expires:
@@ -117,6 +163,25 @@ class InCloud:
             rows = client.query(f"SELECT * FROM `{servers.PROJECT}.{self.name}.{table.table_id}`").result()
             content[table.table_id] = digest(tuple(row.values()) for row in rows)
         return content
+
+    def months(self) -> dict[str, str]:
+        client, found = self._client(), dict[str, str]()
+        for name in TRIPS:
+            sql = f"SELECT file_month, COUNT(*) AS n FROM `{servers.PROJECT}.{self.name}.{name}` GROUP BY file_month"
+            with contextlib.suppress(NotFound):
+                found |= {f"{name} {row[0]}": f"{row[1]} rows" for row in client.query_and_wait(sql)}
+        return found
+
+    def _client(self) -> bigquery.Client:
+        os.environ["BIGQUERY_EMULATOR_HOST"] = self.bigquery
+        return bigquery.Client(project=servers.PROJECT, credentials=AnonymousCredentials())
+
+    def _objects(self) -> Iterator[tuple[Any, ...]]:
+        """Name, checksum and mark of each object, and of nothing else that is there."""
+        prefix = urllib.parse.quote(f"{self.name}/")
+        with urllib.request.urlopen(f"{self.gcs}/storage/v1/b/{servers.BUCKET}/o?prefix={prefix}") as answer:
+            for item in json.load(answer).get("items", []):
+                yield item["name"].removeprefix(self.name), item["crc32c"], item.get("metadata", {}).get(MARK)
 
     def harm(self) -> None:
         """Google's servers are not ours to kill."""

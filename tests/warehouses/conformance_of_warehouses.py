@@ -494,3 +494,10 @@ def test_sweeping_leaves_what_was_loaded(bench: Bench) -> None:
     before = bench.warehouse.held("trips")
     sweep(bench.warehouse, "trips", "zones")
     assert (bench.vendors(), bench.warehouse.held("trips")) == ([1, 2], before)
+
+
+def test_making_views_leaves_what_was_loaded(bench: Bench) -> None:
+    bench.load("2021-01", [1, 2])
+    before = bench.warehouse.held("trips")
+    bench.warehouse.make_views(TRIPS)
+    assert (bench.vendors(), bench.warehouse.held("trips")) == ([1, 2], before)

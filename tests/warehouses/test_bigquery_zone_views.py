@@ -15,6 +15,7 @@ from taxi_ingest.catalog.reading import dataset
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Options, Warehouse, open_warehouse, table_of
 from taxi_ingest.warehouses.bigquery.tables import schema
+from taxi_ingest.warehouses.zone_views import digest
 
 VIEW = "yellow_trips_with_zones"
 YELLOW, ZONES = table_of(dataset("yellow")), table_of(dataset("zones"))
@@ -107,13 +108,28 @@ def test_a_view_that_is_there_costs_one_look_however_many_months_are_loaded(
 
 
 def test_a_view_of_ours_with_older_sql_is_changed_in_place(google: Recording, warehouse: Warehouse) -> None:
-    older = {"type": "VIEW", "view": {"query": "SELECT 1"}, "labels": {**LABELS, "zone_view": "0", "team": "a"}}
-    has(google, view=older)
+    labels = {**LABELS, "zone_view": digest("SELECT 1"), "team": "a"}
+    has(google, view={"type": "VIEW", "view": {"query": "SELECT 1"}, "labels": labels})
     load(warehouse)
     (changed,) = google.sent("tables.patch")
     assert changed.of == VIEW
     assert "LEFT JOIN" in changed.body["view"]["query"]
     assert changed.body["labels"]["team"] == "a"
+
+
+def test_a_view_of_ours_that_somebody_edited_is_left_and_told(
+    google: Recording, warehouse: Warehouse, told: list[str]
+) -> None:
+    has(google)
+    load(warehouse)
+    (view,) = made(google)
+    query = f"{view['view']['query']} WHERE false"
+    has(google, view={**view, "type": "VIEW", "view": {"query": query}})
+    google.requests.clear()
+    load(open_warehouse(warehouse.place, Options(method=google.dataset["method"], announce=told.append)))
+    assert (made(google), google.sent("tables.patch")) == ([], [])
+    (sentence,) = told
+    assert f"the view {VIEW} was changed since it was made" in sentence
 
 
 @pytest.mark.parametrize("theirs", [{"type": "VIEW", "labels": {}}, {"type": "TABLE"}])

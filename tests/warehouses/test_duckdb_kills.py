@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from taxi_ingest.catalog import Column
 from taxi_ingest.catalog.months import first_day
@@ -41,9 +44,7 @@ for mark, rows in itertools.cycle(eval(sys.argv[2]).items()):
 
 
 def test_a_load_killed_at_any_moment_leaves_the_month_before_or_after_and_nothing_else(tmp_path: Path) -> None:
-    for mark, rows in MONTHS.items():
-        days = pa.array([first_day("2021-01")] * rows, pa.date32())
-        pq.write_table(pa.table({"n": pa.array(range(rows)), "file_month": days}), tmp_path / f"{mark}.parquet")
+    write_files(tmp_path)
     moments = random.Random(17)
     seen = set()
     for kill in range(KILLS):
@@ -62,10 +63,32 @@ def test_a_load_killed_at_any_moment_leaves_the_month_before_or_after_and_nothin
         assert names(tmp_path) - {"w.duckdb.wal"} == FILES, f"kill {kill}"  # DuckDB's own, which the next load settles
     assert seen == MONTHS.keys()
     killed_loading(tmp_path, 3, 0)
-    open_warehouse(Place.parse(f"duckdb:{tmp_path / 'w.duckdb'}")).replace(
-        TABLE, "2021-01", file=str(tmp_path / "a.parquet"), rows=MONTHS["a"], mark="a", source="csv"
-    )
+    loaded(tmp_path, "a")
     assert names(tmp_path) == FILES
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace")
+@pytest.mark.parametrize("write", range(1, 6))
+def test_a_load_killed_while_duckdb_makes_its_file_is_followed_by_one_that_works(tmp_path: Path, write: int) -> None:
+    write_files(tmp_path)
+    kill = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"inject=pwrite64:signal=KILL:when={write}"]
+    command = [*kill, sys.executable, "-c", LOADING, f"duckdb:{tmp_path / 'w.duckdb'}", repr(MONTHS)]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert loaded(tmp_path, "a") == MONTHS["a"]
+    assert names(tmp_path) == FILES
+
+
+def loaded(folder: Path, mark: str) -> int:
+    """Load a month; the number of its rows."""
+    warehouse = open_warehouse(Place.parse(f"duckdb:{folder / 'w.duckdb'}"))
+    file = str(folder / f"{mark}.parquet")
+    return warehouse.replace(TABLE, "2021-01", file=file, rows=MONTHS[mark], mark=mark, source="csv")
+
+
+def write_files(folder: Path) -> None:
+    for mark, rows in MONTHS.items():
+        days = pa.array([first_day("2021-01")] * rows, pa.date32())
+        pq.write_table(pa.table({"n": pa.array(range(rows)), "file_month": days}), folder / f"{mark}.parquet")
 
 
 def names(folder: Path) -> set[str]:
@@ -83,12 +106,16 @@ def killed_loading(folder: Path, loads: int, seconds: float) -> None:
         process.kill()
 
 
-def test_the_log_that_a_killed_load_left_is_swept_with_its_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", [0, 5, 60])
+def test_the_log_that_a_killed_load_left_is_swept_with_its_rows(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "w.duckdb"
     dying = f"import duckdb, os; db = duckdb.connect({str(path)!r}); db.execute('CREATE TABLE t AS SELECT 7 AS n')"
     subprocess.run([sys.executable, "-c", f"{dying}; os._exit(0)"], check=True)
     assert names(tmp_path) == {"w.duckdb", "w.duckdb.wal"}
+    log = tmp_path / "w.duckdb.wal"
+    os.truncate(log, log.stat().st_size - cut)
     sweep(open_warehouse(Place.parse(f"duckdb:{path}")), "trips")
     assert names(tmp_path) == {"w.duckdb"}
     with duckdb.connect(str(path)) as db:
-        assert db.execute("FROM t").fetchall() == [(7,)]
+        assert db.execute("SELECT table_name FROM duckdb_tables()").fetchall() == ([] if cut else [("t",)])
+        assert cut or db.execute("FROM t").fetchall() == [(7,)]

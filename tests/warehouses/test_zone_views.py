@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 import uuid
 from collections.abc import Callable, Sequence
@@ -179,6 +180,15 @@ def test_a_view_that_somebody_dropped_comes_back_with_the_next_load(city: City) 
     assert city.names() == NAMED
 
 
+def test_views_are_made_without_a_load_where_a_killed_one_did_not_come_to_it(city: City) -> None:
+    city.load_zones()
+    city.load_trips()
+    for name in ("yellow", "zones"):
+        city.ask(f"DROP VIEW {VIEW}")
+        city.opened().make_views(table_of(dataset(name)))
+        assert (city.names(), city.told) == (NAMED, [])
+
+
 def test_what_somebody_else_made_of_that_name_is_left_and_told(city: City) -> None:
     city.load_zones()
     city.ask(f"CREATE VIEW {VIEW} AS SELECT 7 AS mine")
@@ -299,6 +309,40 @@ def test_the_view_leaves_a_table_that_was_renamed_for_the_one_that_has_its_name(
     in_postgres.ask("ALTER TABLE taxi_zone_lookup RENAME TO old_zones")
     in_postgres.load_zones()
     assert in_postgres.names() == NAMED
+
+
+def test_a_view_that_somebody_edited_in_place_is_left_and_told(in_postgres: City) -> None:
+    in_postgres.load_zones()
+    in_postgres.load_trips()
+    ((ours,),) = in_postgres.ask(f"SELECT pg_get_viewdef('{VIEW}'::regclass)")
+    in_postgres.ask(f"CREATE OR REPLACE VIEW {VIEW} AS {ours.rstrip(';')} WHERE trips.pulocationid = 4")
+    for load in (in_postgres.load_trips, in_postgres.load_zones):
+        load()
+        assert [row[0] for row in in_postgres.names()] == [4]
+    assert {told.partition(". ")[0] for told in in_postgres.told} == {
+        f"{Place.parse(in_postgres.url)}: the view {VIEW} was changed since it was made"
+    }
+
+
+def test_a_view_that_the_server_words_otherwise_is_made_anew(in_postgres: City) -> None:
+    in_postgres.load_zones()
+    in_postgres.load_trips()
+    comment = f"obj_description('{VIEW}'::regclass)"
+    ((before,),) = in_postgres.ask(f"SELECT {comment}")
+    of_another_server = re.sub(r"shown as [0-9a-f]{16}", f"shown as {'0' * 16}", before)
+    in_postgres.ask(f"COMMENT ON VIEW {VIEW} IS '{of_another_server}'")
+    in_postgres.load_trips()
+    assert (in_postgres.ask(f"SELECT {comment}"), in_postgres.told) == ([(before,)], [])
+
+
+@pytest.mark.parametrize("way", ["SET search_path = nowhere", "SET search_path = public"])
+def test_a_view_is_known_as_ours_whatever_the_search_path_is(in_postgres: City, way: str) -> None:
+    in_postgres.load_zones()
+    in_postgres.load_trips()
+    in_postgres.url += "?schema=public"
+    in_postgres.ask(f"ALTER DATABASE {in_postgres.url.rpartition('/')[2].partition('?')[0]} {way}")
+    in_postgres.load_trips()
+    assert in_postgres.told == []
 
 
 def test_a_view_of_another_owner_is_told_and_the_month_is_loaded(

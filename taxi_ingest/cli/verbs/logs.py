@@ -73,7 +73,8 @@ def _nothing_fits(past: PastRuns, run: PastRun, part: str, step: str, *, failed:
         return f"{part} {step} was not tried in {run.run}: a step before it failed. See: taxi-ingest logs {part}."
     if ends.get((part, step)) == "up_to_date":
         return f"{part} {step} was up to date in {run.run}, so it was not tried. See: taxi-ingest logs {part} {step}."
-    what = f"{'failed ' if failed else ''}try{f' of {part}' if part else ''}{f' {step}' if step else ''}"
+    of = " ".join(word for word in (part, step) if word)
+    what = f"{'failed ' if failed else ''}try{f' of {of}' if of else ''}"
     known = {str(of) for of, _ in past.last_attempts()}
     near = difflib.get_close_matches(part, known, n=1, cutoff=0.8) if part not in known else []
     guess = f" Did you mean {near[0]}?" if near else ""

@@ -58,7 +58,7 @@ def show_plan(verb: str, given: Given, *, force: bool, as_json: bool) -> int:
 
     settings = given.settings()
     ping_of(settings)  # refused here as a run would refuse it
-    job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
+    job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh, tell=report.tell)
     planned = make_plan(job)
     report.say(report.console(stderr=as_json), notices)
     if as_json:

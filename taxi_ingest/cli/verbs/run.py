@@ -143,13 +143,18 @@ def _session(verb: str, given: Given, settings: Settings, request: str, *, force
     from taxi_ingest.report import views
 
     quiet, as_json = settings.global_.quiet, form != "words"
-    job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh)
+    tell = _say_nothing if quiet else report.tell
+    job, notices = make_job(settings, verb=verb, force=force, refresh=given.refresh, tell=tell)
     if not quiet and notices:
         report.say(report.console(stderr=as_json), notices)
     with views.view(sys.stderr if as_json else sys.stdout, quiet=quiet) as view:
         session = Session(job, view, request, wait=settings.global_.wait)
         doit_tasks.run(session)
     return session
+
+
+def _say_nothing(_: str) -> None:
+    pass
 
 
 def _tell(session: Session, verb: str, given: Given, seconds: float, *, quiet: bool, as_json: bool) -> None:

@@ -115,6 +115,10 @@ class BigQuery:
             self._zone_views.make(table)
         return counted
 
+    def make_views(self, table: Table) -> None:
+        """Make the views with the names of zones that are missing; see the contract, `Warehouse.make_views`."""
+        self._zone_views.make(table)
+
     def settle(self, job: str) -> None:
         """Make sure that the recorded job `job` has ended; see the contract, `SettlesJobs.settle`."""
         with translated_errors(self._address):

@@ -14,7 +14,7 @@ from taxi_ingest.warehouses.bigquery import tables
 from taxi_ingest.warehouses.bigquery.address import Address
 from taxi_ingest.warehouses.bigquery.errors import translated_errors
 from taxi_ingest.warehouses.bigquery.jobs import Jobs, call_options
-from taxi_ingest.warehouses.zone_views import Tell, ZoneView, digest, foreign, not_made, views_over
+from taxi_ingest.warehouses.zone_views import Tell, ZoneView, digest, edited, foreign, not_made, views_over
 
 _DIGEST = "zone_view"
 """The label with the digest of the SQL that a view was made from."""
@@ -55,6 +55,8 @@ class ZoneViews:
                     self._jobs.client.create_table(wanted, **call_options())
         elif found.table_type != "VIEW" or not tables.is_labelled(found):
             self._tell(foreign(self._place, view))
+        elif found.labels.get(_DIGEST) != digest(found.view_query):
+            self._tell(edited(self._place, view))
         elif found.labels.get(_DIGEST) != wanted.labels[_DIGEST] and self._has(other):
             found.view_query, found.description = wanted.view_query, wanted.description
             found.labels = {**found.labels, **wanted.labels}

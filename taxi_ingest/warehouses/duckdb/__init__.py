@@ -39,7 +39,7 @@ from taxi_ingest.warehouses.duckdb.sql import number, quoted, rows_in_file
 from taxi_ingest.warehouses.duckdb.switching import table_to_view, view_to_table
 from taxi_ingest.warehouses.duckdb.tables import check_relation, comment_on, is_our_view, is_table, prepare
 from taxi_ingest.warehouses.duckdb.views import count_rows, create_view, file_now, is_whole, view_title
-from taxi_ingest.warehouses.duckdb.zone_views import make_zone_views
+from taxi_ingest.warehouses.duckdb.zone_views import lack_zone_views, make_zone_views
 from taxi_ingest.warehouses.zone_views import told_once
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 _MOST_FREE = 1 / 3
 """The share of the file that replaced rows may leave free: the file is then half as large again as it need be."""
+
+_SWEPT = "_taxi_ingest_sweep"
+"""The name of a table that is made and dropped in one transaction, so that nobody sees it."""
 
 _BLOCKS = """
 SELECT free_blocks, greatest(total_blocks, 1) FROM pragma_database_size() WHERE database_name = current_database()
@@ -180,9 +183,12 @@ class DuckDB:
         return ""
 
     def sweep(self, *_tables: str) -> None:
-        """Take into the file what a killed load left in DuckDB's log beside it."""
+        """Take into the file what a killed load left in DuckDB's log beside it, and have the log removed."""
         if self._path.with_name(f"{self._path.name}.wal").exists():
             with self._connections.open(read_only=False, patient=False) as db:
+                with transaction(db):  # without a change, a log in which nothing was committed would stay
+                    db.execute(f"CREATE TABLE {quoted(_SWEPT)} (n INTEGER)")
+                    db.execute(f"DROP TABLE {quoted(_SWEPT)}")
                 db.execute("CHECKPOINT")
 
     @contextlib.contextmanager
@@ -221,6 +227,14 @@ class DuckDB:
         """
         with contextlib.suppress(InUseError), self._connections.open(read_only=False, patient=False) as db:
             comment_on(db, table, "VIEW", view_title(table))
+
+    def make_views(self, table: Table) -> None:
+        """Make the views with the names of zones that are missing; see the contract, `Warehouse.make_views`."""
+        with self._connections.open(read_only=True) as db:
+            lack_views = lack_zone_views(db, table, self.place)
+        if lack_views:
+            with self._connections.open(read_only=False, patient=False) as db:
+                make_zone_views(db, table, self.place, self._tell)
 
     def preview_command(self, table: str) -> str:
         """Our own `query`, because the program `duckdb` may not be installed."""

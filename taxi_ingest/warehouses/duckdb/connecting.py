@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taxi_ingest.errors import MAKE_ROOM, InUseError, WarehouseError, has_no_room
+from taxi_ingest.files import replacing, scratch_files_of
 from taxi_ingest.place import Place
 from taxi_ingest.warehouses import Options
 
@@ -134,14 +135,20 @@ class Connections:
     def _made(self, config: _Config) -> DuckDBPyConnection:
         """A connection to a new file, or to the one that another process has made by now.
 
-        DuckDB takes an empty file for a damaged one, so that is removed, but never the one that another of our
-        processes is about to fill.
+        It appears whole or not at all: DuckDB takes one that is empty or only begun for damaged, and so would every
+        later run. One that another of our processes is about to make is never replaced.
         """
         import duckdb
 
+        path = self._path.resolve()  # what a link leads to, not the link, is made
         with _alone_in(self._path.parent):
             if not self.has_database:
-                self._path.unlink(missing_ok=True)
+                for left in scratch_files_of(path):  # by a process that was killed here
+                    with contextlib.suppress(OSError):
+                        left.unlink()
+                with replacing(path) as scratch:
+                    scratch.unlink()
+                    duckdb.connect(str(scratch), config=config).close()
             return duckdb.connect(str(self._path), config=config)
 
     def _keep_blocks(self, db: DuckDBPyConnection) -> None:

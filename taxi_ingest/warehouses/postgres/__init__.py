@@ -68,6 +68,11 @@ class Postgres:
             make_zone_views(session, table, self._tell)
         return counted
 
+    def make_views(self, table: Table) -> None:
+        """Make the views with the names of zones that are missing; see the contract, `Warehouse.make_views`."""
+        with self._sessions.open() as session:
+            make_zone_views(session, table, self._tell)
+
     def compare(self, table: Table, month: str | None, *, file: str) -> Compared:
         """Compare a month with a Parquet file by checksums; see the contract, `ComparesContent.compare`.
 
