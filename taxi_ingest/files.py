@@ -28,6 +28,7 @@ _NEW_FILE = 0o666
 """The permissions of a new file, of which the umask takes some away."""
 _OTHERS = 0o077
 """The permissions of the group and of all others."""
+_SCRATCH = re.compile(r"\..+\.([a-z0-9_]{8}|[0-9a-f]{16})\.tmp")
 _OWNED_SCRATCH = re.compile(r"\..+\.([0-9a-f]{16})\.[a-z0-9_]+\.tmp")
 
 
@@ -100,6 +101,11 @@ def scratch_file_for(path: Path) -> Path:
 def scratch_files_of(path: Path) -> Iterator[Path]:
     """The scratch files that `replacing` made for `path` and that a killed process left."""
     return path.parent.glob(f".{glob.escape(path.name)}.*.tmp")
+
+
+def is_scratch(name: str) -> bool:
+    """Whether a file's name is one that `replacing` or `scratch_file_for` gives; programs of others have their own."""
+    return _SCRATCH.fullmatch(name) is not None
 
 
 def scratch_owner(name: str) -> str:

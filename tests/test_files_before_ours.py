@@ -49,3 +49,14 @@ def test_our_own_files_are_replaced_when_their_receipts_are_gone(taxi: Command, 
     (data / "parquet" / "yellow" / NAME).write_bytes(b"PAR1 damaged")
     run(taxi)
     assert [len(content(data / folder / "yellow")) for folder in ("raw", "parquet", "lake")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("folder", ["raw/yellow", "parquet/yellow", "rejects/yellow", "lake/yellow"])
+def test_hidden_files_of_other_programs_stay(taxi: Command, tmp_path: Path, folder: str) -> None:
+    theirs = [tmp_path / "data" / folder / name for name in (".hidden.tmp", ".a.part.tmp", ".DRAFT.Abcdefgh.tmp")]
+    ours = tmp_path / "data" / folder / ".yellow_tripdata_2020-01.csv.abcdefgh.tmp"
+    ours.parent.mkdir(parents=True)
+    for path in (*theirs, ours):
+        path.touch()
+    run(taxi)
+    assert ([path.exists() for path in theirs], ours.exists()) == ([True] * 3, False)
