@@ -3,6 +3,8 @@
 * One part, without task engine, terminal or database: `part` takes it through the steps asked for, in the `workplace`
   that the parts of a job share. `watching` is the contract of whoever hears of it. `conversion` converts published
   Parquet in a process of its own, `made_up` keeps the demo's months away from real ones.
+* Between the parts of a run: `postponing` lets the load that makes views wait for all uploads, `silence` spares the
+  others the wait for a publisher that does not answer.
 * A run: `session` has its lock and history, `relay` tells history and view what happens, `doit_tasks` makes doit do it,
   with `doit_database` in place of doit's memory and `doit_commands` for those who type doit's own.
 * Who may work in a data directory: `lock`; `holder` also says who does. `scratch` is a data directory for one task.
