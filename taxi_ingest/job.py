@@ -6,6 +6,7 @@ Everything that makes no sense is refused here, before any work.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -224,7 +225,7 @@ def store_of(settings: Settings) -> Place:
 def keeps_files_beside(settings: Settings, file: Path) -> bool:
     """Whether `file` lies in a folder of the data directory, or of a store on this disk, where parts have theirs."""
     layout, store = layout_of(settings), store_of(settings)
-    folder = file.resolve().parent
+    folder = Path(os.path.realpath(file)).parent  # which takes links in a circle, too
     if folder != layout.data_dir and layout.uses(folder):
         return True
     roots = [layout.lake, *([Path(store.path)] if store.path else [])]

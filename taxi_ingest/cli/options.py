@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,17 +174,20 @@ def file_to_write(path: Path, settings: Settings, *, begins: bytes) -> Path:
 
     if path.is_dir():
         raise UsageError(f"{path} is a folder. Name a file in it.")
-    if path.is_file() and not _is_of_that_kind(path, begins):
+    if _is_of_another_kind(path, begins):
         raise UsageError(f"{path} is a file of another kind, which would be lost. Name another file, or remove it.")
     if keeps_files_beside(settings, path):
         raise UsageError(f"{path} lies where taxi-ingest keeps files of its own. Name a file elsewhere.")
     return path
 
 
-def _is_of_that_kind(path: Path, begins: bytes) -> bool:
-    with path.open("rb") as file:
-        start = file.read(len(begins))
-    return start in {b"", begins}
+def _is_of_another_kind(path: Path, begins: bytes) -> bool:
+    """Whether there is a file that begins otherwise; what cannot be read is left to whoever writes it."""
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(len(begins)) not in {b"", begins}
+    return False
 
 
 def _with_options(message: str) -> str:

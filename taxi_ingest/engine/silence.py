@@ -26,9 +26,11 @@ class Silence:
     @contextlib.contextmanager
     def noted(self, source: str) -> Iterator[None]:
         """Note whether `source` answers to the tries in the block, be it with an error."""
+        silent = False
         try:
             yield
         except TransientError as error:
-            (self._sources.add if error.is_silence else self._sources.discard)(source)
+            silent = error.is_silence
             raise
-        self._sources.discard(source)
+        finally:
+            (self._sources.add if silent else self._sources.discard)(source)
