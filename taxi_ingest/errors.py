@@ -44,12 +44,14 @@ class NotPublishedError(TaxiError):
 class TransientError(TaxiError):
     """A fault that may be gone at the next try.
 
-    `retry_after` is the number of seconds the far side asked us to wait, or None.
+    `retry_after` is the number of seconds the far side asked us to wait, or None; `is_silence` tells that it did not
+    answer in all the time that it had.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, is_silence: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.is_silence = is_silence
 
 
 class SpaceError(TaxiError):

@@ -6,6 +6,8 @@ import contextlib
 import errno
 import glob
 import hashlib
+import itertools
+import logging
 import os
 import re
 import secrets
@@ -17,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+log = logging.getLogger("taxi_ingest")
+
 _CHUNK = 1 << 20
 PRIVATE = 0o700
 """The permissions of a folder that is nobody's but its owner's."""
@@ -24,6 +28,7 @@ _NEW_FILE = 0o666
 """The permissions of a new file, of which the umask takes some away."""
 _OTHERS = 0o077
 """The permissions of the group and of all others."""
+_SCRATCH = re.compile(r"\..+\.([a-z0-9_]{8}|[0-9a-f]{16})\.tmp")
 _OWNED_SCRATCH = re.compile(r"\..+\.([0-9a-f]{16})\.[a-z0-9_]+\.tmp")
 
 
@@ -74,6 +79,20 @@ def distrust(path: Path) -> None:
     path.touch()
 
 
+def unused(path: Path, suffix: str = "") -> Path:
+    """`path` with `suffix`; where something has that name already, with a number in between."""
+    numbers = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    named = (path.with_name(f"{path.name}{number}{suffix}") for number in numbers)
+    return next(one for one in named if not os.path.lexists(one))
+
+
+def put_aside(path: Path) -> None:
+    """Give a file that may be somebody else's another name, so that ours can have this one; that is logged."""
+    aside = unused(path.with_name(f"{path.name}.before"))
+    path.rename(aside)
+    log.info("%s was there before, and nothing tells that it is ours; it is now %s", path, aside.name)
+
+
 def scratch_file_for(path: Path) -> Path:
     """A path beside `path` for a short-lived file; one that a killed process left is removed as scratch files are."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
@@ -82,6 +101,11 @@ def scratch_file_for(path: Path) -> Path:
 def scratch_files_of(path: Path) -> Iterator[Path]:
     """The scratch files that `replacing` made for `path` and that a killed process left."""
     return path.parent.glob(f".{glob.escape(path.name)}.*.tmp")
+
+
+def is_scratch(name: str) -> bool:
+    """Whether a file's name is one that `replacing` or `scratch_file_for` gives; programs of others have their own."""
+    return _SCRATCH.fullmatch(name) is not None
 
 
 def scratch_owner(name: str) -> str:

@@ -6,6 +6,7 @@ Everything that makes no sense is refused here, before any work.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from taxi_ingest import sources as publishers
 from taxi_ingest.asked import asked_for, datasets_named
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import parse_months, this_month
+from taxi_ingest.catalog.reading import datasets
 from taxi_ingest.errors import UsageError
 from taxi_ingest.graph import ARTEFACTS, STEPS, Artefact, Step, up_to
 from taxi_ingest.layout import Layout
@@ -218,6 +220,16 @@ def store_of(settings: Settings) -> Place:
     if not found.scheme and Path(found.path).is_file():
         raise UsageError(f"{found} is a file. Name a folder with --store.")
     return found
+
+
+def keeps_files_beside(settings: Settings, file: Path) -> bool:
+    """Whether `file` lies in a folder of the data directory, or of a store on this disk, where parts have theirs."""
+    layout, store = layout_of(settings), store_of(settings)
+    folder = Path(os.path.realpath(file)).parent  # which takes links in a circle, too
+    if folder != layout.data_dir and layout.uses(folder):
+        return True
+    roots = [layout.lake, *([Path(store.path)] if store.path else [])]
+    return any(folder.is_relative_to(root.resolve() / name) for root in roots for name in datasets())
 
 
 def warehouse_of(settings: Settings) -> Place:

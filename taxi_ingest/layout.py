@@ -24,7 +24,7 @@ from taxi_ingest.catalog import Dataset, Part
 from taxi_ingest.catalog.months import is_month
 from taxi_ingest.catalog.reading import dataset as dataset_named
 from taxi_ingest.catalog.reading import datasets
-from taxi_ingest.files import scratch_owner
+from taxi_ingest.files import is_scratch, scratch_owner
 from taxi_ingest.graph import Step
 
 NO_MONTH = "all"
@@ -146,10 +146,10 @@ class Layout:
     def scratch_files(self) -> Iterator[Path]:
         """What killed runs left unfinished; only right while no run is at work."""
         for folder in ("raw", "parquet", "rejects", "state/receipts/*", "state/uploads"):
-            yield from self.data_dir.glob(f"{folder}/*/{_SCRATCH}")
+            yield from filter(_is_scratch, self.data_dir.glob(f"{folder}/*/{_SCRATCH}"))
         # other data directories may write into our lake; what bears an owner is left to the store's own sweep
         for path in self.data_dir.glob(f"lake/*/{_SCRATCH}"):
-            if not scratch_owner(path.name):
+            if _is_scratch(path) and not scratch_owner(path.name):
                 yield path
 
     def part_lock(self, part: Part) -> Path:
@@ -169,6 +169,10 @@ class Layout:
         for folder in ("raw", "parquet", "rejects"):
             yield from self.data_dir.glob(f"{folder}/{part.dataset}/.{stem(part)}.*.tmp")
         yield from self.state.glob(f"receipts/{part.dataset}/{part.month or NO_MONTH}/{_SCRATCH}")
+
+
+def _is_scratch(path: Path) -> bool:
+    return is_scratch(path.name)
 
 
 def _is_folder_of(dataset: Dataset, name: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from clouds import Cloud, cloud
 from commands import ALL_UP_TO_DATE, DATA, MONTH, Command, Load, Loaded, Ran, load, loaded, only, process, query, taxi
@@ -25,6 +26,9 @@ __all__ = [
 REPOSITORY = Path(__file__).parents[1]
 
 REQUIRED = (Path(__file__).parent / "required.txt").read_text().split()
+
+hypothesis.settings.register_profile("on a busy machine", hypothesis.settings(), deadline=None)
+hypothesis.settings.load_profile("on a busy machine")
 
 LONG = ("faults", "airflow", "warehouses")
 """Folders of files that take minutes."""

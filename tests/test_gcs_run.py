@@ -38,11 +38,11 @@ class Cloud:
     prefix: str
     folder: Path
 
-    def run(self, dataset: str, *more: str, store: bool = True, **environment: str) -> Ran:
+    def run(self, dataset: str, *more: str, store: bool = True, code: int = 0, **environment: str) -> Ran:
         where = ("--store", f"gs://{BUCKET}/{self.prefix}") if store else ()
         part = ("--dataset", dataset, "--month", SAMPLES[dataset], "--source", SOURCE, "--json")
         ran = self.taxi("run", *part, *where, *more, STORAGE_EMULATOR_HOST=self.wire.url, **environment)
-        assert ran.code == 0, ran.err
+        assert ran.code == code, ran.err
         return ran
 
     def name(self, dataset: str) -> str:
@@ -114,6 +114,13 @@ def test_a_harmed_object_is_repaired_and_nothing_else_touched(cloud: Cloud, harm
     assert (done, cloud.content("yellow")) == ({"upload"}, cloud.parquet("yellow"))
     assert "taxi-ingest-mark" in cloud.metadata("yellow")["metadata"]
     assert cloud.metadata("green")["generation"] == neighbour["generation"]
+
+
+def test_a_strangers_object_under_the_name_of_ours_is_refused(cloud: Cloud) -> None:
+    cloud.stranger("yellow", b"a stranger's")
+    ran = cloud.run("yellow", code=1)
+    assert (ran.steps[0]["upload"], cloud.content("yellow")) == ("failed", b"a stranger's")
+    assert "was not made by taxi-ingest" in ran.err
 
 
 def test_the_store_may_be_named_by_environment(cloud: Cloud) -> None:

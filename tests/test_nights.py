@@ -131,10 +131,14 @@ def test_old_logs_that_no_run_owns_go_with_the_old_runs(loaded: Loaded) -> None:
     (logs / "bug-20200101T000000.log").write_text("Traceback")
     (state / "history.sqlite.damaged-20200101T000000").write_bytes(b"?")
     (state / "history.sqlite.damaged-20200101T000000-wal").write_bytes(b"?")
-    (logs / "notes of mine.txt").write_text("not ours")
+    (state / "history.sqlite.damaged-20200101T000000-2").write_bytes(b"?")
+    (logs / "bug-20200101T000000-2.log").write_text("Traceback")
+    mine = {"notes of mine.txt", "backup-20200101T000000.tar", "20200101T000000-app.log", "20200101T000000"}
+    for name in mine:
+        (logs / name).write_text("not ours")
     assert loaded.run().code == 0
     first = loaded.first.document["run"]
-    assert {path.name for path in logs.iterdir()} == {first, "notes of mine.txt"}
+    assert {path.name for path in logs.iterdir()} == {first, *mine}
     assert list(state.glob("*damaged*")) == []
 
 

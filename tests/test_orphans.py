@@ -147,6 +147,18 @@ def test_only_what_a_run_left_is_an_orphan(loaded: Loaded, name: str, days: int,
     assert (removed(ran), path.exists()) == ([name] if orphan else [], not orphan)
 
 
+@pytest.mark.parametrize("name", ["a\nb.parquet", "a\x1bb.parquet", "a\\b.parquet"])
+def test_a_name_that_no_object_can_have_is_somebody_elses(loaded: Loaded, name: str) -> None:
+    theirs = loaded.data / "lake" / "other" / name
+    theirs.parent.mkdir()
+    theirs.touch()
+    unfinished = loaded.data / "raw" / "yellow" / ".a.parquet.abcdefgh.tmp"
+    unfinished.touch()
+    ran = clean(loaded, "--orphans", "--yes")
+    assert (removed(ran), ran.document["unknown"]) == ([f"raw/yellow/{unfinished.name}"], [str(theirs)])
+    assert (theirs.exists(), unfinished.exists()) == (True, False)
+
+
 def test_a_data_directory_that_lost_its_state_has_no_orphans(loaded: Loaded) -> None:
     """Store and table prove the months to the next run, so nothing of them may go."""
     shutil.rmtree(loaded.data / "state")

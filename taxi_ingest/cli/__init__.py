@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 
@@ -59,77 +59,144 @@ app = typer.Typer(
 
 _WORK, _LOOK, _CARE = "Bring months to a table", "Look", "Operate"
 
-_VERBS: dict[str, tuple[str, str, Callable[..., None]]] = {
-    "run": (_WORK, "The whole pipeline: download, parquetize, upload, load.", run.command("run")),
-    "download": (_WORK, "Fetch the published file.", run.command("download")),
-    "parquetize": (
-        _WORK,
-        "Turn the published file into Parquet, with the same columns in every month.",
-        run.command("parquetize"),
-    ),
-    "upload": (_WORK, "Put the Parquet file into the store.", run.command("upload")),
-    "load": (_WORK, "Replace the rows of the month in the table.", run.command("load")),
-    "plan": (_WORK, "What `run` would do and why, with rows, bytes and disk; changes nothing.", plan.plan),
-    "status": (_LOOK, "How far every step of every month is.", status.status),
-    "history": (_LOOK, "The runs, or every try of one run.", history.history),
-    "logs": (_LOOK, "The logs of tries: of a run, a part, a step.", logs.logs),
-    "catalog": (
-        _LOOK,
-        "Datasets, sources, months, layouts of files (vintages); with --dataset also columns.",
-        catalog.catalog,
-    ),
-    "query": (_LOOK, "SQL on the warehouse: a table on a terminal, else CSV; --json, --parquet FILE.", query.query),
-    "rows": (_LOOK, "Rows of each month and year in the warehouse, beside those of TLC's files.", rows.rows),
-    "report": (_LOOK, "One HTML page: how far every month is, and what happened.", report.report),
-    "verify": (_CARE, "Compare every copy with its receipt: files, objects, tables by content.", verify.verify),
-    "clean": (
-        _CARE,
-        "Remove raw or Parquet files that are not needed, or what no part owns; asks first.",
-        clean.clean,
-    ),
-    "doctor": (_CARE, "Check that store and warehouse can be used; changes nothing.", doctor.doctor),
-    "config": (_CARE, "The settings in force and where each came from.", config.config),
-    "cron": (_CARE, "A crontab line, or a systemd timer, that runs the pipeline, quiet when idle.", cron.cron),
-}
 
-_EXAMPLES = {
-    "run": """\
+class _Listed(NamedTuple):
+    """A verb as the help lists it, and its command."""
+
+    group: str
+    what: str
+    command: Callable[..., None]
+    example: str
+
+
+_VERBS = {
+    "run": _Listed(
+        _WORK,
+        "The whole pipeline: download, parquetize, upload, load.",
+        run.command("run"),
+        """\
 taxi-ingest run --source demo                made-up rows, without a network
 taxi-ingest run -m 2021-01                   one month of yellow trips
 taxi-ingest run -m 2019..2021 -d all -j 6    three years of everything
 taxi-ingest run -m 2021 -n                   what would be done, and why""",
-    "download": "taxi-ingest download -m 2021-01..2021-03",
-    "parquetize": "taxi-ingest parquetize -m 2021-01 --force",
-    "upload": "taxi-ingest upload -m 2021-01 --store gs://my-taxi-lake/trips",
-    "load": "taxi-ingest load -m 2021-01 --warehouse duckdb:trips.duckdb",
-    "plan": "taxi-ingest plan -m 2019..2021 -d all",
-    "status": "taxi-ingest status -m 2021",
-    "report": "taxi-ingest report --open",
-    "rows": "taxi-ingest rows -m 2020 -d yellow",
-    "verify": "taxi-ingest verify -m 2021 --repair",
-    "catalog": "taxi-ingest catalog -d yellow",
-    "doctor": "taxi-ingest doctor --store gs://my-taxi-lake/trips",
-    "config": "taxi-ingest config --data-dir elsewhere",
-    "history": """\
+    ),
+    "download": _Listed(
+        _WORK,
+        "Fetch the published file.",
+        run.command("download"),
+        "taxi-ingest download -m 2021-01..2021-03",
+    ),
+    "parquetize": _Listed(
+        _WORK,
+        "Turn the published file into Parquet, with the same columns in every month.",
+        run.command("parquetize"),
+        "taxi-ingest parquetize -m 2021-01 --force",
+    ),
+    "upload": _Listed(
+        _WORK,
+        "Put the Parquet file into the store.",
+        run.command("upload"),
+        "taxi-ingest upload -m 2021-01 --store gs://my-taxi-lake/trips",
+    ),
+    "load": _Listed(
+        _WORK,
+        "Replace the rows of the month in the table.",
+        run.command("load"),
+        "taxi-ingest load -m 2021-01 --warehouse duckdb:trips.duckdb",
+    ),
+    "plan": _Listed(
+        _WORK,
+        "What `run` would do and why, with rows, bytes and disk; changes nothing.",
+        plan.plan,
+        "taxi-ingest plan -m 2019..2021 -d all",
+    ),
+    "status": _Listed(
+        _LOOK,
+        "How far every step of every month is.",
+        status.status,
+        "taxi-ingest status -m 2021",
+    ),
+    "history": _Listed(
+        _LOOK,
+        "The runs, or every try of one run.",
+        history.history,
+        """\
 taxi-ingest history                          the newest runs
 taxi-ingest history latest --failed          what failed in the last one""",
-    "logs": """\
+    ),
+    "logs": _Listed(
+        _LOOK,
+        "The logs of tries: of a run, a part, a step.",
+        logs.logs,
+        """\
 taxi-ingest logs yellow-2021-01              of one part, as last tried
 taxi-ingest logs latest download --failed""",
-    "query": 'taxi-ingest query "SELECT count(*) FROM yellow_tripdata"',
-    "clean": "taxi-ingest clean --raw -n",
-    "cron": 'taxi-ingest cron --at "17 6 * * *" -m 2024-01..latest -d all',
+    ),
+    "catalog": _Listed(
+        _LOOK,
+        "Datasets, sources, months, layouts of files (vintages); with --dataset also columns.",
+        catalog.catalog,
+        "taxi-ingest catalog -d yellow",
+    ),
+    "query": _Listed(
+        _LOOK,
+        "SQL on the warehouse: a table on a terminal, else CSV; --json, --parquet FILE.",
+        query.query,
+        'taxi-ingest query "SELECT count(*) FROM yellow_tripdata"',
+    ),
+    "rows": _Listed(
+        _LOOK,
+        "Rows of each month and year in the warehouse, beside those of TLC's files.",
+        rows.rows,
+        "taxi-ingest rows -m 2020 -d yellow",
+    ),
+    "report": _Listed(
+        _LOOK,
+        "One HTML page: how far every month is, and what happened.",
+        report.report,
+        "taxi-ingest report --open",
+    ),
+    "verify": _Listed(
+        _CARE,
+        "Compare every copy with its receipt: files, objects, tables by content.",
+        verify.verify,
+        "taxi-ingest verify -m 2021 --repair",
+    ),
+    "clean": _Listed(
+        _CARE,
+        "Remove raw or Parquet files that are not needed, or what no part owns; asks first.",
+        clean.clean,
+        "taxi-ingest clean --raw -n",
+    ),
+    "doctor": _Listed(
+        _CARE,
+        "Check that store and warehouse can be used; changes nothing.",
+        doctor.doctor,
+        "taxi-ingest doctor --store gs://my-taxi-lake/trips",
+    ),
+    "config": _Listed(
+        _CARE,
+        "The settings in force and where each came from.",
+        config.config,
+        "taxi-ingest config --data-dir elsewhere",
+    ),
+    "cron": _Listed(
+        _CARE,
+        "A crontab line, or a systemd timer, that runs the pipeline, quiet when idle.",
+        cron.cron,
+        'taxi-ingest cron --at "17 6 * * *" -m 2024-01..latest -d all',
+    ),
 }
 
-for _verb, (_group, _what, _command) in _VERBS.items():
+for _verb, _listed in _VERBS.items():
     app.command(
         name=_verb,
-        help=_what,
+        help=_listed.what,
         cls=Verb,
-        rich_help_panel=_group,
-        epilog=_EXAMPLES.get(_verb),
+        rich_help_panel=_listed.group,
+        epilog=_listed.example,
         context_settings=_HELP,
-    )(_command)
+    )(_listed.command)
 
 
 def _show_version(wanted: bool) -> None:

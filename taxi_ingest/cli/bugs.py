@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 
 def kept(traceback: str, logs: Path) -> str:
     """Write a traceback to a log file in the folder `logs`; returns the sentence on the bug, which says where it is."""
-    from taxi_ingest.files import PRIVATE
+    from taxi_ingest.files import PRIVATE, unused
     from taxi_ingest.printable import printable
     from taxi_ingest.redaction import redacted
 
     text = printable(redacted(traceback))
-    path = logs / f"bug-{time.strftime('%Y%m%dT%H%M%S')}.log"
+    path = unused(logs / f"bug-{datetime.now(UTC):%Y%m%dT%H%M%S}", ".log")
     try:
         path.parent.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace")

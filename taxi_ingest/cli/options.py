@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,13 +163,31 @@ Run = Annotated[
 ]
 
 
-def file_to_write(path: Path) -> Path:
-    """`path`, if a file can be written there. Raises UsageError for a folder."""
+def file_to_write(path: Path, settings: Settings, *, begins: bytes) -> Path:
+    """`path`, if a file of a kind that `begins` so may be written there.
+
+    Raises UsageError for a folder, for a file of another kind, which would be lost, and for a place where we keep
+    files that we need.
+    """
     from taxi_ingest.errors import UsageError
+    from taxi_ingest.job import keeps_files_beside
 
     if path.is_dir():
         raise UsageError(f"{path} is a folder. Name a file in it.")
+    if _is_of_another_kind(path, begins):
+        raise UsageError(f"{path} is a file of another kind, which would be lost. Name another file, or remove it.")
+    if keeps_files_beside(settings, path):
+        raise UsageError(f"{path} lies where taxi-ingest keeps files of its own. Name a file elsewhere.")
     return path
+
+
+def _is_of_another_kind(path: Path, begins: bytes) -> bool:
+    """Whether there is a file that begins otherwise; what cannot be read is left to whoever writes it."""
+    with contextlib.suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(len(begins)) not in {b"", begins}
+    return False
 
 
 def _with_options(message: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taxi_ingest import exits, report
+from taxi_ingest.cli.options import file_to_write
 
 if TYPE_CHECKING:
     from taxi_ingest.engine.outside import Ended, Outside
@@ -14,15 +15,18 @@ if TYPE_CHECKING:
 
 
 def outside(settings: Settings) -> Outside | None:
-    """Who is to be told; None for nobody. Raises UsageError for an address that cannot be asked."""
+    """Who is to be told; None for nobody. Raises UsageError for an address or a file that cannot be used."""
     from taxi_ingest.job import layout_of, ping_of
 
     operate = settings.operate
     if not (operate.on_failure or operate.ping_url or operate.metrics_file):
         return None
+    from taxi_ingest.engine.metrics import BEGINNING
     from taxi_ingest.engine.outside import Outside
 
-    metrics = Path(operate.metrics_file) if operate.metrics_file else None
+    metrics = None
+    if operate.metrics_file:
+        metrics = file_to_write(Path(operate.metrics_file), settings, begins=BEGINNING.encode())
     return Outside(layout_of(settings), operate.on_failure, ping_of(settings), metrics)
 
 

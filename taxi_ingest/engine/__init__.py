@@ -2,9 +2,11 @@
 
 * One part, without task engine, terminal or database: `part` takes it through the steps asked for, in the `workplace`
   that the parts of a job share. `watching` is the contract of whoever hears of it. `conversion` converts published
-  Parquet in a process of its own, `made_up` keeps the demo's months away from real ones.
+  Parquet in a process of its own, `made_up` keeps the demo's months away from real ones, `silence` remembers publishers
+  that do not answer.
 * A run: `session` has its lock and history, `relay` tells history and view what happens, `doit_tasks` makes doit do it,
-  with `doit_database` in place of doit's memory and `doit_commands` for those who type doit's own.
+  with `doit_database` in place of doit's memory and `doit_commands` for those who type doit's own. `postponing` tells
+  which loads wait for all uploads.
 * Who may work in a data directory: `lock`; `holder` also says who does. `scratch` is a data directory for one task.
 * What came of it: `results`, with `notes` on what is odd about a file. `outside` tells others, `metrics` in Prometheus'
   words.

@@ -218,8 +218,11 @@ class Reporter:
             raise SystemExit(exits.LOCKED if isinstance(self.refusal, LockedError) else exits.USAGE)
 
     def complete_run(self) -> None:
-        """Close the run, also an interrupted one."""
-        self._session.end()
+        """Do what had to wait, and close the run, also an interrupted one."""
+        try:
+            self._session.finish()
+        finally:
+            self._session.end()
 
     def get_status(self, task: Any) -> None:
         """Nothing to tell."""

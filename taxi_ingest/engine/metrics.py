@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _PREFIX = "taxi_ingest"
 
+BEGINNING = f"# HELP {_PREFIX}_"
+"""How every file of metrics begins."""
+
 
 def prometheus(ended: Ended, now: float, last_good: float | None) -> str:
     """The metrics of one run; `now` and `last_good` are in seconds since 1970."""

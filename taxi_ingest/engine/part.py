@@ -18,9 +18,11 @@ from taxi_ingest.engine.removing import remove_unkept
 from taxi_ingest.engine.watching import Nobody, Watcher
 from taxi_ingest.engine.workplace import Workplace
 from taxi_ingest.errors import ContentError, RejectsError, SchemaError, TransientError
+from taxi_ingest.files import put_aside
 from taxi_ingest.graph import Outcome, Step, before
 from taxi_ingest.history import Attempt, AttemptRecord
 from taxi_ingest.job import Job
+from taxi_ingest.layout import object_name
 from taxi_ingest.redaction import redacted
 from taxi_ingest.retrying import with_retries
 from taxi_ingest.sources import is_demo, is_named, local_path
@@ -28,6 +30,7 @@ from taxi_ingest.state.decide import Decision, decide
 from taxi_ingest.state.receipts import Downloaded, Loaded, Parquetized, PartReceipts, Receipt, Uploaded
 from taxi_ingest.state.retention import is_of_an_unfinished_run
 from taxi_ingest.state.wanted import source_of, wanted
+from taxi_ingest.writers.provenance import is_of_another_writer
 
 log = logging.getLogger("taxi_ingest")
 
@@ -108,12 +111,15 @@ def _try(workplace: Workplace, part: Part, step: Step, why: str, watcher: Watche
             log.info("%s %s is done: %s", part, step, receipt.in_words)
         return receipt
 
-    return with_retries(
-        workplace.job.retries[step],
-        attempt,
-        wait=watcher.wait,
-        tell=lambda message, seconds: watcher.retrying(part, step, redacted(message), seconds),
-    )
+    silence, had = workplace.silence, workplace.observer.observe(part).receipts.download
+    source = source_of(workplace.job, part, had) if step == "download" else ""
+    with silence.noted(source):
+        return with_retries(
+            silence.retries(source, workplace.job.retries[step]),
+            attempt,
+            wait=watcher.wait,
+            tell=lambda message, seconds: watcher.retrying(part, step, redacted(message), seconds),
+        )
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,14 @@ def _download(work: _Work) -> Downloaded:
         work.workplace.converters.prepare()
     receipt = download(
         part,
-        Origin(source, url, _known_rows(part, source) is not None, "parquetize" in job.steps, _only_version(work)),
+        Origin(
+            source,
+            url,
+            known_to_exist=_known_rows(part, source) is not None,
+            is_converted_next="parquetize" in job.steps,
+            sha256=_only_version(work),
+            is_first=had is None,
+        ),
         job.layout,
         timeout_seconds=job.timeout_seconds,
         slowest_bytes_per_second=job.slowest_bytes_per_second,
@@ -204,7 +217,9 @@ def _parquetize(work: _Work) -> Parquetized:
     from taxi_ingest.steps.parquetize import parquetize
 
     job, part, downloaded = work.job, work.part, work.downloaded()
-    demo = is_demo(downloaded.source)
+    demo, path = is_demo(downloaded.source), job.layout.parquet(part)
+    if work.receipts.parquetize is None and is_of_another_writer(path):
+        put_aside(path)
     work.expects(job.demo.rows if demo else expected_rows(part.dataset, part.month) or 0)
     # forced: the file is taken as it is, however few rows it has
     expected = None if "parquetize" in job.forced else _known_rows(part, downloaded.source)
@@ -227,10 +242,19 @@ def _parquetize(work: _Work) -> Parquetized:
 def _upload(work: _Work) -> Uploaded:
     from taxi_ingest.steps.upload import upload
 
-    parquetized = work.parquetized()
+    parquetized, before, store = work.parquetized(), work.receipts, work.job.store
     work.expects(parquetized.bytes)
-    downloaded = work.receipts.download
-    return upload(work.part, parquetized, work.job.layout, work.job.store, downloaded=downloaded, progress=work.moved)
+    is_ours = before.upload is not None and before.upload.at == str(store)
+    there = work.workplace.observer.held_objects(work.part.dataset).get(object_name(work.part))
+    return upload(
+        work.part,
+        parquetized,
+        work.job.layout,
+        store,
+        downloaded=before.download,
+        replaces=None if is_ours else there,
+        progress=work.moved,
+    )
 
 
 def _load(work: _Work) -> Loaded:

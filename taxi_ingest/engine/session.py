@@ -13,6 +13,7 @@ from taxi_ingest.engine import View
 from taxi_ingest.engine.holder import locked_data_dir
 from taxi_ingest.engine.made_up import refuse_demo_among_real, refuse_demo_over_real
 from taxi_ingest.engine.part import run_part
+from taxi_ingest.engine.postponing import waits_for_uploads
 from taxi_ingest.engine.relay import Relay
 from taxi_ingest.engine.removing import remove_leftovers, remove_unkept
 from taxi_ingest.engine.results import PartResult, part_result
@@ -70,6 +71,7 @@ class Session:
         self._before: dict[Part, PartReceipts] = {}
         self._streaks: dict[Part, Streak] = {}
         self._unanswered = dict(job.unanswered)
+        self._postponed: list[Part] = []
         self._request = request
         self._wait = wait
         self._workplace = Workplace(job, Observer.impatient(job, "this disk"))
@@ -222,10 +224,21 @@ class Session:
     def do(self, part: Part, step: Step) -> str:
         """Run one step. Returns what went wrong, if the later steps cannot go on without it; else "".
 
-        What went wrong is kept here, and stops no other part.
+        What went wrong is kept here, and stops no other part. A load that must wait is done by `finish`.
         """
         if self._relay is None:
             raise RuntimeError("begin() comes first")
+        if step == "load" and waits_for_uploads(self.job, self._workplace.observer, part, self.outcomes):
+            self._postponed.append(part)
+            return ""
+        return self._do(part, step)
+
+    def finish(self) -> None:
+        """Do the loads that had to wait for uploads, unless the run was stopped."""
+        while self._postponed and not (self._stopped_by or sys.exc_info()[1]):
+            self._do(self._postponed.pop(0), "load")
+
+    def _do(self, part: Part, step: Step) -> str:
         if step == "download":
             self._before[part] = self._workplace.observer.receipts.of(part)
         try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from taxi_ingest import warehouses
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.reading import dataset as dataset_named
+from taxi_ingest.engine.silence import Silence
 from taxi_ingest.errors import InUseError, TransientError, WarehouseError
 from taxi_ingest.graph import Step
 from taxi_ingest.job import Job
@@ -35,6 +36,7 @@ class Workplace:
         self.publisher = Publisher(job.source)
         self._looked_at_views: set[str] = set()
         self._looking_at_views = threading.Lock()
+        self.silence = Silence()
 
     @classmethod
     def of(cls, job: Job, announce: Callable[[str], None] | None = None) -> Self:

@@ -8,6 +8,7 @@ since a clock may have been wrong for a while.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -109,20 +110,21 @@ class PastRuns:
 
     def newest(self, count: int, *, failed: bool = False) -> list[PastRun]:
         """The newest `count` runs (0: all), the newest first; with `failed` those that left something undone."""
-        runs = [self._run(row) for row in self._ask("SELECT * FROM runs ORDER BY rowid DESC")]
-        wanted = [run for run in runs if not failed or run.left_undone]
-        return wanted[:count] if count else wanted
+        rows = self._ask("SELECT * FROM runs ORDER BY rowid DESC")
+        runs = (self._run(row) for row in rows)  # its parts are counted for those alone that are looked at
+        wanted = (run for run in runs if not failed or run.left_undone)
+        return list(itertools.islice(wanted, count or None))
 
     def named(self, name: str) -> PastRun:
         """The run of that id, of an id that only it begins with, or the newest for "latest". Raises UsageError."""
-        runs = self.newest(0)
-        found = runs[:1] if name == LATEST else [run for run in runs if run.run.startswith(name)]
+        rows = self._ask("SELECT * FROM runs ORDER BY rowid DESC")
+        found = rows[:1] if name == LATEST else [row for row in rows if row["run"].startswith(name)]
         if len(found) == 1:
-            return found[0]
-        if not runs:
+            return self._run(found[0])
+        if not rows:
             raise UsageError("There is no run yet. See `taxi-ingest run --help`, or name another --data-dir.")
         several = f"{len(found)} runs begin with '{name}'" if found else f"There is no run '{name}'"
-        known = ", ".join(run.run for run in (found or runs)[:3])
+        known = ", ".join(row["run"] for row in (found or rows)[:3])
         raise UsageError(f"{several}. Such as: {known}. `taxi-ingest history` lists them.")
 
     def at_work(self) -> RunAtWork | None:

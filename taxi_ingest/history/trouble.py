@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from taxi_ingest.errors import HistoryError
+from taxi_ingest.files import unused
 
 _PRIMARY = 0xFF  # SQLite's extended codes hold the primary one in their last byte
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -48,7 +49,7 @@ def primary_code(error: sqlite3.Error) -> int:
 
 def set_aside(path: Path) -> Path:
     """Rename a damaged history, with what belongs to it, so that a new one can begin; returns the new name."""
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+    aside = unused(path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"))
     path.rename(aside)
     Path(f"{path}-shm").unlink(missing_ok=True)
     log = Path(f"{path}-wal")

@@ -32,8 +32,9 @@ from taxi_ingest.redaction import redacted
 
 _Result = TypeVar("_Result")
 
-_TIME_IN_NAME = re.compile(r"[0-9]{8}T[0-9]{6}")
-"""When something was made, in the names of runs, of logs of bugs and of damaged histories."""
+_TIME = r"[0-9]{8}T[0-9]{6}"
+_OURS = re.compile(rf"{_TIME}-[0-9a-f]{{4}}|bug-{_TIME}(-[0-9]+)?\.log|.+\.damaged-{_TIME}(-[0-9]+)?(-wal)?")
+"""The names of runs, of logs of bugs and of damaged histories; they tell when those were made."""
 
 
 class History:
@@ -96,10 +97,10 @@ class History:
         self._use(fold)
 
     def _forget_strays(self, limit: str) -> None:
-        """Remove what names a time before `limit` and belongs to no run that is known."""
+        """Remove what is named as ours, of a time before `limit`, and belongs to no run that is known."""
         known = {run for (run,) in self._use(lambda db: db.execute("SELECT run FROM runs").fetchall())}
         for path in (*self._logs.glob("*"), *self._database.parent.glob(f"{self._database.name}.damaged-*")):
-            time = _TIME_IN_NAME.search(path.name)
+            time = re.search(_TIME, path.name) if _OURS.fullmatch(path.name) else None
             if path.name not in known and time and time[0] < limit:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 

@@ -19,6 +19,9 @@ from taxi_ingest.page.states import foremost
 from taxi_ingest.page.trouble import trouble
 from taxi_ingest.report import words
 
+BEGINNING = "<!doctype html>"
+"""How every page begins."""
+
 _FOLDER = Path(__file__).parent
 
 
@@ -36,7 +39,7 @@ def document(facts: Facts, logs_from: str = ".") -> str:
         element("style", style),
     )
     body = element("body", _header(facts), element("main", _sections(facts, logs_from), id="main"), _footer(facts))
-    return f"<!doctype html>\n{element('html', head, joined(body, element('script', script)), lang='en')}\n"
+    return f"{BEGINNING}\n{element('html', head, joined(body, element('script', script)), lang='en')}\n"
 
 
 def _policy(style: str, script: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Literal
 
 import pyarrow as pa
@@ -47,11 +47,12 @@ _MIN_HALF = 512
 """Halves with fewer texts are not worth a cast of their own."""
 
 
-Change = Literal["NaN became null", "digits below the microsecond were cut"]
+Change = Literal["NaN became null", "NaT became null", "digits below the microsecond were cut"]
 """What may be changed in a value on purpose; each is counted."""
 
 CUT: Change = "digits below the microsecond were cut"
 NAN: Change = "NaN became null"
+NAT: Change = "NaT became null"
 
 
 @dataclass(frozen=True)
@@ -235,12 +236,12 @@ def _parse_whole(text: str) -> int | None:
     """Parse a whole number in another notation (`+1`, `1e3`); None if it is not one."""
     try:
         number = pc.cast(pa.scalar(text), pa.float64()).as_py()
-    except pa.ArrowInvalid:
+        exact = Decimal(text)
+    except (pa.ArrowInvalid, InvalidOperation):  # Decimal knows neither nan(1) nor exponents of twenty digits
         return None
-    if abs(number) > _LARGEST_EXACT or number != int(number):  # NaN fails the first comparison
+    if not abs(number) <= _LARGEST_EXACT or exact != exact.to_integral_value():  # NaN fails the first comparison
         return None
-    exact = Decimal(text)
-    return int(exact) if exact == exact.to_integral_value() else None
+    return int(exact)
 
 
 def _apply_codes(

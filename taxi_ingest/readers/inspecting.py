@@ -14,6 +14,7 @@ _HEAD_BYTES = 64 << 10
 
 _CHUNK_BYTES = 1 << 20
 _UNPACK = "unpack it"
+_JOIN_THEM = "write their rows to one file, as with DuckDB: COPY (FROM read_parquet([…])) TO '…'"
 _SAVE_AS_CSV = "save it as CSV with commas, in UTF-8"
 
 # Prefix (lower case, after leading white space), what such a file is, and what to do.
@@ -36,6 +37,9 @@ _NOT_A_TABLE = (
     (b"\xff\xfe", "text in UTF-16", _SAVE_AS_CSV),
     (b"\xfe\xff", "text in UTF-16", _SAVE_AS_CSV),
 )
+
+_MOST_UNDESCRIBED = 64 << 10
+"""Bytes; older versions of Arrow leave some hundred between the last column and the footer."""
 
 _LONGEST_HEADER = 16 << 10
 """Bytes; no publisher's has a twentieth of it, and with a million columns each block would take minutes."""
@@ -113,4 +117,20 @@ def _parquet_columns(file: BinaryIO, name: str) -> tuple[str, ...]:
     stored = sum(column.meta_data.total_compressed_size for group in footer.row_groups for column in group.columns)
     if stored > size:
         raise ContentError(f"{name} is a Parquet footer without the rows it describes: {GET_IT_AGAIN}.")
+    if _is_joined(file, size, footer):
+        raise ContentError(
+            f"{name} is several Parquet files in one, which cannot be joined by appending one to another: {_JOIN_THEM}."
+        )
     return footer.column_names
+
+
+def _is_joined(file: BinaryIO, size: int, footer: parquet_footer.FileMetaData) -> bool:
+    """Whether another whole Parquet file comes before the one that the footer describes, by positions of its own."""
+    file.seek(size - parquet_footer.TAIL.size)
+    length, magic = parquet_footer.TAIL.unpack(file.read(parquet_footer.TAIL.size))
+    undescribed = size - parquet_footer.TAIL.size - length - footer.described_end
+    if undescribed <= 0:
+        return False
+    start = max(0, undescribed - _MOST_UNDESCRIBED)
+    file.seek(start)
+    return 2 * magic in file.read(undescribed - start + len(magic))

@@ -156,7 +156,16 @@ def _records(
 ) -> Iterator[pa.RecordBatch]:
     with _damage_translated(path):
         # One thread: decoding is cheap, and the consumer needs the other cores for encoding.
-        yield from file.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False)
+        for record in file.iter_batches(batch_rows, row_groups=[group], columns=names, use_threads=False):
+            yield _without_views(record)
+
+
+def _without_views(record: pa.RecordBatch) -> pa.RecordBatch:
+    """The same with plain text and bytes in place of views of them, of which Arrow cannot choose rows."""
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    if plain.keys().isdisjoint(record.schema.types):
+        return record
+    return record.cast(pa.schema([field.with_type(plain.get(field.type, field.type)) for field in record.schema]))
 
 
 def _cut_digits(
@@ -211,8 +220,8 @@ class _Converter:
         )
 
     def _rows_with_lost_values(self, record: pa.RecordBatch, filled: pa.BooleanArray) -> list[int]:
-        """The rows that are not `filled` after conversion, although the file has values there."""
-        sources = [record.column(s.published) for s in self.sources]
+        """The rows that are not `filled` after conversion, although the file has values there; times are never lost."""
+        sources = [record.column(s.published) for s in self.sources if not pa.types.is_timestamp(s.kind)]
         candidates: list[int] = pc.indices_nonzero(pc.invert(filled)).to_pylist()
         return [row for row in candidates if any(_is_value(column[row].as_py()) for column in sources)]
 

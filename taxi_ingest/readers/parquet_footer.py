@@ -19,7 +19,8 @@ from thrift.transport.TTransport import TMemoryBuffer
 MAGIC = b"PAR1"
 """How a Parquet file begins and ends."""
 
-_TAIL = struct.Struct("<I4s")
+TAIL = struct.Struct("<I4s")
+"""How a Parquet file ends: with the length of the footer, and the magic bytes."""
 
 _Kind = tuple[int, object]
 """A Thrift type code and, for a list, struct or binary, the details Thrift needs to read it."""
@@ -148,6 +149,8 @@ class _ColumnMetaData(_Struct):
     total_compressed_size: int
     data_page_offset: int
     dictionary_page_offset: int | None
+    bloom_filter_offset: int | None
+    bloom_filter_length: int | None
 
 
 class ColumnChunk(_Struct):
@@ -159,6 +162,22 @@ class ColumnChunk(_Struct):
         column_index_length=(7, _I32),
     )  # fmt: skip
     meta_data: _ColumnMetaData
+    offset_index_offset: int | None
+    offset_index_length: int | None
+    column_index_offset: int | None
+    column_index_length: int | None
+
+    @property
+    def end(self) -> int:
+        """The offset after its last byte in the file, and after those of its indexes and Bloom filter."""
+        data = self.meta_data
+        pieces = (
+            (self.start, data.total_compressed_size),
+            (self.offset_index_offset, self.offset_index_length),
+            (self.column_index_offset, self.column_index_length),
+            (data.bloom_filter_offset, data.bloom_filter_length),
+        )
+        return max((start or 0) + (length or 0) for start, length in pieces)
 
     @property
     def start(self) -> int:
@@ -233,6 +252,11 @@ class FileMetaData(_Struct):
         return tuple(names)
 
     @property
+    def described_end(self) -> int:
+        """The offset after the last byte that the footer describes: where it begins itself, in most files."""
+        return max((chunk.end for group in self.row_groups for chunk in group.columns), default=len(MAGIC))
+
+    @property
     def metadata(self) -> dict[bytes, bytes]:
         """The key-value metadata."""
         return {entry.key: entry.value or b"" for entry in self.key_value_metadata or []}
@@ -267,18 +291,18 @@ _NOT_A_FOOTER = (
 def read(file: BinaryIO) -> FileMetaData:
     """The footer of `file`, which is checked to have all that is read here. Raises DamagedError."""
     size = file.seek(0, 2)
-    if size < 2 * _TAIL.size:
+    if size < 2 * TAIL.size:
         raise DamagedError("it is too short")
-    file.seek(size - _TAIL.size)
-    length, magic = _TAIL.unpack(file.read(_TAIL.size))
+    file.seek(size - TAIL.size)
+    length, magic = TAIL.unpack(file.read(TAIL.size))
     if magic != MAGIC:
         raise DamagedError("its end is missing")
-    if length > size - _TAIL.size - len(MAGIC):
+    if length > size - TAIL.size - len(MAGIC):
         raise DamagedError("its footer is longer than the file")
-    file.seek(size - _TAIL.size - length)
+    file.seek(size - TAIL.size - length)
     try:
         footer = FileMetaData.parse(file.read(length), trusted=False)
-        _ = footer.column_names, footer.metadata
+        _ = footer.column_names, footer.metadata, footer.described_end
         _ = [column.meta_data.total_compressed_size + 0 for group in footer.row_groups for column in group.columns]
     except _NOT_A_FOOTER as error:
         raise DamagedError("its footer cannot be read") from error

@@ -11,13 +11,14 @@ import pyarrow.compute as pc
 from taxi_ingest.catalog import Column
 from taxi_ingest.errors import SchemaError
 from taxi_ingest.readers.canonical import arrow_type, nulls
-from taxi_ingest.readers.columns import CUT, Change, Converted, has_finite_sum, nan_to_null
+from taxi_ingest.readers.columns import CUT, NAT, Change, Converted, has_finite_sum, nan_to_null
 
 _NEW_YORK = {"America/New_York", "US/Eastern"}
 _YES_OR_NO = "Y/N"
 _NANOSECONDS = 2**63 // 1000
 """Microseconds around 1970 that fit 64 bits as nanoseconds: 1677-09-21 to 2262-04-11."""
 
+_NAT = -(2**63)
 _FAR_FROM_WRAPPING = 2**63 - 10**15
 
 _MISFIT = {
@@ -115,8 +116,8 @@ def as_text(array: pa.Array, source: SourceColumn) -> pa.Array | None:
 def cast_exact(array: pa.Array, column: Column) -> Converted:
     """Convert numbers or times to the canonical type.
 
-    NaN becomes null and times are cut to microseconds, both counted. Raises MisfitError for any other value that has
-    no exact equal.
+    NaN and NaT become null, and times are cut to microseconds, all counted. Raises MisfitError for any other value
+    that has no exact equal.
     """
     target = arrow_type(column)
     if pa.types.is_null(array.type):
@@ -126,6 +127,8 @@ def cast_exact(array: pa.Array, column: Column) -> Converted:
     is_finite = pa.types.is_floating(array.type) and has_finite_sum(array)
     if pa.types.is_floating(array.type) and not is_finite:
         array, changed = nan_to_null(array)
+    if pa.types.is_timestamp(array.type):
+        array, changed = _nat_to_null(array)
     try:
         values = _cast(array, column) if is_finite else _cast_checked(array, column)
     except pa.ArrowInvalid as error:
@@ -135,6 +138,18 @@ def cast_exact(array: pa.Array, column: Column) -> Converted:
         changed[CUT] = lost_below_microsecond(_unzoned(array), values)
         values = _floored(_unzoned(array), values) if changed[CUT] else values
     return Converted(values, changed=changed)
+
+
+def _nat_to_null(times: pa.TimestampArray) -> tuple[pa.TimestampArray, Counter[Change]]:
+    """The times with null in place of NaT, and how many there were.
+
+    NaT is NumPy's null of a time, which fastparquet writes as it is into a column that it declares to have no nulls.
+    """
+    nats = pc.equal(pc.cast(times, pa.int64()), _NAT)
+    count = nats.true_count
+    if not count:
+        return times, Counter()
+    return pc.if_else(nats, pa.scalar(None, times.type), times), Counter({NAT: count})
 
 
 def lost_below_microsecond(fine: pa.Array, rounded: pa.Array) -> int:

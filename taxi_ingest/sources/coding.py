@@ -14,6 +14,8 @@ from taxi_ingest.sources.bounds import Bound
 from taxi_ingest.sources.headers import DEFLATE, GZIP
 
 _CHUNK = 1 << 18
+_PACKED = 1 << 14
+"""Bytes that are given to zlib at a time: at the end of each member of a file it copies those that are left."""
 _ANY_GZIP, _RAW_DEFLATE = zlib.MAX_WBITS | 16, -zlib.MAX_WBITS
 
 
@@ -92,7 +94,7 @@ def _unpacked(path: Path, window: int) -> Iterator[bytes]:
     """What a file holds, piece by piece; gzip may have several members. Raises EOFError when its end is missing."""
     unpacker = zlib.decompressobj(window)
     with path.open("rb") as file:
-        while packed := file.read(_CHUNK):
+        while packed := file.read(_PACKED):
             while packed:
                 if unpacker.eof:
                     if window != _ANY_GZIP or not packed.startswith(GZIP_MAGIC[:1]):

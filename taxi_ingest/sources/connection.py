@@ -187,7 +187,7 @@ def _trusted_certificates() -> str | bool:
 
 
 def _gave_up(shown: str, deadline: Deadline) -> TransientError:
-    return TransientError(f"{shown}: gave up waiting: {deadline.too_slow}.")
+    return TransientError(f"{shown}: gave up waiting: {deadline.too_slow}.", is_silence=True)
 
 
 class _Session(requests.Session):

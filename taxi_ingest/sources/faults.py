@@ -38,7 +38,8 @@ def fault(shown: str, host: str, error: Exception, proxy: str) -> TaxiError:
     if isinstance(error, exceptions.InvalidHeader | InvalidHeader):
         return SourceError(f"{shown}: the publisher's headers contradict each other.")
     via = f" by way of the proxy that {_set_by(proxy)}" if proxy else ""
-    return TransientError(f"{shown}: the connection failed{via} ({_kind(error, causes)}).")
+    is_silence = isinstance(error, exceptions.Timeout) or any(isinstance(cause, TimeoutError) for cause in causes)
+    return TransientError(f"{shown}: the connection failed{via} ({_kind(error, causes)}).", is_silence=is_silence)
 
 
 def proxy_in_words(proxy: str) -> str:

@@ -19,6 +19,7 @@ from typing import Literal, cast
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import is_month
 from taxi_ingest.catalog.reading import datasets
+from taxi_ingest.files import is_scratch
 from taxi_ingest.graph import STEPS, Step
 from taxi_ingest.job import Job
 from taxi_ingest.layout import NO_MONTH, is_raw_name, part_named, stem
@@ -29,7 +30,6 @@ from taxi_ingest.state.receipts import read as read_receipt
 from taxi_ingest.stores import Removes, Store
 from taxi_ingest.writers.provenance import read_provenance
 
-_SCRATCH = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 _PARTIAL = re.compile(r"(?P<file>.+)\.part(\.json)?")
 _HEADING = b"line,reason,raw"
 _GONE = "the catalog has no dataset {} any more"
@@ -67,9 +67,10 @@ def find_orphans(job: Job, store: Store) -> Found:
             unknown.append(path)
         elif verdict != "owned":
             orphans.append(verdict)
-    if isinstance(store, Removes) and Path(job.store.path).is_relative_to(job.layout.data_dir):
+    root = Path(job.store.path)
+    if isinstance(store, Removes) and root.is_relative_to(job.layout.data_dir):
         for name, held in sorted(store.held("").items()):
-            dataset, path = name.partition("/")[0], Path(store.url(name))
+            dataset, path = name.partition("/")[0], root / name  # a name that no object of ours can have is no error
             if dataset not in datasets() and held.mark and search.made_object(name, path):
                 orphans.append(Orphan(path, _GONE.format(dataset), name))
             elif dataset not in datasets():
@@ -97,7 +98,7 @@ class _Search:
                     path = Path(entry.path)
                     if not entry.is_file(follow_symlinks=False):
                         yield path, "unknown"
-                    elif _SCRATCH.fullmatch(entry.name) and (folder.name in datasets() or folder.name in self._past):
+                    elif is_scratch(entry.name) and (folder.name in datasets() or folder.name in self._past):
                         yield path, Orphan(path, "a run that was killed left it unfinished")
                     else:
                         yield path, judge(path)

@@ -17,14 +17,21 @@ from taxi_ingest.state.receipts import ChangedValues, MonthShares, UnknownCode
 
 _DAY = 86_400_000_000  # microseconds
 
+MOST_CODES = 1_000
+"""So many different unknown codes are told apart; a column of something else has as many as the file has lines."""
+
+OTHER_CODES = "(any other)"
+"""What stands for those beyond them."""
+
 
 @dataclass
 class Tally:
     """Counts of the batches so far. Every line is a row, a reject, or empty (without any value).
 
-    `codes` counts unknown text codes by (column, text), `changed` values that were changed by (column, what was done),
-    `nameless` are the positions of columns with values but no name. `pickups` are those that have a time,
-    `in_month` those of them in the part's month, `in_neighbours` those in the month before or after it.
+    `codes` counts unknown text codes by (column, text), only the first MOST_CODES of them each by itself; `changed`
+    counts values that were changed by (column, what was done), and `nameless` are the positions of columns with values
+    but no name. `pickups` are those that have a time, `in_month` those of them in the part's month, `in_neighbours`
+    those in the month before or after it.
     """
 
     part: Part
@@ -49,12 +56,17 @@ class Tally:
         self.rejects += len(batch.rejects)
         self.first_reject = self.first_reject or next(iter(batch.rejects), None)
         self.empty += batch.empty
-        self.codes += batch.codes
+        self._add_codes(batch.codes)
         self.changed += batch.changed
         self.nameless |= batch.nameless
         self.unterminated |= batch.unterminated
         if self.part.month is not None:
             self._add_pickups(batch.encoded[self.dataset.cluster_by], self.part.month)
+
+    def _add_codes(self, codes: Counter[tuple[str, str]]) -> None:
+        for (column, text), occurrences in codes.items():
+            is_told = (column, text) in self.codes or len(self.codes) < MOST_CODES
+            self.codes[column, text if is_told else OTHER_CODES] += occurrences
 
     def _add_pickups(self, times: pa.ChunkedArray, month: str) -> None:
         pickups = len(times) - times.null_count

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from taxi_ingest.catalog import Part
 from taxi_ingest.catalog.months import last_day
 from taxi_ingest.errors import NotPublishedError, SourceError, TaxiError, TransientError
-from taxi_ingest.files import Checksums, replacing
+from taxi_ingest.files import Checksums, put_aside, replacing
 from taxi_ingest.layout import Layout
 from taxi_ingest.readers import Inspected
 from taxi_ingest.readers.inspecting import inspect, look
@@ -50,7 +50,8 @@ class Origin:
     """Where a part's file comes from: the identity of its source, and the URL, which may hold secrets.
 
     `known_to_exist`: the file was published once, so that a 403 can only be a throttle. `is_converted_next`: it will be
-    read to its end by the next step. With `sha256`, no file with another one is accepted.
+    read to its end by the next step. With `sha256`, no file with another one is accepted. `is_first`: no receipt tells
+    of an earlier download, so that another file in its place may be somebody else's, and is put aside.
     """
 
     source: str
@@ -58,6 +59,7 @@ class Origin:
     known_to_exist: bool = False
     is_converted_next: bool = False
     sha256: str = ""
+    is_first: bool = False
 
 
 def _ignore(_: int) -> None:
@@ -125,6 +127,8 @@ def _accept(
         partial.discard()
         raise _another_version(shown)
     size = came.stat().st_size
+    if origin.is_first and target.is_file() and Checksums.of(target).sha256 != checksums.sha256:
+        put_aside(target)
     if not _is_same_file(target, local_path(origin.url)):
         with replacing(target) as scratch:
             came.replace(scratch)
@@ -175,6 +179,9 @@ def _copy(
         while chunk := file.read(_CHUNK):
             append(chunk)
             progress(len(chunk))
+    if not source.is_file() or version_of(source.stat()) != version:
+        partial.discard()
+        raise TransientError(f"{source} changed while it was copied.")
     return Published(version.etag, version.last_modified)
 
 

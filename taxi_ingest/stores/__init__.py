@@ -23,13 +23,15 @@ from taxi_ingest.values import quoted
 class Held:
     """One object in a store: `mark` is "" when it has none, `crc32c` is 8 hex digits, `size` is in bytes.
 
-    `facts` were put with it, and do not count when objects are compared.
+    `facts` were put with it. `has_lost_mark` tells that a mark stands there, but for other bytes: the object is one of
+    ours that was changed. Neither counts when objects are compared.
     """
 
     mark: str
     crc32c: str
     size: int
     facts: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    has_lost_mark: bool = field(default=False, compare=False)
 
 
 class Store(Protocol):

@@ -171,5 +171,5 @@ def _describe(entry: os.DirEntry[str], recorded: marks.Recorded | None) -> Held 
         checksum = crc32c(Path(entry.path))
         if recorded and recorded.crc32c == checksum:
             return Held(recorded.mark, checksum, stat.st_size, recorded.facts)
-        return Held("", checksum, stat.st_size)
+        return Held("", checksum, stat.st_size, has_lost_mark=recorded is not None)
     return None

@@ -13,6 +13,7 @@ from taxi_ingest.catalog import FILE_MONTH, Dataset
 from taxi_ingest.catalog.months import first_day
 from taxi_ingest.readers.canonical import nulls, schema_of
 from taxi_ingest.writers import row_groups
+from taxi_ingest.writers.checksum import METADATA
 from taxi_ingest.writers.provenance import Provenance, Writer
 
 
@@ -47,7 +48,7 @@ def write(
         first.schema,
         itertools.chain([first], ready),
         options,
-        lambda: provenance().as_metadata(),
+        lambda: provenance().as_metadata() | METADATA,
         constant=[FILE_MONTH],
         threads=threads,
     )

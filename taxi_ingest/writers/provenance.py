@@ -51,3 +51,14 @@ def read_provenance(parquet: Path) -> Provenance | None:
         return msgspec.json.decode(metadata[FOOTER_KEY], type=Provenance)
     except (OSError, KeyError, ValueError, RecursionError, msgspec.MsgspecError):
         return None
+
+
+def is_of_another_writer(parquet: Path) -> bool:
+    """Whether `parquet` is a Parquet file that was not written by us; False when it is missing or broken."""
+    from taxi_ingest.readers import parquet_footer
+
+    try:
+        with parquet.open("rb") as file:
+            return FOOTER_KEY not in parquet_footer.read(file).metadata
+    except (OSError, parquet_footer.DamagedError):
+        return False

@@ -8,7 +8,6 @@ in many row groups is encoded once.
 from __future__ import annotations
 
 import os
-import struct
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +18,8 @@ import google_crc32c
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from taxi_ingest.readers.parquet_footer import MAGIC, ColumnChunk, FileMetaData, RowGroup
+from taxi_ingest.readers.parquet_footer import MAGIC, TAIL, ColumnChunk, FileMetaData, RowGroup
+from taxi_ingest.writers import checksum
 
 _Chunk = tuple[memoryview, ColumnChunk]
 """The bytes of a column chunk, and its entry in the footer of the file it was encoded in."""
@@ -139,9 +139,9 @@ class _OutputFile:
             self._last_sync = self._syncer.submit(os.fsync, self._out.fileno())
 
     def close(self, metadata: dict[bytes, bytes]) -> None:
-        """Write the footer, with this key-value metadata."""
+        """Write the footer, with this key-value metadata, in which a place for the file's checksum is filled in."""
         footer = self._empty.with_row_groups(self._groups, metadata).serialize()
-        self._write(footer + struct.pack("<I", len(footer)) + MAGIC)
+        self._write(checksum.filled_in(self._checksum, footer + TAIL.pack(len(footer), MAGIC)))
 
     @property
     def crc32c(self) -> str:
@@ -155,5 +155,5 @@ class _OutputFile:
 
 def _parse_footer(encoded: pa.Buffer) -> FileMetaData:
     data = memoryview(encoded)
-    length = struct.unpack("<I", data[-8:-4])[0]
-    return FileMetaData.parse(bytes(data[-8 - length : -8]))
+    length, _ = TAIL.unpack(data[-TAIL.size :])
+    return FileMetaData.parse(bytes(data[-TAIL.size - length : -TAIL.size]))

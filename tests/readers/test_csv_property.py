@@ -101,28 +101,28 @@ def both(file: tuple[str, bytes], block_bytes: int) -> tuple[Reading, WholeFile]
 BLOCKS = st.sampled_from([1, 64, 300, 1000, 2 << 20])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(files(), BLOCKS)
 def test_good_lines_equal_those_of_the_independent_reader(file: tuple[str, bytes], block: int) -> None:
     expected, whole = both(file, block)
     assert whole.rows == expected.rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(files(), BLOCKS)
 def test_bad_lines_are_rejected_by_number_and_column(file: tuple[str, bytes], block: int) -> None:
     expected, whole = both(file, block)
     assert rejected(whole) == expected.bad
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(files(), BLOCKS)
 def test_unknown_codes_are_counted(file: tuple[str, bytes], block: int) -> None:
     expected, whole = both(file, block)
     assert whole.codes == expected.unknown
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(files(), BLOCKS)
 def test_every_line_is_a_row_or_a_reject(file: tuple[str, bytes], block: int) -> None:
     expected, whole = both(file, block)
@@ -130,7 +130,7 @@ def test_every_line_is_a_row_or_a_reject(file: tuple[str, bytes], block: int) ->
     assert whole.lines == accounted == len(expected.rows) + len(expected.bad) + expected.empty
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(files(), BLOCKS)
 def test_raw_lines_of_rejects_are_as_published(file: tuple[str, bytes], block: int) -> None:
     _, whole = both(file, block)

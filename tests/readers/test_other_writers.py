@@ -165,7 +165,7 @@ def read_back(path: Path, name: str) -> pa.Table:
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(made=tables())
 def test_what_it_writes_comes_back_equal(writer: str, made: tuple[str, pa.Table]) -> None:
     name, table = made

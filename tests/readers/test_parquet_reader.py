@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from whole_file import DATA
 from whole_parquet import CANONICAL, LAYOUTS, canonical_name, read_parquet, row_of
@@ -283,7 +283,6 @@ def tables(draw: st.DrawFn) -> Any:
     return pa.table(columns)
 
 
-@settings(deadline=None)
 @given(table=tables(), group=st.integers(1, 8), batch=st.integers(1, 5))
 def test_random_tables_read_equal_whatever_their_types_and_row_groups(table: Any, group: int, batch: int) -> None:
     expected, rejected = [], []

@@ -62,7 +62,7 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
         for name, seconds in [("JOB", 0.3), ("CANCEL", 0.3)]:
             monkeypatch.setattr(f"{JOBS}.{name}_SECONDS", seconds)
         monkeypatch.setattr(f"{JOBS}.UPLOAD_RETRIES", 1)
-        monkeypatch.setattr(f"{JOBS}._LONGEST_PAUSE", 0.02)
+        monkeypatch.setattr("taxi_ingest.warehouses.bigquery.repeating._LONGEST_PAUSE", 0.02)
         yield server
 
 

@@ -50,11 +50,10 @@ def test_labels_are_given_to_jobs_and_tables(google: Recording) -> None:
     google.play["tables.get"] = [refuse(404, "notFound", "Not found: Table")] * 2
     load(opened(labels=("team=data", "env=prod")))
     wanted = {"made_by": "taxi-ingest", "team": "data", "env": "prod"}
-    bodies = [request.body for name in ("tables.insert",) for request in google.sent(name)]
-    assert [body["labels"] for body in bodies] == [wanted] * 2
+    assert [request.body["labels"] for request in google.sent("tables.insert")] == [wanted] * 2
     assert body_of_load(google)["configuration"]["labels"] == wanted
-    assert all(request.body["job"]["configuration"]["labels"] == wanted for request in google.sent("upload"))
-    assert all(request.body["labels"] == wanted for request in google.sent("jobs.query"))
+    assert [request.body["job"]["configuration"]["labels"] for request in google.sent("upload")] == [wanted]
+    assert [request.body["labels"] for request in google.sent("jobs.query")] == [wanted] * 2
 
 
 def test_every_question_is_limited(google: Recording) -> None:

@@ -92,3 +92,21 @@ def test_a_reload_gives_nobody_a_right_that_its_owner_took_from_the_month(bench:
     bench.load("2021-01", [2], mark="m2")
     granted = "SELECT count(*) FROM pg_class c, aclexplode(relacl) WHERE relname = 'trips_2021_01' AND grantee = 0"
     assert bench.query(granted) == [(0,)]
+
+
+def test_nobody_may_read_a_month_that_is_not_swapped_in_yet(bench: Bench) -> None:
+    bench.query("ALTER DEFAULT PRIVILEGES GRANT SELECT, UPDATE ON TABLES TO PUBLIC")
+    bench.load("2021-01", [1])
+    others = "SELECT count(*) FROM pg_class c, aclexplode(relacl) WHERE {} AND grantee <> relowner"
+    staged = r"relname LIKE 'trips\_2021\_01\_\_%'"
+    with psycopg.connect(bench.warehouse.place.url) as reader:
+        reader.execute("SELECT * FROM trips")  # in the way of the swap
+        thread = threading.Thread(target=lambda: bench.load("2021-01", [2], mark="m2"))
+        thread.start()
+        while bench.query(f"SELECT count(*) FROM pg_class WHERE {staged}") == [(0,)]:
+            assert thread.is_alive()
+        seen = bench.query(others.format(staged))
+    thread.join()
+    assert seen == [(0,)]
+    assert bench.query(others.format("relname = 'trips_2021_01'")) == [(2,)]
+    assert bench.vendors() == [2]

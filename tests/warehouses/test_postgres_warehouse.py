@@ -304,3 +304,13 @@ def test_zero_with_the_other_sign_is_other_content(bench: Bench) -> None:
 def test_external_tables_are_refused() -> None:
     with pytest.raises(UsageError, match="cannot show the store's objects as a table"):
         open_warehouse(Place.parse("postgresql://host/db"), Options(method="external"))
+
+
+@pytest.mark.parametrize("microseconds", [-(2**63) + 1, -210_866_803_200_000_001])
+def test_a_time_that_postgres_cannot_store_is_refused_in_a_sentence(bench: Bench, microseconds: int) -> None:
+    path = bench.folder / "far.parquet"
+    write(path, TRIPS, "2021-01", [1])
+    times = pa.array([microseconds], pa.int64()).view(pa.timestamp("us"))
+    pq.write_table(pq.read_table(path).set_column(1, "pickup_datetime", times), path)
+    with pytest.raises(WarehouseError, match="The table was left as it was"):
+        bench.warehouse.replace(TRIPS, "2021-01", file=str(path), rows=1, mark="m1", source="csv")

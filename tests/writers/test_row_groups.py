@@ -41,7 +41,7 @@ def footer_of(path: Path) -> bytes:
     return data[-8 - length : -8]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=6), threads=st.integers(1, 4))
 def test_each_table_is_one_row_group_in_order(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int], threads: int

@@ -44,12 +44,12 @@ def query(
 
     if as_csv + as_json + (parquet is not None) > 1:
         raise UsageError("One form at a time: --csv, --json or --parquet FILE.")
+    settings = Given(warehouse=warehouse, config=config, data_dir=data_dir).settings()
     if parquet is not None:
-        file_to_write(parquet)
+        file_to_write(parquet, settings, begins=b"PAR1")
     statement = _statement(sql)
     if not statement.strip():
         raise UsageError('Ask what? Write a statement, such as "SELECT count(*) FROM yellow_tripdata".')
-    settings = Given(warehouse=warehouse, config=config, data_dir=data_dir).settings()
     place = _asked(settings)
     try:
         with place.query(statement) as answer:

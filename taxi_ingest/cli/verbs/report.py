@@ -37,7 +37,7 @@ def report(
     """Write one HTML file with everything that is there and that happened; it needs no network to be read."""
     from taxi_ingest.files import write_text
     from taxi_ingest.job import job_for
-    from taxi_ingest.page.document import document
+    from taxi_ingest.page.document import BEGINNING, document
     from taxi_ingest.page.facts import gather
     from taxi_ingest.printable import printable
     from taxi_ingest.report import console
@@ -50,7 +50,7 @@ def report(
     if not facts.parts and not facts.runs:
         nothing_yet(console(), job.layout.data_dir)
         return
-    path = file_to_write(Path(output).absolute() if output else job.layout.page)
+    path = file_to_write(Path(output).absolute() if output else job.layout.page, settings, begins=BEGINNING.encode())
     write_text(path, document(facts, _way(path.parent, job.layout.data_dir)))
     sys.stdout.write(f"{printable(str(path)) if sys.stdout.isatty() else path}\n")
     if open_:

@@ -4,9 +4,9 @@ A month is replaced by one atomic job. `?method=partition` (the default) loads t
 free, no DML. `?method=merge` loads a staging table and runs one MERGE: for tables partitioned otherwise, and for
 servers without partition decorators. By `?method=external`, the table shows the store's objects, and nothing is copied.
 
-In this folder: `address` (URL and names), `errors` (sentences), `locations`, `expiry`, `costs`, `jobs`, `references`
-(of jobs), `tables`, `marks` (the table `_loads`), `replacing` (one month), `external`, `zone_views` (the names of zones
-beside trips), `comparing` (a month beside its object), `querying` (SQL of a user's).
+In this folder: `address` (URL and names), `errors` (sentences), `locations`, `expiry`, `costs`, `jobs`, `repeating` and
+`references` (of jobs), `tables`, `marks` (the table `_loads`), `replacing` (one month), `external`, `zone_views` (the
+names of zones beside trips), `comparing` (a month beside its object), `querying` (SQL of a user's).
 """
 
 from __future__ import annotations

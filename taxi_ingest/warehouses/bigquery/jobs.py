@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,17 +16,9 @@ from google.cloud.bigquery.table import RowIterator
 
 from taxi_ingest import google_cloud
 from taxi_ingest.errors import TransientError, WarehouseError
-from taxi_ingest.warehouses.bigquery.errors import is_conflict, is_rate_limited
+from taxi_ingest.warehouses.bigquery.errors import is_rate_limited
 from taxi_ingest.warehouses.bigquery.references import Reference, new_id
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How often a job that changed nothing is sent in all, and the first pause in seconds, doubling."""
-
-    tries: int
-    seconds: float
-
+from taxi_ingest.warehouses.bigquery.repeating import again_if_nothing_changed
 
 UPLOAD_RETRIES = 5
 """How often the upload of a row of `_loads` is retried."""
@@ -41,14 +31,6 @@ CANCEL_SECONDS = 60.0
 
 APPEARING_SECONDS = 30.0
 """How long BigQuery may not find a job that it accepted."""
-
-CONFLICTS = Patience(tries=6, seconds=0.25)
-"""When other writers change the same table at the same time."""
-
-RATE_LIMITS = Patience(tries=8, seconds=2.0)
-"""When a table takes no more changes for the moment: those of `_loads`, if many machines load at once."""
-
-_LONGEST_PAUSE = 32.0
 
 PAGE_ROWS = 10_000
 """Rows of a query's answer that are fetched at a time."""
@@ -114,7 +96,7 @@ class Jobs:
                 uri, table, job_id=job_id, job_config=config, location=sending.location, **call_options()
             )
 
-        _again_if_nothing_changed(lambda: self._run(send, sending))
+        again_if_nothing_changed(lambda: self._run(send, sending))
 
     def append(
         self, row: Mapping[str, str | int | None], table: str, config: bigquery.LoadJobConfig, sending: Sending
@@ -132,7 +114,7 @@ class Jobs:
                 timeout=google_cloud.REQUEST_SECONDS,
             )
 
-        _again_if_nothing_changed(lambda: self._run(send, sending))
+        again_if_nothing_changed(lambda: self._run(send, sending))
 
     def execute(self, sql: str, parameters: Parameters, sending: Sending) -> None:
         """Run a statement that changes a table."""
@@ -147,7 +129,7 @@ class Jobs:
                 **call_options(),
             )
 
-        _again_if_nothing_changed(lambda: self._run(send, sending))
+        again_if_nothing_changed(lambda: self._run(send, sending))
 
     def query(
         self, sql: str, parameters: Parameters, *, location: str = "", most_bytes: int | None = None
@@ -311,18 +293,3 @@ def _look(job: Job) -> None:
 
 def _lost(job_id: str) -> TransientError:
     return TransientError(f"BigQuery accepted the job {job_id} but cannot find it. Run again.")
-
-
-def _again_if_nothing_changed(run: Callable[[], None]) -> None:
-    """Run a job, and send it again after a refusal that passes."""
-    for number in itertools.count():
-        try:
-            run()
-        except answers.GoogleAPICallError as error:
-            patience = CONFLICTS if is_conflict(error) else RATE_LIMITS if is_rate_limited(error) else None
-            if patience is None or number + 1 >= patience.tries:
-                raise
-        else:
-            return
-        pause = min(patience.seconds * 2**number, _LONGEST_PAUSE)
-        time.sleep(pause * random.uniform(1, 1.25))  # noqa: S311 - no secret

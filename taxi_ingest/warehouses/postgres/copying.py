@@ -62,7 +62,13 @@ def _binary(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[by
     encoder = ArrowToPostgresBinaryEncoder(schema)
     yield encoder.write_header()
     for batch in batches:
-        yield encoder.write_batch(batch)
+        try:
+            yield encoder.write_batch(batch)
+        except ValueError as error:
+            raise WarehouseError(
+                f"Postgres cannot store a value of this month ({error}). The table was left as it was. Use another "
+                "warehouse, or correct the file that the month comes from."
+            ) from error
     yield encoder.finish()
 
 

@@ -26,11 +26,18 @@ def grants_on(db: Database, table: int) -> Grants:
     return db.execute(_GRANTS, [table]).fetchall()
 
 
-def grant_only(db: Database, table: sql.Composable, grants: Grants) -> None:
-    """Grant the same on another table, and take from it what ALTER DEFAULT PRIVILEGES gave to others."""
+def revoke_all(db: Database, table: sql.Composable) -> Grants:
+    """Take from a table what others may do with it, as ALTER DEFAULT PRIVILEGES gave it, and return that."""
     created = db.execute("SELECT to_regclass(%s)::oid", [table.as_string()]).fetchone()
-    for _, role, _ in grants_on(db, created[0]) if created else ():
+    grants = grants_on(db, created[0]) if created else ()
+    for role in {role for _, role, _ in grants}:
         db.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(table, sql.SQL(role)))
+    return grants
+
+
+def grant_only(db: Database, table: sql.Composable, grants: Grants) -> None:
+    """Let others do just this with a table."""
+    revoke_all(db, table)
     for right, role, may_grant in grants:
         more = sql.SQL(" WITH GRANT OPTION" if may_grant else "")
         statement = sql.SQL("GRANT {} ON {} TO {}{}").format(sql.SQL(right), table, sql.SQL(role), more)

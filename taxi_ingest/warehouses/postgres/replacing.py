@@ -23,7 +23,7 @@ from taxi_ingest.errors import WarehouseError
 from taxi_ingest.warehouses import Table
 from taxi_ingest.warehouses.postgres.connecting import Session, one
 from taxi_ingest.warehouses.postgres.copying import copy_rows
-from taxi_ingest.warehouses.postgres.grants import Grants, grant_only, grants_on
+from taxi_ingest.warehouses.postgres.grants import Grants, grant_only, grants_on, revoke_all
 from taxi_ingest.warehouses.postgres.losses import refuse_loss
 from taxi_ingest.warehouses.postgres.marks import SIGNATURE, LoadedTable, Mark, partitions
 from taxi_ingest.warehouses.postgres.tables import columns_of, prepare, quoted, refuse_stranger
@@ -58,6 +58,14 @@ class Load:
         return self.table.name.lower()
 
 
+@dataclass(frozen=True)
+class _Staged:
+    """A table that nobody may see but its owner, and what others may do with it once it is a month's."""
+
+    name: str
+    grants: Grants
+
+
 def replace_month(session: Session, load: Load, month: str) -> int:
     """Replace one month; returns the rows counted in it. Raises WarehouseError when they are not those promised."""
     with session.turn(load.name, month):
@@ -69,7 +77,7 @@ def replace_month(session: Session, load: Load, month: str) -> int:
         if not present:
             refuse_stranger(session, _partition_name(load.name, month))
         with _staged(session, load, parent, month) as staged:
-            counted = _filled(session, load, staged)
+            counted = _filled(session, load, staged.name)
             session.in_transaction(lambda: _swap(session, load.name, parent, month, staged), table=parent)
     return counted
 
@@ -88,24 +96,28 @@ def _fill(session: Session, load: Load) -> int:
 
 
 @contextlib.contextmanager
-def _staged(session: Session, load: Load, parent: int, month: str) -> Iterator[str]:
-    """The name of a new, empty table that can become the month's partition; dropped if the block fails."""
+def _staged(session: Session, load: Load, parent: int, month: str) -> Iterator[_Staged]:
+    """A new, empty table that can become the month's partition; dropped if the block fails."""
     name = f"{_partition_name(load.name, month)}__{secrets.token_hex(4)}"
-    session.in_transaction(lambda: _create(session, load, name, month), table=parent)
+    grants = session.in_transaction(lambda: _create(session, load, name, month), table=parent)
     try:
-        yield name
+        yield _Staged(name, grants)
     except BaseException:
         with contextlib.suppress(psycopg.Error):  # what stays is dropped by the next load
             session.db.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(quoted(session, name)))
         raise
 
 
-def _create(session: Session, load: Load, name: str, month: str) -> None:
-    """Create the table in the transaction at hand, signed, so that the next load drops it if this one is killed."""
+def _create(session: Session, load: Load, name: str, month: str) -> Grants:
+    """Create the table in the transaction at hand, signed, so that the next load drops it if this one is killed.
+
+    What ALTER DEFAULT PRIVILEGES grants on it is taken back until it is filled, and returned.
+    """
     target = quoted(session, name)
     create = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY, CONSTRAINT {} CHECK ({}))")
     session.db.execute(create.format(target, quoted(session, load.name), _CHECK, _is_of_month(month)))
     session.db.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(target, sql.Literal(_BEING_LOADED)))
+    return revoke_all(session.db, target)
 
 
 def _filled(session: Session, load: Load, staged: str) -> int:
@@ -134,11 +146,11 @@ def _copied(session: Session, load: Load, target: sql.Composable, *, title: str 
     return counted
 
 
-def _swap(session: Session, parent_name: str, parent: int, month: str, staged: str) -> None:
+def _swap(session: Session, parent_name: str, parent: int, month: str, staged: _Staged) -> None:
     """Make the table `staged` the partition of its month, in place of the one there is; in a transaction at hand."""
     db, table, name = session.db, quoted(session, parent_name), _partition_name(parent_name, month)
     db.execute(sql.SQL("LOCK TABLE ONLY {} IN SHARE UPDATE EXCLUSIVE MODE").format(table))
-    grants: Grants | None = None
+    grants = staged.grants
     for old in _partitions_of_month(session, parent, month):
         # in the order of readers, so that nobody puts anything on the month from here on
         db.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(table))
@@ -148,9 +160,8 @@ def _swap(session: Session, parent_name: str, parent: int, month: str, staged: s
         db.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(table, old.quoted))
         db.execute(sql.SQL("DROP TABLE {}").format(old.quoted))
     refuse_stranger(session, name)
-    db.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(quoted(session, staged), sql.Identifier(name)))
-    if grants is not None:
-        grant_only(db, quoted(session, name), grants)
+    db.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(quoted(session, staged.name), sql.Identifier(name)))
+    grant_only(db, quoted(session, name), grants)
     attach = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})")
     begin, end = sql.Literal(first_day(month)), sql.Literal(first_day(next_month(month)))
     db.execute(attach.format(table, quoted(session, name), begin, end))
