@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from taxi_ingest.catalog import Part
 from taxi_ingest.layout import Layout
-from taxi_ingest.state.receipts import Parquetized, UnknownCode
+from taxi_ingest.state.receipts import Parquetized
+from taxi_ingest.writers.findings import UnknownCode
 
 MAX_DEVIATION = 0.01
 """By how much, as a share, a month may differ from its known rows before it is worth a word."""

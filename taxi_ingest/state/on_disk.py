@@ -12,6 +12,7 @@ from taxi_ingest.files import crc32c, sha256
 from taxi_ingest.sources import local_path
 from taxi_ingest.sources.versions import compared, version_of
 from taxi_ingest.state.receipts import Downloaded, Parquetized, PartReceipts
+from taxi_ingest.writers.findings import read_findings
 from taxi_ingest.writers.provenance import read_provenance
 
 
@@ -86,7 +87,8 @@ def parquet_file(path: Path, receipt: Parquetized | None) -> tuple[Parquetized |
         return None, True
     if receipt is not None:
         return replace(receipt, mtime_ns=stat.st_mtime_ns, bytes=stat.st_size), False
-    return Parquetized(**vars(found), bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, crc32c=checksum), False
+    said = {**vars(found), **vars(read_findings(path))}
+    return Parquetized(**said, bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, crc32c=checksum), False
 
 
 def _is_as_written(parquet: Path) -> bool:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import NamedTuple, TypeVar, cast
+from typing import TypeVar, cast
 
 import msgspec
 
@@ -20,53 +20,8 @@ from taxi_ingest.files import write_text
 from taxi_ingest.graph import Step
 from taxi_ingest.layout import Layout
 from taxi_ingest.sources.versions import Version
+from taxi_ingest.writers.findings import Findings
 from taxi_ingest.writers.provenance import Provenance
-
-
-class UnknownCode(NamedTuple):
-    """A text that the catalog has no code for and that became null, and how often."""
-
-    column: str
-    text: str
-    occurrences: int
-
-
-class ChangedValues(NamedTuple):
-    """Values of a column that were changed on purpose: what was done, and how often."""
-
-    column: str
-    what: str
-    occurrences: int
-
-
-ALLOWED_STRAYS = 10
-"""So many pickups of other months are usual even in a short file."""
-
-USUAL_SHARE_IN_MONTH = 0.98
-"""The share of a file's pickups that lies in its month at least; of all published files, more than this does."""
-
-
-class MonthShares(NamedTuple):
-    """The share of a file's pickups, from 0 to 1, that lies in its month, and in the months before and after it.
-
-    `strays` is the number of those that do not lie in its month.
-    """
-
-    in_month: float
-    in_neighbours: float
-    strays: int
-
-    @property
-    def are_usual(self) -> bool:
-        """Whether so much lies in the month that it is no file of another one."""
-        few = self.strays <= ALLOWED_STRAYS and self.in_month > 0.5
-        return few or self.in_month >= USUAL_SHARE_IN_MONTH
-
-    def in_words(self, month: str | None) -> str:
-        """Where the pickups lie, in words."""
-        return (
-            f"only {self.in_month:.0%} of the pickups lie in {month}, {self.in_neighbours:.0%} in the months beside it"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,28 +64,16 @@ class Downloaded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parquetized(Provenance):
-    """A Parquet file that was written, and what a person should know of the conversion.
+class Parquetized(Findings, Provenance):
+    """A Parquet file that was written, with what its footer says of it.
 
-    `empty_lines` had no value; `unterminated` tells that the last line had no line end; `shares` tell in which
-    month the pickups lie. `temporary` tells that the run which wrote the file was told not to keep it, `pruned` that it
-    was removed on purpose. What the footer does not say (from `lines` on) is empty when the receipt was restored from
-    the file.
+    `temporary` tells that the run which wrote the file was told not to keep it, `pruned` that it was removed on
+    purpose.
     """
 
     bytes: int
     mtime_ns: int
     crc32c: str
-    lines: int | None = None
-    empty_lines: int = 0
-    unterminated: bool = False
-    unknown_columns: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    vintage_expected: str = ""
-    rows_expected: int | None = None
-    shares: MonthShares | None = None
-    unknown_codes: tuple[UnknownCode, ...] = ()
-    changed_values: tuple[ChangedValues, ...] = ()
     temporary: bool = False
     pruned: bool = False
     distrusted: bool = False

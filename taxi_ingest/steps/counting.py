@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from taxi_ingest.catalog import Dataset, Part
 from taxi_ingest.catalog.months import first_day, next_month, previous_month
 from taxi_ingest.readers import Batch, Reject
-from taxi_ingest.state.receipts import ChangedValues, MonthShares, UnknownCode
+from taxi_ingest.writers.findings import ChangedValues, MonthShares, UnknownCode
 
 _DAY = 86_400_000_000  # microseconds
 

@@ -26,6 +26,7 @@ from taxi_ingest.state.receipts import Downloaded, Parquetized
 from taxi_ingest.steps.counting import Tally
 from taxi_ingest.steps.limits import Limits, check_columns, is_hopeless, too_many, verdict
 from taxi_ingest.writers import parquet
+from taxi_ingest.writers.findings import Findings
 from taxi_ingest.writers.provenance import Provenance, Writer
 
 _LONGEST_RAW = 1_000
@@ -83,33 +84,33 @@ def _parquetize(
     def provenance() -> Provenance:
         return _provenance(part, downloaded, fitted, writer, tally)
 
-    with _scratch_file(rejects) as rejected:
-        with (
-            replacing(path) as scratch,
-            ThreadPoolExecutor(1, "checksum") as checksum,
-            contextlib.closing(readers.reader(downloaded.format)(raw, known, fitted.vintage)) as batches,
-        ):
-            is_as_downloaded = checksum.submit(_is_as_downloaded, raw, downloaded)
-            tables = _counted(batches, tally, limits, rejected, progress)
-            threads = _ENCODING_THREADS[downloaded.format]
-            failure: TaxiError | None = None
-            written = ""
-            try:
-                written = parquet.write(tables, scratch, known, part.month, writer, provenance, threads=threads)
-            except _HopelessError:
-                failure = too_many(tally, limits, rejects, so_far=True)
-            if not is_as_downloaded.result():
-                distrust(raw)
-                raise _not_as_downloaded(raw)
-            failure = failure or verdict(tally, limits, rejects)
-            if failure is not None:
-                _keep_rejects(rejected, rejects)
-                raise failure
-        if tally.rejects:
+    def footer() -> dict[bytes, bytes]:
+        return provenance().as_metadata() | _findings(fitted, tally, limits).as_metadata()
+
+    with (
+        _scratch_file(rejects) as rejected,
+        replacing(path) as scratch,
+        ThreadPoolExecutor(1, "checksum") as checksum,
+        contextlib.closing(readers.reader(downloaded.format)(raw, known, fitted.vintage)) as batches,
+    ):
+        is_as_downloaded = checksum.submit(_is_as_downloaded, raw, downloaded)
+        tables = _counted(batches, tally, limits, rejected, progress)
+        threads = _ENCODING_THREADS[downloaded.format]
+        failure: TaxiError | None = None
+        written = ""
+        try:
+            written = parquet.write(tables, scratch, known, part.month, writer, footer, threads=threads)
+        except _HopelessError:
+            failure = too_many(tally, limits, rejects, so_far=True)
+        if not is_as_downloaded.result():
+            distrust(raw)
+            raise _not_as_downloaded(raw)
+        failure = failure or verdict(tally, limits, rejects)
+        if failure is not None:
             _keep_rejects(rejected, rejects)
-        else:
-            rejects.unlink(missing_ok=True)
-    return _receipt(path, written, provenance(), fitted, tally, limits)
+            raise failure
+        _keep_or_remove_rejects(rejected, rejects, tally)
+    return _receipt(path, written, provenance(), _findings(fitted, tally, limits))
 
 
 @contextlib.contextmanager
@@ -176,15 +177,8 @@ def _provenance(part: Part, downloaded: Downloaded, fitted: Fit, writer: Writer,
     )
 
 
-def _receipt(
-    path: Path, checksum: str, provenance: Provenance, fitted: Fit, tally: Tally, limits: Limits
-) -> Parquetized:
-    stat = path.stat()
-    return Parquetized(
-        **vars(provenance),
-        bytes=stat.st_size,
-        mtime_ns=stat.st_mtime_ns,
-        crc32c=checksum,
+def _findings(fitted: Fit, tally: Tally, limits: Limits) -> Findings:
+    return Findings(
         lines=tally.lines,
         empty_lines=tally.empty,
         unterminated=tally.unterminated,
@@ -195,6 +189,13 @@ def _receipt(
         shares=tally.shares,
         unknown_codes=tally.unknown_codes,
         changed_values=tally.changed_values,
+    )
+
+
+def _receipt(path: Path, checksum: str, provenance: Provenance, findings: Findings) -> Parquetized:
+    stat = path.stat()
+    return Parquetized(
+        **vars(provenance), **vars(findings), bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, crc32c=checksum
     )
 
 
@@ -216,6 +217,17 @@ def _counted(
                 raise _HopelessError
             progress(batch.encoded.num_rows)
             yield batch.encoded
+
+
+def _keep_or_remove_rejects(rejected: Path, rejects: Path, tally: Tally) -> None:
+    """Keep the rejects, or remove those of an earlier conversion if there are none now.
+
+    This comes before the Parquet file takes its place: a conversion that is killed in between is done again.
+    """
+    if tally.rejects:
+        _keep_rejects(rejected, rejects)
+    else:
+        rejects.unlink(missing_ok=True)
 
 
 def _keep_rejects(rejected: Path, rejects: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from taxi_ingest.catalog.months import first_day
 from taxi_ingest.readers.canonical import nulls, schema_of
 from taxi_ingest.writers import row_groups
 from taxi_ingest.writers.checksum import METADATA
-from taxi_ingest.writers.provenance import Provenance, Writer
+from taxi_ingest.writers.provenance import Writer
 
 
 def write(
@@ -23,14 +23,14 @@ def write(
     dataset: Dataset,
     month: str | None,
     writer: Writer,
-    provenance: Callable[[], Provenance],
+    footer: Callable[[], Mapping[bytes, bytes]],
     *,
     threads: int,
 ) -> str:
     """Write `tables`, in order, to `path` in row groups of `writer.row_group_rows` rows, and return its crc32c.
 
-    `provenance` is asked for at the end, when rows and rejects are counted, and goes into the footer. Row groups are
-    encoded by `threads` threads.
+    `footer` is called at the end, when rows and rejects are counted: its result becomes the key-value metadata of the
+    footer. Row groups are encoded by `threads` threads.
     """
     codec = None if writer.compression == "none" else writer.compression
     ready = (_ready(group, month) for group in _row_groups(tables, writer.row_group_rows))
@@ -48,7 +48,7 @@ def write(
         first.schema,
         itertools.chain([first], ready),
         options,
-        lambda: provenance().as_metadata() | METADATA,
+        lambda: {**footer(), **METADATA},
         constant=[FILE_MONTH],
         threads=threads,
     )

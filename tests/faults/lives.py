@@ -17,6 +17,7 @@ from places import Content, Destination
 
 from taxi_ingest.sources.partial import SUFFIX
 from taxi_ingest.state.receipts import Parquetized
+from taxi_ingest.writers.findings import Findings
 from taxi_ingest.writers.provenance import Provenance
 
 PATIENCE = 120
@@ -28,7 +29,9 @@ _BYTES_DIFFER = ("logs/", "state/", "lake.marks/", "taxi.duckdb")
 _DIFFERS = {"at", "checksum", "mtime_ns"}
 """What a receipt or a mark says of times and of this life's own places, and the checksum over that."""
 
-_RESTORED = {one.name for one in fields(Parquetized)} - {one.name for one in fields(Provenance)} | {"facts"}
+_IN_FOOTER = {one.name for kind in (Provenance, Findings) for one in fields(kind)}
+
+_RESTORED = {one.name for one in fields(Parquetized)} - _IN_FOOTER | {"facts"}
 """What the footer does not say of a Parquet file, so that a receipt which was restored from it does not either."""
 
 _JOURNALS = {"state/history.sqlite-wal", "state/history.sqlite-shm"}

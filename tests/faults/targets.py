@@ -37,13 +37,13 @@ from taxi_ingest.state.receipts import (
     Loaded,
     Parquetized,
     Receipt,
-    UnknownCode,
     Uploaded,
     from_json,
     to_json,
 )
 from taxi_ingest.steps.download import Origin, download
 from taxi_ingest.steps.parquetize import Limits
+from taxi_ingest.writers.findings import UnknownCode
 from taxi_ingest.writers.provenance import Writer
 
 REPOSITORY = Path(__file__).parents[2]

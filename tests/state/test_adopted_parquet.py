@@ -45,3 +45,11 @@ def test_what_is_intact_is_not_converted_again(loaded: Loaded) -> None:
     forget_all_but_the_parquet(loaded.data)
     ran = loaded.run()
     assert (ran.code, ran.steps[0]["parquetize"], rows(loaded.data) == before) == (0, "up_to_date", True), ran.err
+
+
+def test_a_restored_receipt_says_all_that_the_lost_one_said(loaded: Loaded) -> None:
+    (path,) = loaded.data.glob("state/receipts/yellow/*/parquetize.json")
+    before = path.read_bytes()
+    path.unlink()
+    loaded.run()
+    assert path.read_bytes() == before

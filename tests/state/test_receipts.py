@@ -23,12 +23,12 @@ from taxi_ingest.state.receipts import (
     Parquetized,
     Receipt,
     Receipts,
-    UnknownCode,
     Uploaded,
     from_json,
     to_json,
 )
 from taxi_ingest.state.receipts import Loaded as LoadedReceipt
+from taxi_ingest.writers.findings import UnknownCode
 from taxi_ingest.writers.provenance import Writer
 
 RECEIPTS: dict[Step, Receipt] = {

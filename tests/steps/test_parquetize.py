@@ -22,6 +22,7 @@ from taxi_ingest.readers.inspecting import inspect
 from taxi_ingest.state.receipts import Downloaded, Parquetized
 from taxi_ingest.steps.limits import Limits
 from taxi_ingest.steps.parquetize import parquetize
+from taxi_ingest.writers.findings import read_findings
 from taxi_ingest.writers.provenance import Writer, read_provenance
 
 MONTH = DATA / "yellow_tripdata_2020-01.csv"  # 999 rows
@@ -91,7 +92,17 @@ def test_the_footer_says_what_the_step_returned(desk: Desk) -> None:
     receipt = desk.convert()
     footer = read_provenance(desk.parquet)
     assert footer is not None
-    assert vars(footer) == {name: value for name, value in vars(receipt).items() if name in vars(footer)}
+    said = vars(footer) | vars(read_findings(desk.parquet))
+    assert said == {name: value for name, value in vars(receipt).items() if name in said}
+
+
+def test_a_parquet_file_takes_its_place_only_once_its_rejects_are_kept(desk: Desk, tmp_path: Path) -> None:
+    published = tmp_path / "published.csv"
+    published.write_text(f"{MONTH.read_text()}no trip\n")
+    desk.rejects.mkdir(parents=True)  # so that they cannot be kept
+    with pytest.raises(OSError, match="directory"):
+        desk.convert(published)
+    assert not desk.parquet.exists()
 
 
 def test_twice_the_same_input_is_the_same_bytes(desk: Desk) -> None:
