@@ -93,11 +93,12 @@ def test_parquet_has_every_row_and_type(loaded: Loaded, tmp_path: Path) -> None:
 
 
 def test_a_parquet_file_stays_as_it_was_when_the_query_fails_midway(loaded: Loaded, tmp_path: Path) -> None:
-    (tmp_path / "out.parquet").write_text("mine")
+    loaded.taxi("query", "SELECT 1 AS i", "--parquet", "out.parquet")
+    before = (tmp_path / "out.parquet").read_bytes()
     failing = "SELECT CASE WHEN i < 300000 THEN i ELSE error('boom') END AS i FROM range(300001) t(i)"
     ran = loaded.taxi("query", failing, "--parquet", "out.parquet")
     assert (ran.code, "boom" in ran.err) == (2, True)
-    assert ((tmp_path / "out.parquet").read_text(), list(tmp_path.glob(".out*"))) == ("mine", [])
+    assert ((tmp_path / "out.parquet").read_bytes(), list(tmp_path.glob(".out*"))) == (before, [])
 
 
 def test_a_time_minus_a_time_can_be_read_and_kept(loaded: Loaded, tmp_path: Path) -> None:
