@@ -16,6 +16,7 @@ import pytest
 from publishing import Publisher
 
 DATA = Path(__file__).parent / "data" / "tlc"
+SELF = [sys.executable, "-m", "taxi_ingest"]
 
 
 @dataclass
@@ -45,7 +46,7 @@ def taxi(tmp_path: Path) -> Command:
     """The command line as a process in an empty folder: `taxi("run", "--month", "2021-01")`."""
 
     def run(*arguments: str, cwd: Path | None = None, **environment: str) -> Ran:
-        return process([sys.executable, "-m", "taxi_ingest", *arguments], cwd or tmp_path, environment)
+        return process([*SELF, *arguments], cwd or tmp_path, environment)
 
     return run
 
@@ -119,3 +120,13 @@ def load(taxi: Command, publisher: Publisher) -> Load:
 @pytest.fixture
 def loaded(taxi: Command, publisher: Publisher, tmp_path: Path) -> Loaded:
     return Loaded(taxi, publisher, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with one month of 999 rows, to be copied: it is made once for all tests of a file."""
+    folder = tmp_path_factory.mktemp("loaded")
+    source = DATA.as_uri() + "/{dataset}_tripdata_{month}.csv"
+    ran = process([*SELF, "run", "--month", "2020-01", "--source", source, "--quiet"], folder)
+    assert ran.code == 0, ran.err
+    return folder / "data"

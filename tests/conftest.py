@@ -11,16 +11,33 @@ from typing import Any
 import hypothesis
 import pytest
 from clouds import Cloud, cloud
-from commands import ALL_UP_TO_DATE, DATA, MONTH, Command, Load, Loaded, Ran, load, loaded, only, process, query, taxi
+from commands import (
+    ALL_UP_TO_DATE,
+    DATA,
+    MONTH,
+    SELF,
+    Command,
+    Load,
+    Loaded,
+    Ran,
+    load,
+    loaded,
+    loaded_once,
+    only,
+    process,
+    query,
+    taxi,
+)
 from emulators.fixtures import bigquery_server, gcs_server
 from postgres_server import PostgresServer, postgres_server
 from publishing import Answer, Publisher, answer, publisher, serve
 from terminals import Terminal, terminal
 
 __all__ = [
-    "ALL_UP_TO_DATE", "DATA", "MONTH", "REPOSITORY", "Answer", "Cloud", "Command", "Load", "Loaded", "PostgresServer",
-    "Publisher", "Ran", "Terminal", "answer", "bigquery_server", "cloud", "gcs_server", "load", "loaded", "only",
-    "postgres_server", "process", "publisher", "query", "serve", "taxi", "terminal",
+    "ALL_UP_TO_DATE", "DATA", "MONTH", "REPOSITORY", "SELF", "Answer", "Cloud", "Command", "Load", "Loaded",
+    "PostgresServer", "Publisher", "Ran", "Terminal", "answer", "bigquery_server", "cloud", "gcs_server", "load",
+    "loaded", "loaded_once", "only", "postgres_server", "process", "publisher", "query", "serve", "taxi",
+    "terminal",
 ]  # fmt: skip
 
 REPOSITORY = Path(__file__).parents[1]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import DATA, Command, process
-from test_query import SELF
+from conftest import DATA, Command
 
 SOURCE = DATA.as_uri() + "/{dataset}_tripdata_{month}.csv"
 OURS = (
@@ -26,14 +25,6 @@ WRITES = {
     "query": ("query", "SELECT 1 AS one", "--parquet"),
     "report": ("report", "--output"),
 }
-
-
-@pytest.fixture(scope="module")
-def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("loaded")
-    ran = process([*SELF, "run", "--month", "2020-01", "--source", SOURCE, "--quiet"], folder)
-    assert ran.code == 0, ran.err
-    return folder / "data"
 
 
 @pytest.fixture

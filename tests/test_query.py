@@ -18,11 +18,9 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from conftest import DATA, Command, process
+from conftest import SELF, Command
 
 TRIPS = "SELECT count(*) AS trips, min(VendorID) AS vendor, file_month FROM yellow_tripdata GROUP BY ALL"
-SELF = [sys.executable, "-m", "taxi_ingest"]
-SOURCE = DATA.as_uri() + "/{dataset}_tripdata_{month}.csv"
 
 
 @dataclass
@@ -31,14 +29,6 @@ class Loaded:
 
     taxi: Command
     data: Path
-
-
-@pytest.fixture(scope="module")
-def loaded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("loaded")
-    ran = process([*SELF, "run", "--month", "2020-01", "--source", SOURCE, "--quiet"], folder)
-    assert ran.code == 0, ran.err
-    return folder / "data"
 
 
 @pytest.fixture
